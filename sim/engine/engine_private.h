@@ -1,0 +1,112 @@
+/* Inside the engine: fleets, queues, stacks. Everything that outlives an environment call is here, in the heap. */
+#ifndef KS_ENGINE_PRIVATE_H
+#define KS_ENGINE_PRIVATE_H
+
+#include "context.h"
+#include "env.h"
+#include "keygen.h"
+#include "ks_engine.h"
+
+/* What a thread waits for; decides who goes first at one instant (see ks_engine.h). */
+enum lane_state {
+	LANE_IN_CALL = 0, /* interrupted inside a call: goes on at wake_ns */
+	LANE_IDLE = 1,    /* between calls: the next one begins at wake_ns */
+	LANE_DONE,        /* makes no more calls */
+};
+
+struct lane {
+	struct ks_env env; /* first: the generator's handle */
+	struct node *node;
+	struct process *process;
+	void *local;
+	struct ks_arrivals arrivals;
+	enum lane_state state;
+	int64_t wake_ns;         /* while queued */
+	uint32_t queue_place;    /* in node->queue, from 1; 0: not queued */
+	uint32_t seq;
+	int64_t due_ns, call_ns; /* of the call that is going on or next */
+	int64_t cpu_limit_ns;    /* livelocked when reached without waiting */
+	struct stack *stack;     /* where the interrupted call lives */
+	bool waits;              /* for wait_clock to show wait_value */
+	enum ks_clock_id wait_clock;
+	int64_t wait_value;
+	uint32_t next_waiter;    /* for a lock: lane + 1 */
+};
+
+struct process {
+	void *shared;
+	uint64_t pid;
+	struct {
+		bool set;
+		uint64_t value;
+	} persist[KS_PERSIST_SLOTS];
+};
+
+struct node {
+	uint32_t index;
+	struct ks_clocks clocks;
+	uint64_t worker;
+	struct lane *lanes; /* of this node */
+	uint32_t nlanes;
+	struct lane **queue; /* binary heap by (wake_ns, state, lane number) */
+	uint32_t queued;
+};
+
+struct stack {
+	struct ks_context context;
+	void *low;
+	size_t size;
+	struct stack *next; /* in the pool */
+};
+
+struct ks_engine {
+	const struct ks_sim *sim;
+	struct ks_sim_result *result;
+	struct ks_err *err;
+	int status;
+	struct node *nodes;
+	struct lane *lanes;
+	struct process *processes;
+	uint32_t nlanes, nprocesses;
+	char *state; /* the arena of shared and local states */
+	struct lane **queues;
+	uint32_t node;      /* whose turn it is, up to the barrier */
+	int64_t barrier_ns; /* the next fleet event, or the end */
+	uint32_t event;     /* the next fault event */
+	int64_t clock_base[KS_NCLOCKS]; /* what a perfect clock shows at the start */
+	uint64_t record_limit;
+	struct ks_context main;
+	struct stack *current, *free;
+	struct stack **all_list;
+	uint32_t nstacks, max_stacks;
+};
+
+#define STACK_BYTES (128 * 1024)
+
+/* queue.c */
+void ks_queue_push(struct lane *lane, int64_t wake_ns);
+struct lane *ks_queue_pop(struct node *node);
+void ks_queue_remove(struct lane *lane);
+static inline struct lane *ks_queue_top(const struct node *node)
+{
+	return node->queued ? node->queue[0] : NULL;
+}
+
+/* The first instant at which anything but the lane that runs now can happen on its node. */
+static inline int64_t ks_engine_horizon(const struct ks_engine *g, const struct lane *lane)
+{
+	int64_t h = g->barrier_ns;
+	const struct lane *top = ks_queue_top(lane->node);
+	if (top && top->wake_ns < h)
+		h = top->wake_ns;
+	return lane->cpu_limit_ns < h ? lane->cpu_limit_ns : h;
+}
+
+/* Leaves the call that runs now; the engine goes on on another stack. Returns when the call is resumed. */
+void ks_engine_suspend(struct lane *lane);
+/* Ends the thread that runs now inside its call, which is lost. Does not return. */
+_Noreturn void ks_engine_abandon(struct lane *lane);
+/* Ends the run from anywhere inside it. Does not return. */
+_Noreturn void ks_engine_stop(struct ks_engine *g, int status);
+
+#endif

@@ -1,0 +1,95 @@
+/* The slow side of the simulated environment: what happens when a thread reaches its horizon, waits, or asks for
+ * something rare. */
+#include "engine_private.h"
+
+static struct lane *lane_of(struct ks_env *e)
+{
+	return (struct lane *)e;
+}
+
+void ks_env_switch(struct ks_env *e)
+{
+	struct lane *l = lane_of(e);
+	if (e->now_ns >= l->cpu_limit_ns)
+		ks_engine_abandon(l);
+	ks_queue_push(l, e->now_ns);
+	ks_engine_suspend(l);
+}
+
+void ks_env_wait(struct ks_env *e, enum ks_clock_id id, int64_t value)
+{
+	struct lane *l = lane_of(e);
+	int64_t t = ks_seg_when(&e->clocks[id], e->now_ns, value);
+	if (t < e->horizon_ns) { /* nothing can come between */
+		l->cpu_limit_ns = t + KS_CPU_BUDGET_NS;
+		e->now_ns = t;
+		e->horizon_ns = ks_engine_horizon(e->engine, l);
+		return;
+	}
+	l->waits = true;
+	l->wait_clock = id;
+	l->wait_value = value;
+	if (t != INT64_MAX)
+		ks_queue_push(l, t);
+	ks_engine_suspend(l);
+	l->waits = false;
+}
+
+void ks_env_lock_wait(struct ks_env *e, ks_lock *lock)
+{
+	struct lane *l = lane_of(e);
+	l->next_waiter = 0;
+	if (lock->last)
+		e->engine->lanes[lock->last - 1].next_waiter = e->lane + 1;
+	else
+		lock->first = e->lane + 1;
+	lock->last = e->lane + 1;
+	ks_engine_suspend(l); /* whoever unlocks queues us, as the holder */
+}
+
+void ks_env_lock_pass(struct ks_env *e, ks_lock *lock)
+{
+	struct lane *next = &e->engine->lanes[lock->first - 1];
+	lock->holder = lock->first;
+	lock->first = next->next_waiter;
+	if (!lock->first)
+		lock->last = 0;
+	ks_queue_push(next, e->now_ns);
+	e->horizon_ns = ks_engine_horizon(e->engine, lane_of(e));
+}
+
+uint64_t ks_env_identity(struct ks_env *e, int what)
+{
+	struct lane *l = lane_of(e);
+	switch ((enum ks_identity)what) {
+	case KS_ID_WORKER:
+		return l->node->worker;
+	case KS_ID_MAC: /* Docker's rule: 02:42 and the IPv4 address */
+		return UINT64_C(0x0242) << 32 | (UINT64_C(0xac110002) + l->node->index);
+	case KS_ID_IP:
+		return UINT64_C(0xac110002) + l->node->index; /* 172.17.0.2 onwards */
+	case KS_ID_PID:
+		return l->process->pid;
+	case KS_ID_HOST:
+		return l->node->index;
+	}
+	return 0;
+}
+
+bool ks_env_persist_get(struct ks_env *e, int slot, uint64_t *value)
+{
+	struct process *p = lane_of(e)->process;
+	if (slot < 0 || slot >= KS_PERSIST_SLOTS || !p->persist[slot].set)
+		return false;
+	*value = p->persist[slot].value;
+	return true;
+}
+
+void ks_env_persist_put(struct ks_env *e, int slot, uint64_t value)
+{
+	struct process *p = lane_of(e)->process;
+	if (slot < 0 || slot >= KS_PERSIST_SLOTS)
+		return;
+	p->persist[slot].set = true;
+	p->persist[slot].value = value;
+}

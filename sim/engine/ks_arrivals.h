@@ -1,0 +1,46 @@
+/* Arrivals: when the workload wants a call of each lane. */
+#ifndef KS_ARRIVALS_H
+#define KS_ARRIVALS_H
+
+#include <stdint.h>
+
+#include "ks_rand.h"
+#include "ks_time.h"
+
+enum ks_arrival { KS_ARRIVAL_REGULAR, KS_ARRIVAL_POISSON, KS_ARRIVAL_BURST };
+enum ks_model { KS_MODEL_OPEN, KS_MODEL_CLOSED };
+enum ks_on_refuse { KS_REFUSE_DROP, KS_REFUSE_RETRY };
+
+/* How long a caller waits before it asks again after a refusal. */
+#define KS_RETRY_AFTER_NS KS_MS
+/* How many calls a burst has. */
+#define KS_BURST_CALLS 10
+
+struct ks_load {
+	struct ks_rate rate; /* of a node, shared by its threads */
+	enum ks_arrival arrival;
+	enum ks_model model;
+	enum ks_on_refuse on_refuse;
+};
+
+/* The due times of one lane, number `index` of the `lanes` of its node. Pure, the same in every world. */
+struct ks_arrivals {
+	enum ks_arrival kind;
+	int64_t count, per_ns;   /* the rate of the node */
+	uint32_t index, lanes;
+	uint64_t k;              /* calls of the node up to the next one of this lane */
+	int64_t due_ns;          /* of the next call */
+	int64_t gap_ns;          /* between calls of the lane: whole ns and rest / count */
+	int64_t gap_rest, rest;
+	uint64_t due_q32;        /* poisson: the part of due below 1 ns */
+	unsigned __int128 mean_q32; /* poisson: the mean gap */
+	struct ks_stream random;
+};
+
+/* lane_id: number of the lane in the fleet; picks its random stream. */
+void ks_arrivals_init(struct ks_arrivals *a, const struct ks_load *load, uint32_t index, uint32_t lanes, uint64_t seed,
+                      uint64_t lane_id);
+/* @return when the lane's next call is due, ns since the start, never decreasing; INT64_MAX when beyond int64. */
+int64_t ks_arrivals_next(struct ks_arrivals *a);
+
+#endif

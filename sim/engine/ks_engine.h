@@ -1,0 +1,82 @@
+/* The simulation of a fleet: from a description of nodes, workload and faults to records.
+ *
+ * Total order of what happens, the contract that makes runs reproducible: by true time; at one instant first the
+ * faults in the order of the scenario file, then threads that go on with a call, then calls that fall due; among
+ * equals by lane number. Nodes share nothing between two fleet events (faults), so each runs on its own queue up
+ * to the next fleet event.
+ *
+ * A call runs on the engine's own stack unless an event falls inside it. Then the engine goes on on a fresh stack,
+ * and the interrupted call is resumed later. */
+#ifndef KS_ENGINE_H
+#define KS_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ks_arrivals.h"
+#include "ks_clock.h"
+#include "ks_err.h"
+#include "ks_record.h"
+#include "ks_time.h"
+
+struct ks_gen;
+
+struct ks_node_desc {
+	int64_t offset_ns; /* of its wall clock at the start; positive: reads later */
+	int64_t drift_ppb; /* of its oscillator; positive: runs faster */
+	uint64_t worker;   /* its node id */
+};
+
+/* What a fault does, at its instant, to one node. The plan hands them over in file order. */
+enum ks_fault_op { KS_FAULT_STEP, KS_FAULT_DRIFT };
+
+struct ks_fault_event {
+	int64_t at_ns;
+	uint32_t node;
+	enum ks_fault_op op;
+	int64_t amount;  /* step: ns, positive moves the clock later; drift: ppb, positive runs faster */
+	uint32_t fault;  /* index of the fault in the plan */
+};
+
+/* What the node's clocks showed just before and just after a fault event, read the way a subject reads them. */
+struct ks_fault_seen {
+	struct ks_fault_event event;
+	int64_t before_ns[KS_NCLOCKS], after_ns[KS_NCLOCKS];
+};
+
+struct ks_sim {
+	int64_t start_unix_ns;
+	int64_t duration_ns;
+	uint64_t seed;
+	uint32_t nodes, processes, threads; /* processes of a node, threads of a process */
+	const struct ks_node_desc *node;    /* nodes of them */
+	struct ks_load load;
+	const struct ks_fault_event *events;
+	uint32_t nevents;
+	const struct ks_gen *gen;           /* from ks_gens_sim */
+	const void *cfg;
+	uint64_t record_limit;              /* more records than this end the run with KS_E_JUDGE; 0: 2^31 */
+	volatile const int *stop;           /* may be NULL; non-zero ends the run with KS_E_JUDGE, "interrupted" */
+};
+
+struct ks_sim_result {
+	struct ks_records records;
+	struct ks_fault_seen *seen; /* nevents of them */
+	uint64_t switches;          /* how often a call was interrupted */
+};
+
+/* The workload ends at duration_ns. Calls that have begun by then have this long to return; what is still inside
+ * after it is lost. */
+#define KS_DRAIN_NS KS_SEC
+/* A thread that runs this long in one call without waiting for a clock or a lock is livelocked: the call is lost and
+ * the thread makes no more. */
+#define KS_CPU_BUDGET_NS KS_SEC
+
+/* Up-time of a node at the start, TAI - REALTIME at the start: a server that has been up for a while under NTP. */
+#define KS_UPTIME_NS (1000 * KS_SEC)
+#define KS_TAI_OFFSET_S 37
+
+int ks_sim_run(const struct ks_sim *sim, struct ks_sim_result *result, struct ks_err *err);
+void ks_sim_result_release(struct ks_sim_result *result);
+
+#endif

@@ -1,0 +1,72 @@
+/* The queue of a node: a binary heap of its threads by (wake_ns, state, lane number), a total order. */
+#include "engine_private.h"
+
+static bool before(const struct lane *a, const struct lane *b)
+{
+	if (a->wake_ns != b->wake_ns)
+		return a->wake_ns < b->wake_ns;
+	if (a->state != b->state)
+		return a->state < b->state;
+	return a->env.lane < b->env.lane;
+}
+
+static void put(struct node *n, uint32_t place, struct lane *l)
+{
+	n->queue[place] = l;
+	l->queue_place = place + 1;
+}
+
+static void sift_up(struct node *n, uint32_t at, struct lane *l)
+{
+	while (at) {
+		uint32_t up = (at - 1) / 2;
+		if (!before(l, n->queue[up]))
+			break;
+		put(n, at, n->queue[up]);
+		at = up;
+	}
+	put(n, at, l);
+}
+
+static void sift_down(struct node *n, uint32_t at, struct lane *l)
+{
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+		if (child >= n->queued)
+			break;
+		if (child + 1 < n->queued && before(n->queue[child + 1], n->queue[child]))
+			child++;
+		if (!before(n->queue[child], l))
+			break;
+		put(n, at, n->queue[child]);
+		at = child;
+	}
+	put(n, at, l);
+}
+
+void ks_queue_push(struct lane *l, int64_t wake_ns)
+{
+	l->wake_ns = wake_ns;
+	sift_up(l->node, l->node->queued++, l);
+}
+
+void ks_queue_remove(struct lane *l)
+{
+	struct node *n = l->node;
+	uint32_t at = l->queue_place - 1;
+	struct lane *last = n->queue[--n->queued];
+	l->queue_place = 0;
+	if (last == l)
+		return;
+	if (at && before(last, n->queue[(at - 1) / 2]))
+		sift_up(n, at, last);
+	else
+		sift_down(n, at, last);
+}
+
+struct lane *ks_queue_pop(struct node *n)
+{
+	struct lane *top = n->queue[0];
+	ks_queue_remove(top);
+	return top;
+}

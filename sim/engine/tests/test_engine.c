@@ -1,0 +1,315 @@
+#include "ks_test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "env.h"
+#include "keygen.h"
+#include "ks_engine.h"
+#include "ks_mem.h"
+
+#define START (INT64_C(1768471200) * KS_SEC)
+
+static struct ks_node_desc nodes[16] = {{0, 0, 1}, {0, 0, 2}, {0, 0, 3}};
+
+static struct ks_sim sim_of(const struct ks_gen *gen, uint32_t n, uint32_t processes, uint32_t threads, int64_t rate)
+{
+	return (struct ks_sim){.start_unix_ns = START, .duration_ns = KS_SEC, .seed = 1, .nodes = n, .processes = processes,
+	                       .threads = threads, .node = nodes, .load = {.rate = {rate, KS_SEC}}, .gen = gen};
+}
+
+/* ---- a generator with a race: load, then store. Two threads that overlap issue the same key. ---- */
+
+struct racy {
+	ks_lock lock;
+	ks_word n;
+};
+
+static enum ks_outcome racy_next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
+{
+	(void)local, (void)why;
+	struct racy *s = shared;
+	const int *locked = cfg;
+	if (*locked)
+		env_lock(env, &s->lock);
+	uint64_t n = env_load(env, &s->n);
+	env_store(env, &s->n, n + 1);
+	if (*locked)
+		env_unlock(env, &s->lock);
+	*key = ks_key64(n + 1);
+	return KS_KEY;
+}
+
+static const struct ks_gen racy = {.name = "racy", .shared_size = sizeof(struct racy), .next = racy_next};
+
+static uint64_t distinct(const struct ks_records *r)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		size_t j = 0;
+		while (j < i && !ks_key_equal(r->v[j].key, r->v[i].key))
+			j++;
+		n += j == i;
+	}
+	return n;
+}
+
+static void threads_interleave(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	int locked = 0;
+	struct ks_sim sim = sim_of(&racy, 1, 1, 4, 1000);
+	sim.load.arrival = KS_ARRIVAL_BURST; /* ten calls at once on four threads */
+	sim.cfg = &locked;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 1000);
+	CU_ASSERT(result.switches > 0);
+	CU_ASSERT(distinct(&result.records) < 1000);
+	ks_sim_result_release(&result);
+	locked = 1;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 1000);
+	CU_ASSERT_EQUAL(distinct(&result.records), 1000);
+	ks_sim_result_release(&result);
+}
+
+/* Golden trace: two threads enter at once; each environment call costs its price, and ties go to the lower lane. */
+static void golden_trace(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	int locked = 1;
+	char trace[512] = "";
+	struct ks_sim sim = sim_of(&racy, 1, 1, 2, 2);
+	sim.load.arrival = KS_ARRIVAL_BURST;
+	sim.cfg = &locked;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	for (size_t i = 0; i < result.records.n; i++) {
+		const struct ks_record *r = &result.records.v[i];
+		snprintf(trace + strlen(trace), sizeof trace - strlen(trace), "t%u #%u %lld..%lld key %llu\n",
+		         result.records.lanes[r->lane].thread, r->seq, (long long)r->call_ns, (long long)r->return_ns,
+		         (unsigned long long)r->key.lo);
+	}
+	/* lock 20, load 5, store 5, unlock 5; thread 1 gets the lock at 35 and needs 15 more */
+	CU_ASSERT_STRING_EQUAL(trace, "t0 #0 0..35 key 1\n"
+	                              "t1 #0 0..50 key 2\n"
+	                              "t0 #1 35..70 key 3\n"
+	                              "t1 #1 50..85 key 4\n"
+	                              "t0 #2 70..105 key 5\n"
+	                              "t1 #2 85..120 key 6\n"
+	                              "t0 #3 105..140 key 7\n"
+	                              "t1 #3 120..155 key 8\n"
+	                              "t0 #4 140..175 key 9\n"
+	                              "t1 #4 155..190 key 10\n");
+	ks_sim_result_release(&result);
+}
+
+/* ---- waiting for a clock, across a step ---- */
+
+struct sleeper {
+	int64_t ns;
+	enum ks_clock_id clock;
+};
+
+static enum ks_outcome sleeper_next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
+{
+	(void)shared, (void)local, (void)why;
+	const struct sleeper *s = cfg;
+	int64_t now = env_clock(env, s->clock);
+	env_wait_until(env, s->clock, now + s->ns);
+	*key = ks_key64(1);
+	return KS_KEY;
+}
+
+static const struct ks_gen sleeper = {.name = "sleeper", .next = sleeper_next};
+
+/* One call at 0 sleeps 500 ms; a step acts at 100 ms. @return how long the call took, ns; -1 when it was lost. */
+static int64_t sleep_across(enum ks_clock_id clock, int64_t step_ns)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	struct sleeper cfg = {500 * KS_MS, clock};
+	struct ks_fault_event event = {100 * KS_MS, 0, KS_FAULT_STEP, step_ns, 0};
+	struct ks_sim sim = sim_of(&sleeper, 1, 1, 1, 1);
+	sim.cfg = &cfg;
+	sim.events = &event;
+	sim.nevents = 1;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 1);
+	int64_t took = result.records.v[0].outcome == KS_LOST ? -1 : result.records.v[0].return_ns;
+	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_REALTIME] - result.seen[0].before_ns[KS_REALTIME], step_ns);
+	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_TAI] - result.seen[0].before_ns[KS_TAI], step_ns);
+	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_MONOTONIC], result.seen[0].before_ns[KS_MONOTONIC]);
+	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_RAW], result.seen[0].before_ns[KS_RAW]);
+	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_BOOTTIME], result.seen[0].before_ns[KS_BOOTTIME]);
+	ks_sim_result_release(&result);
+	return took;
+}
+
+static void waits_follow_their_clock(void)
+{
+	CU_ASSERT_EQUAL(sleep_across(KS_MONOTONIC, -200 * KS_MS), 500 * KS_MS + KS_COST_CLOCK_NS);
+	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, -200 * KS_MS), 700 * KS_MS + KS_COST_CLOCK_NS);
+	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, 200 * KS_MS), 300 * KS_MS + KS_COST_CLOCK_NS);
+	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, KS_SEC), 100 * KS_MS); /* satisfied by the step itself */
+	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, -10 * KS_SEC), -1);    /* still inside at the end */
+}
+
+/* ---- a thread that never comes back ---- */
+
+static enum ks_outcome spinner_next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
+{
+	(void)cfg, (void)local, (void)why;
+	struct racy *s = shared;
+	while (env_fetch_add(env, &s->n, 1) < UINT64_MAX / 2)
+		;
+	*key = ks_key64(0);
+	return KS_KEY;
+}
+
+static const struct ks_gen spinner = {.name = "spinner", .shared_size = sizeof(struct racy), .next = spinner_next};
+
+static void livelock_is_lost(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	struct ks_sim sim = sim_of(&spinner, 1, 1, 1, 10);
+	sim.duration_ns = 5 * KS_SEC;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 1);
+	CU_ASSERT_EQUAL(result.records.v[0].outcome, KS_LOST);
+	ks_sim_result_release(&result);
+}
+
+/* ---- the workload ---- */
+
+static void arrivals(void)
+{
+	struct ks_arrivals a;
+	struct ks_load load = {.rate = {3, KS_SEC}};
+	ks_arrivals_init(&a, &load, 0, 1, 1, 0);
+	for (uint64_t k = 0; k < 1000; k++) /* floor(k / 3 s), never drifting */
+		CU_ASSERT_EQUAL(ks_arrivals_next(&a), (int64_t)(k * KS_SEC / 3));
+	ks_arrivals_init(&a, &load, 1, 4, 1, 0);
+	for (uint64_t k = 1; k < 1000; k += 4)
+		CU_ASSERT_EQUAL(ks_arrivals_next(&a), (int64_t)(k * KS_SEC / 3));
+	load.arrival = KS_ARRIVAL_POISSON;
+	load.rate = (struct ks_rate){1000, KS_SEC};
+	ks_arrivals_init(&a, &load, 0, 2, 1, 0);
+	int64_t last = 0, due = 0;
+	for (int k = 0; k < 100000; k++) {
+		due = ks_arrivals_next(&a);
+		CU_ASSERT(due >= last);
+		last = due;
+	}
+	/* 100000 gaps of 2 ms: mean 200 s, standard deviation 0.63 s */
+	CU_ASSERT(due > 196 * KS_SEC && due < 204 * KS_SEC);
+	load = (struct ks_load){.rate = {1, INT64_MAX}};
+	ks_arrivals_init(&a, &load, 0, 1, 1, 0);
+	CU_ASSERT_EQUAL(ks_arrivals_next(&a), 0);
+	CU_ASSERT_EQUAL(ks_arrivals_next(&a), INT64_MAX);
+	CU_ASSERT_EQUAL(ks_arrivals_next(&a), INT64_MAX);
+}
+
+static enum ks_outcome refuser_next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
+{
+	(void)cfg, (void)shared, (void)local, (void)key;
+	int64_t now = env_clock(env, KS_MONOTONIC);
+	*why = 0;
+	return now / (10 * KS_MS) % 2 ? KS_KEY : KS_REFUSE;
+}
+
+static const struct ks_gen refuser = {.name = "refuser", .next = refuser_next};
+
+static void refusals_are_retried(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	struct ks_sim sim = sim_of(&refuser, 1, 1, 1, 10);
+	sim.load.on_refuse = KS_REFUSE_RETRY;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	uint32_t keys = 0;
+	for (size_t i = 0; i < result.records.n; i++) {
+		const struct ks_record *r = &result.records.v[i];
+		keys += r->outcome == KS_KEY;
+		if (r->outcome == KS_KEY)
+			CU_ASSERT(r->return_ns - r->due_ns > 9 * KS_MS && r->return_ns - r->due_ns < 12 * KS_MS);
+	}
+	CU_ASSERT_EQUAL(keys, 10);
+	ks_sim_result_release(&result);
+}
+
+static void every_generator_runs_twice_alike(void)
+{
+	for (const struct ks_gen *const *gen = ks_gens_sim; *gen; gen++) {
+		struct ks_err err;
+		struct ks_sim_result a, b;
+		struct ks_gen_spec spec;
+		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, (*gen)->name, &spec, &err), 0);
+		struct ks_sim sim = sim_of(*gen, 3, 2, 4, 100000);
+		sim.load.arrival = KS_ARRIVAL_POISSON;
+		sim.duration_ns = 100 * KS_MS;
+		sim.cfg = spec.cfg;
+		CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &a, &err), 0);
+		CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &b, &err), 0);
+		CU_ASSERT(a.records.n > 20000);
+		CU_ASSERT_EQUAL_FATAL(a.records.n, b.records.n);
+		CU_ASSERT_EQUAL(memcmp(a.records.v, b.records.v, a.records.n * sizeof *a.records.v), 0);
+		ks_sim_result_release(&a);
+		ks_sim_result_release(&b);
+	}
+}
+
+static void memory_runs_out_cleanly(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	int locked = 1, failed = 0;
+	struct ks_sim sim = sim_of(&racy, 2, 1, 4, 1000);
+	sim.load.arrival = KS_ARRIVAL_BURST;
+	sim.cfg = &locked;
+	for (long n = 1; n < 60; n++) {
+		ks_mem_fail_at(n);
+		if (ks_sim_run(&sim, &result, &err)) {
+			CU_ASSERT_EQUAL(err.code, KS_E_INTERNAL);
+			failed++;
+		} else {
+			ks_sim_result_release(&result);
+		}
+		ks_mem_fail_at(0);
+	}
+	CU_ASSERT(failed > 10 && failed < 59);
+}
+
+static void limits_and_stop(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	static volatile const int stop = 1;
+	struct ks_sim sim = sim_of(&sleeper, 1, 1, 1, 1000);
+	struct sleeper cfg = {0, KS_MONOTONIC};
+	sim.cfg = &cfg;
+	sim.record_limit = 10;
+	CU_ASSERT_EQUAL(ks_sim_run(&sim, &result, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	sim.record_limit = 0;
+	sim.stop = &stop;
+	CU_ASSERT_EQUAL(ks_sim_run(&sim, &result, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "interrupted");
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {{"threads interleave", threads_interleave},
+	                                       {"golden trace", golden_trace},
+	                                       {"waits follow their clock", waits_follow_their_clock},
+	                                       {"a livelock is lost", livelock_is_lost},
+	                                       {"arrivals", arrivals},
+	                                       {"refusals are retried", refusals_are_retried},
+	                                       {"every generator runs twice alike", every_generator_runs_twice_alike},
+	                                       {"memory runs out cleanly", memory_runs_out_cleanly},
+	                                       {"limits and stop", limits_and_stop},
+	                                       {0}};
+	return ks_test_main("engine", tests);
+}

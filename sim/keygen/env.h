@@ -1,0 +1,41 @@
+/* The environment: all that a generator sees of the world.
+ *
+ * One source of each generator is compiled once against each environment: KS_ENV_SIM takes the simulation's
+ * (sim/engine/env_sim.h), KS_ENV_REAL the real one (harness/subject/env_real.h), KS_ENV_TABLE a table of
+ * functions (plug-ins). Each defines struct ks_env and these, static inline:
+ *
+ *   int64_t  env_clock(env, id)             what clock id shows, ns; unix time for REALTIME and TAI
+ *   void     env_wait_until(env, id, value) returns when clock id shows at least value
+ *   uint64_t env_random(env)                64 random bits
+ *   void     env_lock(env, lock), env_unlock(env, lock)       a lock of the process
+ *   uint64_t env_load(env, word)            sequentially consistent, as all of these
+ *   void     env_store(env, word, value)
+ *   bool     env_cas(env, word, &expected, value)
+ *   uint64_t env_fetch_add(env, word, n)    the value before
+ *   uint64_t env_identity(env, what)        who the caller is: enum ks_identity
+ *   bool     env_persist_get(env, slot, &value), void env_persist_put(env, slot, value)
+ *                                           a small store of the process's name that outlives a restart of it
+ *
+ * Every one of them costs time and may let other threads run, pause or kill the caller. Therefore: all shared
+ * state goes through these; and no two of them in one expression, as C does not order them. */
+#ifndef KS_ENV_H
+#define KS_ENV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ks_record.h"
+
+enum ks_identity { KS_ID_WORKER, KS_ID_MAC, KS_ID_IP, KS_ID_PID, KS_ID_HOST };
+
+#define KS_PERSIST_SLOTS 4
+
+#if defined(KS_ENV_SIM)
+#include "env_sim.h"
+#elif defined(KS_ENV_REAL)
+#include "env_real.h"
+#else
+#error "compile generators with KS_ENV_SIM or KS_ENV_REAL"
+#endif
+
+#endif

@@ -1,0 +1,100 @@
+/* Generators: the interface that each one fills, and the list of all.
+ *
+ * A generator is a const table. Its functions are pure but for `init` and `next`, which act through the
+ * environment alone. To add one: copy skeleton.c to a file of its own, add one line to KS_GENERATORS. */
+#ifndef KS_KEYGEN_H
+#define KS_KEYGEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ks_err.h"
+#include "ks_key.h"
+#include "ks_opt.h"
+#include "ks_record.h"
+
+struct ks_env;
+
+/* A promise of the generator, in the language of expectations: "unique@fleet", "increasing@thread". */
+struct ks_claim {
+	const char *text;
+	const char *source; /* who promises it: a specification, a README, the field report */
+};
+
+/* What a key says of itself. */
+struct ks_fields {
+	bool has_time;
+	int64_t embed_lo_unix_ns; /* the key names an instant in [lo, hi): hi is excluded */
+	int64_t embed_hi_unix_ns;
+	struct {
+		const char *name;
+		uint64_t value;
+	} field[6];
+	int nfields;
+};
+
+#define KS_CLAIMS_MAX 6
+#define KS_REASONS_MAX 8
+
+struct ks_gen {
+	const char *name;
+	const char *title;  /* one line */
+	const char *source; /* of the layout and the policy */
+	const struct ks_opt *opts; /* ends with a NULL name */
+	size_t cfg_size;    /* of the struct that opts describes */
+	size_t shared_size; /* of the state that the threads of a process share; zeroed, 64-byte aligned */
+	size_t local_size;  /* of the state of one thread; zeroed */
+	enum ks_compare compare;
+	bool probabilistic; /* uniqueness rests on random bits: verdicts print a bound */
+	const char *reasons[KS_REASONS_MAX]; /* of refusals; next returns the index in *why */
+
+	/* Checks options against each other and derives what next needs. Pure. May be NULL. */
+	int (*configure)(void *cfg, struct ks_err *err);
+	/* Fills claims for this configuration. @return how many, at most KS_CLAIMS_MAX. */
+	int (*claims)(const void *cfg, struct ks_claim *claims);
+	/* Which clocks it reads: a mask of 1 << enum ks_clock_id. 0: none, so no clock fault can meet it. */
+	unsigned (*clocks)(const void *cfg);
+	/* Once a process, before its first call. May be NULL. */
+	void (*init)(struct ks_env *env, const void *cfg, void *shared);
+	/* One call. @return KS_KEY with *key set, or KS_REFUSE with *why set. */
+	enum ks_outcome (*next)(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key,
+	                        uint8_t *why);
+	/* What the key says. Pure. */
+	void (*decode)(const void *cfg, struct ks_key key, struct ks_fields *fields);
+	/* The printed form. Pure. */
+	char *(*format)(const void *cfg, struct ks_key key, char buf[KS_KEY_TEXT]);
+	/* Reads the printed form back. Pure. @return 0, or -1. */
+	int (*parse)(const void *cfg, const char *text, struct ks_key *key);
+};
+
+/* One line a generator, here and nowhere else. */
+#define KS_GENERATORS(X) X(null) X(unixmilli) X(counter) X(snowflake) X(uuidv7)
+
+#if defined(KS_ENV_SIM)
+#define KS_GEN(name) ks_gen_##name##_sim
+#elif defined(KS_ENV_REAL)
+#define KS_GEN(name) ks_gen_##name##_real
+#endif
+
+/* Both lists end with NULL and name the same generators in the same order. */
+extern const struct ks_gen *const ks_gens_sim[];
+extern const struct ks_gen *const ks_gens_real[];
+
+/* @return the generator of that name in the list, or NULL. */
+const struct ks_gen *ks_gen_find(const struct ks_gen *const *list, const char *name);
+
+/* A generator with its options, as given on the command line: "snowflake:unchecked:node_bits=8". */
+struct ks_gen_spec {
+	char text[256];           /* as given */
+	const struct ks_gen *gen; /* NULL when foreign */
+	_Alignas(16) char cfg[256]; /* gen->cfg_size bytes of it are used */
+	const char *command;      /* of exec: and ask: */
+};
+
+/* Parses NAME[:WORD|:OPTION=VALUE]... against a list. @return 0, or -1 with the nearest name in the error. */
+int ks_gen_parse(const struct ks_gen *const *list, const char *text, struct ks_gen_spec *spec, struct ks_err *err);
+/* Fills claims. A foreign generator claims unique@fleet. @return how many. */
+int ks_gen_claims(const struct ks_gen_spec *spec, struct ks_claim claims[KS_CLAIMS_MAX]);
+
+#endif
