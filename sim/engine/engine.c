@@ -192,6 +192,8 @@ static void act(struct ks_engine *g, uint32_t index)
 	}
 	for (int id = 0; id < KS_NCLOCKS; id++)
 		seen->after_ns[id] = ks_clocks_at(&n->clocks, (enum ks_clock_id)id, event->at_ns);
+	int64_t later = ks_clocks_at(&n->clocks, KS_RAW, event->at_ns + KS_PROBE_NS);
+	seen->rate_ppb = (later - seen->after_ns[KS_RAW] - KS_PROBE_NS) / (KS_PROBE_NS / KS_SEC);
 	solve_waits(n);
 }
 

@@ -42,7 +42,9 @@ struct ks_fault_event {
 struct ks_fault_seen {
 	struct ks_fault_event event;
 	int64_t before_ns[KS_NCLOCKS], after_ns[KS_NCLOCKS];
+	int64_t rate_ppb; /* of RAW, from its readings at the event and KS_PROBE_NS later as the segments stand; ppb */
 };
+#define KS_PROBE_NS (1000 * KS_SEC)
 
 struct ks_sim {
 	int64_t start_unix_ns;

@@ -1,0 +1,252 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "ks_check.h"
+#include "ks_mem.h"
+
+/* ---- the order of foreign keys ---- */
+
+struct text {
+	const char *s;
+	size_t len, row;
+};
+
+/* Decimal, and only one way to write it: so equal numbers are equal texts. */
+static bool is_decimal(const char *s, size_t len)
+{
+	if (!len || (s[0] == '0' && len > 1))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+	return true;
+}
+
+static int text_cmp(const void *pa, const void *pb, void *compare)
+{
+	const struct text *a = pa, *b = pb;
+	if (*(const enum ks_compare *)compare == KS_COMPARE_NUMERIC && a->len != b->len)
+		return a->len < b->len ? -1 : 1;
+	int c = memcmp(a->s, b->s, a->len < b->len ? a->len : b->len);
+	return c ? c : (a->len > b->len) - (a->len < b->len);
+}
+
+static size_t collect(struct text *text, const struct ks_records *r, enum ks_compare *compare)
+{
+	size_t n = 0;
+	*compare = KS_COMPARE_NUMERIC;
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->v[i].outcome != KS_KEY || r->v[i].key.lo >= r->texts.n)
+			continue;
+		struct text *t = &text[n++];
+		t->row = i;
+		t->s = ks_texts_get(&r->texts, r->v[i].key.lo, &t->len);
+		if (!is_decimal(t->s, t->len))
+			*compare = KS_COMPARE_BYTES;
+	}
+	return n;
+}
+
+static int rank_texts(struct ks_evidence *e, struct ks_err *err)
+{
+	struct text *text = ks_alloc(e->records->n, sizeof *text);
+	if (!text)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for the order of %zu keys", e->records->n);
+	size_t n = collect(text, e->records, &e->compare);
+	qsort_r(text, n, sizeof *text, text_cmp, &e->compare);
+	uint64_t rank = 0;
+	for (size_t i = 0; i < n; i++) {
+		rank += i && text_cmp(&text[i - 1], &text[i], &e->compare);
+		e->order[text[i].row] = ks_key64(rank);
+	}
+	ks_free(text);
+	return 0;
+}
+
+static int find_order(struct ks_evidence *e, struct ks_err *err)
+{
+	if (!e->gen->gen)
+		return rank_texts(e, err);
+	e->compare = e->gen->gen->compare;
+	for (size_t i = 0; i < e->records->n; i++)
+		e->order[i] = e->records->v[i].key;
+	return 0;
+}
+
+/* ---- exposure ---- */
+
+/* The faults cut the time of each node into spans; span 0 ends at its first fault. */
+struct spans {
+	uint32_t *start;    /* nodes + 1: node i has the faults at_ns[start[i]] .. at_ns[start[i + 1] - 1], by time */
+	int64_t *at_ns;
+	int64_t *latest_ns; /* a span and clock each: the latest reading in it; then: the latest before it */
+};
+
+static void spans_release(struct spans *s)
+{
+	ks_free(s->start);
+	ks_free(s->at_ns);
+	ks_free(s->latest_ns);
+}
+
+/* A node has one span more than faults. */
+static size_t slot(const struct spans *s, uint32_t node, uint32_t span, int clock)
+{
+	return (((size_t)s->start[node] + node) + span) * KS_NCLOCKS + (size_t)clock;
+}
+
+static int spans_init(struct spans *s, const struct ks_plan *plan, struct ks_err *err)
+{
+	struct ks_fault_event *events = NULL;
+	uint32_t n = 0;
+	*s = (struct spans){0};
+	if (ks_plan_events(plan, &events, &n, err))
+		return -1;
+	size_t slots = ((size_t)n + plan->nodes) * KS_NCLOCKS;
+	s->start = ks_alloc((size_t)plan->nodes + 2, sizeof *s->start);
+	s->at_ns = ks_alloc(n, sizeof *s->at_ns);
+	s->latest_ns = ks_alloc(slots, sizeof *s->latest_ns);
+	if (!s->start || !s->at_ns || !s->latest_ns) {
+		ks_free(events);
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for %u faults", n);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		s->start[events[i].node + 2]++;
+	for (uint32_t i = 2; i <= plan->nodes; i++)
+		s->start[i] += s->start[i - 1];
+	for (uint32_t i = 0; i < n; i++)
+		s->at_ns[s->start[events[i].node + 1]++] = events[i].at_ns;
+	for (size_t i = 0; i < slots; i++)
+		s->latest_ns[i] = INT64_MIN;
+	ks_free(events);
+	return 0;
+}
+
+static uint32_t span_of(const struct spans *s, uint32_t node, int64_t t_ns)
+{
+	uint32_t low = s->start[node], high = s->start[node + 1];
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		if (s->at_ns[mid] <= t_ns)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low - s->start[node];
+}
+
+static void find_latest(struct spans *s, const struct ks_plan *plan, const struct ks_records *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct ks_record *v = &r->v[i];
+		if (v->read_ns == KS_NO_TIME)
+			continue;
+		uint32_t node = r->lanes[v->lane].node;
+		int64_t *at = &s->latest_ns[slot(s, node, span_of(s, node, v->read_at_ns), v->clock)];
+		*at = v->read_ns > *at ? v->read_ns : *at;
+	}
+	for (uint32_t node = 0; node < plan->nodes; node++)
+		for (int clock = 0; clock < KS_NCLOCKS; clock++) {
+			int64_t before = INT64_MIN;
+			for (uint32_t span = 0; span <= s->start[node + 1] - s->start[node]; span++) {
+				int64_t *at = &s->latest_ns[slot(s, node, span, clock)], own = *at;
+				*at = before;
+				before = own > before ? own : before;
+			}
+		}
+}
+
+/* What a thread read before. */
+struct previous {
+	int64_t error_ns; /* reading - true time */
+	uint8_t clock, known;
+};
+
+/* Has the clock moved by other than true time since? */
+static bool has_moved(struct previous *p, const struct ks_record *v, int64_t noise_ns)
+{
+	int64_t error_ns = v->read_ns - v->read_at_ns;
+	int64_t by_ns = p->known && p->clock == v->clock ? error_ns - p->error_ns : 0;
+	*p = (struct previous){error_ns, v->clock, 1};
+	return by_ns > noise_ns || by_ns < -noise_ns;
+}
+
+static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct previous *p, const struct ks_record *v)
+{
+	uint32_t node = e->records->lanes[v->lane].node;
+	if (v->read_ns != KS_NO_TIME) {
+		bool moved = has_moved(p, v, e->noise_ns);
+		uint32_t span = span_of(s, node, v->read_at_ns);
+		return moved || v->read_ns <= s->latest_ns[slot(s, node, span, v->clock)];
+	}
+	return !e->gen->gen && v->return_ns != KS_NO_TIME && span_of(s, node, v->return_ns) > 0;
+}
+
+static int find_exposed(struct ks_evidence *e, struct ks_err *err)
+{
+	const struct ks_records *r = e->records;
+	struct spans spans;
+	struct previous *previous = ks_alloc(r->nlanes, sizeof *previous);
+	int failed = previous ? spans_init(&spans, e->plan, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	if (!failed) {
+		find_latest(&spans, e->plan, r);
+		for (size_t i = 0; i < r->n; i++) /* in fleet order, so each lane's calls come in their own order */
+			e->exposed[i] = is_exposed(e, &spans, &previous[r->v[i].lane], &r->v[i]);
+	}
+	if (previous)
+		spans_release(&spans);
+	ks_free(previous);
+	return failed;
+}
+
+int ks_evidence_init(struct ks_evidence *e, struct ks_err *err)
+{
+	size_t n = e->records->n;
+	int failed = 0;
+	if (n >= UINT32_MAX)
+		return ks_fail(err, KS_E_INTERNAL, "%zu records, more than can be judged", n);
+	e->exposed = ks_alloc(n, sizeof *e->exposed);
+	e->order = ks_alloc(n, sizeof *e->order);
+	e->nexposed = 0;
+	if (!e->exposed || !e->order)
+		failed = ks_fail(err, KS_E_INTERNAL, "out of memory for the evidence of %zu records", n);
+	if (!failed)
+		failed = find_order(e, err);
+	if (!failed && (e->control || !e->plan->faults))
+		memset(e->exposed, 1, n);
+	else if (!failed)
+		failed = find_exposed(e, err);
+	for (size_t i = 0; !failed && i < n; i++)
+		e->nexposed += e->exposed[i];
+	if (failed)
+		ks_evidence_release(e);
+	return failed;
+}
+
+void ks_evidence_release(struct ks_evidence *e)
+{
+	ks_free(e->exposed);
+	ks_free(e->order);
+	e->exposed = NULL;
+	e->order = NULL;
+	e->nexposed = 0;
+}
+
+/* ---- what a key says ---- */
+
+static int64_t clamp(__int128 v)
+{
+	return v > INT64_MAX ? INT64_MAX : v <= INT64_MIN ? INT64_MIN + 1 : (int64_t)v;
+}
+
+bool ks_embedded(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns)
+{
+	const struct ks_gen *gen = e->gen->gen;
+	struct ks_fields f = {0};
+	if (!gen || !gen->decode || r->outcome != KS_KEY)
+		return false;
+	gen->decode(e->gen->cfg, r->key, &f);
+	*lo_ns = clamp((__int128)f.embed_lo_unix_ns - e->plan->start_unix_ns);
+	*hi_ns = clamp((__int128)f.embed_hi_unix_ns - e->plan->start_unix_ns);
+	return f.has_time;
+}

@@ -1,0 +1,33 @@
+/* Laws of counts: a sum of many independent small counts, each known by its probabilities. Private to this folder. */
+#ifndef KS_LAW_H
+#define KS_LAW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KS_LAW_MEAN_MAX 2000.0 /* of one Poisson count that a part is made of */
+#define KS_LAW_PARTS_MAX 4096
+
+/* `count` independent copies of a number that is k with probability p[k]. */
+struct ks_part {
+	double count;
+	double *p;
+	size_t n;
+};
+
+struct ks_sum {
+	struct ks_part *v;
+	size_t n, cap;
+};
+
+/* Each adds count copies. @return 0, or -1: out of memory, more than KS_LAW_PARTS_MAX parts, a mean beyond its bound. */
+int ks_sum_poisson(struct ks_sum *s, double mean, double count); /* K */
+int ks_sum_excess(struct ks_sum *s, double mean, double count);  /* K - 1 where K > 0, else 0 */
+int ks_sum_lesser(struct ks_sum *s, double mean_a, double mean_b, double count); /* min(K, L) */
+void ks_sum_release(struct ks_sum *s);
+
+void ks_sum_moments(const struct ks_sum *s, double *mean, double *variance);
+/* A sum is in [low, high] with probability 1 - 1e-9 at least (Chernoff's bound, 5e-10 a side). */
+void ks_sum_interval(const struct ks_sum *s, int64_t *low, int64_t *high);
+
+#endif

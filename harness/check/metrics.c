@@ -1,0 +1,131 @@
+#include "groups.h"
+
+#include "ks_mem.h"
+
+int64_t ks_metric_get(const struct ks_metrics *m, enum ks_metric metric, enum ks_scope scope)
+{
+	return metric < KS_NSCOPED_METRICS ? m->scoped[metric][scope] : m->plain[metric - KS_NSCOPED_METRICS];
+}
+
+static void add(struct ks_metrics *m, enum ks_scope scope, const struct ks_disorder *d)
+{
+	m->scoped[KS_M_DUPLICATES][scope] += d->duplicates;
+	m->scoped[KS_M_DESCENTS][scope] += d->descents;
+	m->scoped[KS_M_BELOW_MAX][scope] += d->below_max;
+	if (d->displacement > m->scoped[KS_M_DISPLACEMENT][scope])
+		m->scoped[KS_M_DISPLACEMENT][scope] = d->displacement;
+	if (d->late_ns_max > m->scoped[KS_M_LATE_NS_MAX][scope])
+		m->scoped[KS_M_LATE_NS_MAX][scope] = d->late_ns_max;
+}
+
+/* *groups: of the scope before, which this one refines or coarsens: as many groups means the same groups. */
+static int one_scope(const struct ks_evidence *e, enum ks_scope scope, uint32_t *groups, struct ks_scratch *scratch,
+                     struct ks_metrics *m, struct ks_err *err)
+{
+	struct ks_groups g;
+	struct ks_disorder d;
+	int failed = ks_groups_init(&g, e->records, scope, err);
+	if (!failed && scope && g.n == *groups) {
+		for (int i = 0; i < KS_NSCOPED_METRICS; i++)
+			m->scoped[i][scope] = m->scoped[i][scope - 1];
+	} else {
+		for (uint32_t i = 0; !failed && i < g.n; i++) {
+			failed = ks_disorder(e, &g.rows[g.start[i]], g.start[i + 1] - g.start[i], scratch, &d, err);
+			if (!failed)
+				add(m, scope, &d);
+		}
+	}
+	*groups = g.n;
+	ks_groups_release(&g);
+	return failed;
+}
+
+static void set_max(struct ks_metrics *m, enum ks_metric metric, int64_t value)
+{
+	int64_t *at = &m->plain[metric - KS_NSCOPED_METRICS];
+	if (value > *at)
+		*at = value;
+}
+
+/* How far keys are ahead of their calls, or behind. */
+static void time_metrics(const struct ks_evidence *e, bool times_known, struct ks_metrics *m)
+{
+	int64_t lo, hi;
+	for (size_t i = 0; i < e->records->n; i++) {
+		const struct ks_record *r = &e->records->v[i];
+		if (!ks_embedded(e, r, &lo, &hi))
+			continue;
+		m->known[KS_M_AHEAD_NS_MAX] = true;
+		m->known[KS_M_BEHIND_NS_MAX] = times_known;
+		set_max(m, KS_M_AHEAD_NS_MAX, lo - r->return_ns);
+		if (times_known)
+			set_max(m, KS_M_BEHIND_NS_MAX, r->call_ns - hi);
+	}
+}
+
+/* The nearest rank: the smallest of n sorted values that at least p per cent do not exceed. */
+static size_t rank(size_t n, unsigned percent)
+{
+	return (n * percent + 99) / 100 - 1;
+}
+
+/* Signed values sort as unsigned ones with the sign bit turned. */
+#define SIGN (UINT64_C(1) << 63)
+
+static int stall_metrics(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err)
+{
+	size_t n = 0, cap = e->records->n;
+	struct ks_key *stall = ks_alloc(cap, sizeof *stall), *spare = ks_alloc(cap, sizeof *spare);
+	int failed = stall && spare ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for the stalls of %zu calls", cap);
+	for (size_t i = 0; !failed && i < cap; i++) {
+		const struct ks_record *r = &e->records->v[i];
+		if (r->outcome != KS_LOST)
+			stall[n++] = ks_key64((uint64_t)(r->return_ns - r->due_ns) ^ SIGN);
+	}
+	if (!failed && n) {
+		ks_keys_sort(stall, spare, n);
+		m->plain[KS_M_STALL_NS_MAX - KS_NSCOPED_METRICS] = (int64_t)(stall[n - 1].lo ^ SIGN);
+		m->plain[KS_M_STALL_NS_P50 - KS_NSCOPED_METRICS] = (int64_t)(stall[rank(n, 50)].lo ^ SIGN);
+		m->plain[KS_M_STALL_NS_P99 - KS_NSCOPED_METRICS] = (int64_t)(stall[rank(n, 99)].lo ^ SIGN);
+		m->known[KS_M_STALL_NS_MAX] = m->known[KS_M_STALL_NS_P50] = m->known[KS_M_STALL_NS_P99] = true;
+	}
+	ks_free(stall);
+	ks_free(spare);
+	return failed;
+}
+
+/* @return whether the times of all calls are known. */
+static bool count(const struct ks_evidence *e, struct ks_metrics *m)
+{
+	const struct ks_records *r = e->records;
+	bool times_known = true;
+	m->calls = r->n;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct ks_record *v = &r->v[i];
+		m->keys += v->outcome == KS_KEY;
+		m->plain[KS_M_REFUSALS - KS_NSCOPED_METRICS] += v->outcome == KS_REFUSE;
+		m->plain[KS_M_LOST - KS_NSCOPED_METRICS] += v->outcome == KS_LOST;
+		times_known = times_known && !(v->flags & KS_CALL_UNKNOWN);
+		if (v->outcome == KS_KEY && v->parent < r->n && r->v[v->parent].outcome == KS_KEY)
+			m->plain[KS_M_CAUSALITY_VIOLATIONS - KS_NSCOPED_METRICS] +=
+				!ks_key_less(e->order[v->parent], e->order[i]);
+	}
+	return times_known;
+}
+
+int ks_metrics_compute(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err)
+{
+	struct ks_scratch scratch = {0};
+	uint32_t groups = 0;
+	int failed = 0;
+	*m = (struct ks_metrics){0};
+	for (int i = 0; i < KS_NSCOPED_METRICS; i++)
+		m->known[i] = true;
+	m->known[KS_M_CAUSALITY_VIOLATIONS] = m->known[KS_M_REFUSALS] = m->known[KS_M_LOST] = true;
+	bool times_known = count(e, m);
+	time_metrics(e, times_known, m);
+	for (int s = 0; !failed && s < KS_NSCOPES; s++)
+		failed = one_scope(e, (enum ks_scope)s, &groups, &scratch, m, err);
+	ks_scratch_release(&scratch);
+	return failed || (times_known && stall_metrics(e, m, err)) ? -1 : 0;
+}

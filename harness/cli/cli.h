@@ -1,0 +1,42 @@
+/* The command line: one file a subcommand. Only main.c exits; each command returns the exit code. */
+#ifndef KS_CLI_H
+#define KS_CLI_H
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include "ks_err.h"
+
+int ks_cmd_run(int argc, char **argv);
+int ks_cmd_lint(int argc, char **argv);
+int ks_cmd_list(int argc, char **argv);
+int ks_cmd_report(int argc, char **argv);
+int ks_cmd_explain(int argc, char **argv);
+int ks_cmd_doctor(int argc, char **argv);
+
+/* Set by SIGINT and SIGTERM to the signal's number. */
+extern volatile sig_atomic_t ks_signal;
+
+/* Prints "keyskew: TEXT" on stderr. @return the exit code of the error. */
+int ks_cli_error(const struct ks_err *err);
+
+/* The folder of the scenario library: KEYSKEW_SCENARIOS, the one installed beside the program, or the source tree's.
+ * @return a static string, or NULL. */
+const char *ks_library(void);
+
+/* Finds what a user names: a path that exists, or a bare name in the library ("ntp-step-back", "suites/nightly").
+ * @return 0 with the path, or -1 (KS_E_USAGE) with the nearest name. */
+int ks_library_find(const char *name, char *path, size_t size, struct ks_err *err);
+
+/* Calls visit for every *.yaml below a folder, in the order of their names. @return the first non-zero result. */
+int ks_library_walk(const char *folder, int (*visit)(const char *path, void *context), void *context, struct ks_err *err);
+
+/* The result document of a run folder (NULL: .keyskew/last) or file. @return a new reference, or NULL (KS_E_USAGE). */
+json_t *ks_load_result(const char *where, char *folder, size_t size, struct ks_err *err);
+
+/* Whether stdout takes colour (a terminal, NO_COLOR not set), and its width. */
+bool ks_colour(void);
+int ks_width(void);
+
+#endif

@@ -1,0 +1,126 @@
+/* keyskew explain: the first violation of a run, or who issued a key, from the witnesses that result.json keeps. */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "ks_time.h"
+
+static const char help[] = "usage: keyskew explain [DIR] --first\n       keyskew explain [DIR] KEY\n\n"
+                           "Tells the first violation of a run and its neighbours, or what a witness says of KEY.\n"
+                           "DIR: a run folder, default .keyskew/last\n";
+
+static const char *str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static bool names_row(const json_t *rows, const json_t *row)
+{
+	size_t i;
+	json_t *r;
+	json_array_foreach(rows, i, r)
+		if (json_equal(json_object_get(r, "row"), json_object_get(row, "row")))
+			return true;
+	return false;
+}
+
+static void print_row(const json_t *row, bool marked)
+{
+	char call[KS_TIME_TEXT] = "-", offset[KS_TIME_TEXT] = "-";
+	json_t *at = json_object_get(row, "call_ns"), *off = json_object_get(row, "clock_minus_true_ns");
+	if (json_is_integer(at))
+		ks_dur_format(call, json_integer_value(at));
+	if (json_is_integer(off))
+		ks_dur_format(offset, json_integer_value(off));
+	const char *what = *str(row, "key") ? str(row, "key") : str(row, "why");
+	printf(" %c %-8.40s p%lld t%lld  call %-14s clock-true %-12s %-7s %.120s\n", marked ? '>' : ' ', str(row, "node"),
+	       (long long)json_integer_value(json_object_get(row, "process")),
+	       (long long)json_integer_value(json_object_get(row, "thread")), call, offset, str(row, "outcome"), what);
+}
+
+static void tell(const json_t *run, const json_t *claim)
+{
+	const json_t *w = json_object_get(claim, "witness");
+	size_t i;
+	json_t *row;
+	printf("%s  %s  %s  %s  (%lld violations)\n%s\n\n", str(run, "scenario"), str(run, "generator"), str(claim, "claim"),
+	       str(claim, "verdict"), (long long)json_integer_value(json_object_get(claim, "count")), str(w, "text"));
+	json_array_foreach(json_object_get(w, "neighbours"), i, row)
+		print_row(row, names_row(json_object_get(w, "rows"), row));
+	printf("\nfaults: ");
+	json_array_foreach(json_object_get(run, "faults"), i, row)
+		printf("%s%s", i ? "; " : "", str(row, "text"));
+	printf("\nagain:  %s\n", str(run, "reproduce"));
+}
+
+static bool about_key(const json_t *claim, const char *key)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach(json_object_get(json_object_get(claim, "witness"), "neighbours"), i, row)
+		if (!strcmp(str(row, "key"), key))
+			return true;
+	return false;
+}
+
+static int explain(const json_t *document, const char *key)
+{
+	size_t i, k;
+	json_t *run, *claim;
+	int told = 0;
+	json_array_foreach(json_object_get(document, "runs"), i, run)
+		json_array_foreach(json_object_get(run, "claims"), k, claim) {
+			if (strcmp(str(claim, "verdict"), "broken") || (key && !about_key(claim, key)))
+				continue;
+			tell(run, claim);
+			told++;
+			if (!key)
+				return 0;
+			putchar('\n');
+		}
+	if (told)
+		return 0;
+	if (key)
+		fprintf(stderr, "keyskew: no witness of this result names key '%s'\n", key);
+	else
+		fputs("keyskew: no claim is broken in this result\n", stderr);
+	return KS_E_NOMATCH;
+}
+
+int ks_cmd_explain(int argc, char **argv)
+{
+	static const struct option options[] = {{"first", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
+	const char *folder = NULL, *key = NULL;
+	char found[PATH_MAX];
+	bool first = false;
+	struct ks_err err;
+	int c;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (c != 'f')
+			return KS_E_USAGE;
+		first = true;
+	}
+	int words = argc - optind;
+	if (words > 2 || (first && words > 1) || (!first && words < 1)) {
+		fputs(help, stderr);
+		return KS_E_USAGE;
+	}
+	if (!first)
+		key = argv[argc - 1];
+	if (words == 2 || first)
+		folder = words ? argv[optind] : NULL;
+	json_t *document = ks_load_result(folder, found, sizeof found, &err);
+	if (!document)
+		return ks_cli_error(&err);
+	int code = explain(document, key);
+	json_decref(document);
+	return code;
+}

@@ -1,0 +1,297 @@
+/* keyskew list: what there is, from the tables that carry it. Each kind is a JSON array of flat objects; the table for
+ * people is drawn from the same. */
+#include <getopt.h>
+#include <libsmartcols/libsmartcols.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "keygen.h"
+#include "ks_consumer.h"
+#include "ks_plan.h"
+#include "ks_world.h"
+
+static const char help[] = "usage: keyskew list [KIND [NAME]] [--json]\n\n"
+                           "KIND: scenarios, generators, faults, worlds, consumers, metrics, properties\n";
+
+static void clock_words(unsigned mask, char *buf, size_t size)
+{
+	size_t n = 0;
+	*buf = 0;
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		if (mask >> id & 1)
+			n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? " " : "", ks_clock_names[id]);
+	if (!n)
+		snprintf(buf, size, "none");
+}
+
+static void claim_words(const struct ks_gen_spec *spec, char *buf, size_t size)
+{
+	struct ks_claim claims[KS_CLAIMS_MAX];
+	int n = ks_gen_claims(spec, claims);
+	size_t used = 0;
+	for (int i = 0; i < n; i++)
+		used += (size_t)snprintf(buf + used, size - used, "%s%s", i ? " " : "", claims[i].text);
+}
+
+static json_t *generators(void)
+{
+	json_t *list = json_array();
+	for (const struct ks_gen *const *g = ks_gens_sim; *g; g++) {
+		struct ks_gen_spec spec;
+		struct ks_err err;
+		char clocks[80], claims[400];
+		if (ks_gen_parse(ks_gens_sim, (*g)->name, &spec, &err))
+			continue;
+		clock_words((*g)->clocks(spec.cfg), clocks, sizeof clocks);
+		claim_words(&spec, claims, sizeof claims);
+		json_array_append_new(list, json_pack("{ss ss ss ss ss}", "name", (*g)->name, "title", (*g)->title, "reads", clocks,
+		                                      "claims", claims, "source", (*g)->source));
+	}
+	return list;
+}
+
+/* The option table of one generator. */
+static json_t *generator(const char *name)
+{
+	json_t *list = json_array();
+	const struct ks_gen *g = ks_gen_find(ks_gens_sim, name);
+	for (const struct ks_opt *o = g->opts; o->name; o++) {
+		char accepts[256];
+		json_array_append_new(list, json_pack("{ss ss ss ss}", "option", o->name, "default", o->def, "accepts",
+		                                      ks_opt_accepts(o, accepts, sizeof accepts), "meaning", o->help));
+	}
+	return list;
+}
+
+static json_t *faults(void)
+{
+	json_t *list = json_array();
+	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
+		struct ks_opt o = {.name = k->name, .type = k->type, .min = k->min, .max = k->max};
+		char accepts[256] = "-";
+		if (k->op >= 0)
+			ks_opt_accepts(&o, accepts, sizeof accepts);
+		json_array_append_new(list, json_pack("{ss ss ss ss ss}", "name", k->name, "title", k->title, "value", accepts, "moves",
+		                                      k->moves ? k->moves : "", "carried", k->op >= 0 ? "yes" : "not yet"));
+	}
+	return list;
+}
+
+static json_t *worlds(void)
+{
+	json_t *list = json_array();
+	for (const struct ks_world *const *w = ks_worlds; *w; w++) {
+		char why[512] = "";
+		bool here = (*w)->available(why, sizeof why) == 0;
+		json_array_append_new(list, json_pack("{ss ss ss ss}", "name", (*w)->name, "title", (*w)->title, "here", here ? "yes" : "no",
+		                                      "reason", why));
+	}
+	return list;
+}
+
+static json_t *consumers(void)
+{
+	json_t *list = json_array();
+	for (const struct ks_consumer *const *c = ks_consumers; *c; c++) {
+		char damages[300] = "";
+		size_t n = 0;
+		for (int i = 0; (*c)->damages[i]; i++)
+			n += (size_t)snprintf(damages + n, sizeof damages - n, "%s%s", i ? " " : "", (*c)->damages[i]);
+		json_array_append_new(list, json_pack("{ss ss ss}", "name", (*c)->name, "title", (*c)->title, "damages", damages));
+	}
+	return list;
+}
+
+static json_t *names(const char *const *names, int n, int scoped)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < n; i++)
+		json_array_append_new(list, json_pack("{ss ss}", "name", names[i], "scopes",
+		                                      i < scoped ? "thread process node fleet" : ""));
+	return list;
+}
+
+static json_t *metrics(void)
+{
+	return names(ks_metric_names, KS_NMETRICS, KS_NSCOPED_METRICS);
+}
+
+static json_t *properties(void)
+{
+	return names(ks_property_names, KS_NPROPERTIES, KS_NPROPERTIES);
+}
+
+static int add_scenario(const char *path, void *context)
+{
+	json_t *list = context;
+	struct ks_plan plan;
+	struct ks_suite suite;
+	struct ks_err err;
+	const char *library = ks_library(), *shown = path;
+	if (library && !strncmp(path, library, strlen(library)))
+		shown = path + strlen(library) + 1;
+	char name[PATH_MAX];
+	snprintf(name, sizeof name, "%.*s", (int)(strlen(shown) - strlen(".yaml")), shown);
+	if (ks_file_is_suite(path, &err) == 1) {
+		if (ks_suite_load(path, &suite, &err) == 0) {
+			json_array_append_new(list, json_pack("{ss ss ss}", "name", name, "title", suite.title, "source", ""));
+			ks_suite_release(&suite);
+		}
+	} else if (ks_plan_load(path, NULL, 0, &plan, &err) == 0) {
+		json_array_append_new(list, json_pack("{ss ss ss}", "name", name, "title", plan.title, "source", plan.source));
+		ks_plan_release(&plan);
+	}
+	return 0;
+}
+
+static json_t *scenarios(void)
+{
+	json_t *list = json_array();
+	struct ks_err err;
+	const char *library = ks_library();
+	if (library)
+		ks_library_walk(library, add_scenario, list, &err);
+	return list;
+}
+
+static const struct kind {
+	const char *name;
+	json_t *(*list)(void);
+} kinds[] = {{"scenarios", scenarios}, {"generators", generators}, {"faults", faults},         {"worlds", worlds},
+             {"consumers", consumers}, {"metrics", metrics},       {"properties", properties}, {NULL, NULL}};
+
+static const struct kind *find_kind(const char *name, struct ks_err *err)
+{
+	const char *all[16];
+	size_t n = 0;
+	for (const struct kind *k = kinds; k->name; k++) {
+		if (!strcmp(k->name, name) || (!strncmp(k->name, name, strlen(name)) && strlen(k->name) == strlen(name) + 1))
+			return k; /* "faults", or "fault" */
+		all[n++] = k->name;
+	}
+	const char *near = ks_nearest(name, all, n);
+	ks_fail(err, KS_E_USAGE, "unknown kind '%s'%s%s%s, see keyskew list --help", name, near ? "; did you mean '" : "", near ? near : "",
+	        near ? "'" : "");
+	return NULL;
+}
+
+/* The one entry of that name, or an error that names the nearest. */
+static json_t *pick(json_t *list, const char *kind, const char *name, struct ks_err *err)
+{
+	const char *all[1024];
+	size_t i, n = 0;
+	json_t *entry;
+	json_array_foreach(list, i, entry) {
+		const char *full = json_string_value(json_object_get(entry, "name"));
+		const char *slash = strrchr(full, '/');
+		if (!strcmp(full, name) || (slash && !strcmp(slash + 1, name)))
+			return json_pack("[O]", entry);
+		if (n < 1024)
+			all[n++] = slash ? slash + 1 : full;
+	}
+	const char *near = ks_nearest(name, all, n);
+	ks_fail(err, KS_E_NOMATCH, "nothing named '%s' among %s%s%s%s", name, kind, near ? "; did you mean '" : "", near ? near : "",
+	        near ? "'" : "");
+	return NULL;
+}
+
+static void print_table(json_t *list)
+{
+	size_t i;
+	json_t *entry, *value;
+	const char *key;
+	struct libscols_table *t = scols_new_table();
+	if (!t)
+		return;
+	scols_table_set_column_separator(t, "  ");
+	json_array_foreach(list, i, entry) {
+		struct libscols_line *line;
+		size_t column = 0;
+		if (i == 0)
+			json_object_foreach(entry, key, value)
+				scols_table_new_column(t, key, 0, 0);
+		line = scols_table_new_line(t, NULL);
+		json_object_foreach(entry, key, value)
+			scols_line_set_data(line, column++, json_string_value(value));
+	}
+	scols_table_set_termwidth(t, (size_t)ks_width());
+	scols_table_enable_nowrap(t, 1);
+	scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER);
+	scols_print_table(t);
+	scols_unref_table(t);
+}
+
+static void print(json_t *j, bool as_json)
+{
+	if (as_json) {
+		json_dumpf(j, stdout, JSON_INDENT(1));
+		putchar('\n');
+	} else {
+		print_table(j);
+	}
+	json_decref(j);
+}
+
+static int list(const char *kind, const char *name, bool as_json, struct ks_err *err)
+{
+	if (!kind) {
+		json_t *all = json_object();
+		for (const struct kind *k = kinds; k->name; k++) {
+			if (as_json) {
+				json_object_set_new(all, k->name, k->list());
+			} else {
+				printf("%s%s\n", k == kinds ? "" : "\n", k->name);
+				print(k->list(), false);
+			}
+		}
+		if (as_json)
+			print(json_incref(all), true);
+		json_decref(all);
+		return 0;
+	}
+	const struct kind *k = find_kind(kind, err);
+	if (!k)
+		return -1;
+	json_t *entries = k->list();
+	if (!name) {
+		print(entries, as_json);
+		return 0;
+	}
+	json_t *one = pick(entries, k->name, name, err);
+	json_decref(entries);
+	if (!one)
+		return -1;
+	print(one, as_json);
+	if (k->list == generators && !as_json && ks_gen_find(ks_gens_sim, name)->opts->name) {
+		putchar('\n');
+		print(generator(name), false);
+	}
+	return 0;
+}
+
+int ks_cmd_list(int argc, char **argv)
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+	bool as_json = false;
+	int c;
+	struct ks_err err;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (c != 'j')
+			return KS_E_USAGE;
+		as_json = true;
+	}
+	if (argc - optind > 2) {
+		fputs("keyskew: too many names, expected KIND and NAME\n", stderr);
+		return KS_E_USAGE;
+	}
+	if (list(optind < argc ? argv[optind] : NULL, optind + 1 < argc ? argv[optind + 1] : NULL, as_json, &err))
+		return ks_cli_error(&err);
+	return 0;
+}

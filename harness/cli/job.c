@@ -1,0 +1,351 @@
+#include "job.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ks_mem.h"
+#include "ks_store.h"
+
+/* Everything that one attempt holds. */
+struct attempt {
+	struct ks_run_output run, control;
+	struct ks_evidence evidence, control_evidence;
+	struct ks_run_facts facts;
+};
+
+static void release(struct attempt *a)
+{
+	ks_evidence_release(&a->evidence);
+	ks_evidence_release(&a->control_evidence);
+	ks_run_output_release(&a->run);
+	ks_run_output_release(&a->control);
+	ks_free(a->facts.judgement);
+	ks_free(a->facts.control_count);
+	ks_free(a->facts.expect);
+	ks_free(a->facts.damage);
+	*a = (struct attempt){0};
+}
+
+/* ---- what is expected of this generator ---- */
+
+static bool same_generator(const struct ks_gen_spec *spec, const char *name)
+{
+	struct ks_gen_spec other;
+	struct ks_err ignored;
+	if (!strcmp(spec->text, name))
+		return true;
+	return spec->gen && ks_gen_parse(ks_gens_sim, name, &other, &ignored) == 0 && other.gen == spec->gen &&
+	       !memcmp(other.cfg, spec->cfg, spec->gen->cfg_size);
+}
+
+static const struct ks_expect_group *group_of(const struct ks_plan *plan, const struct ks_gen_spec *spec)
+{
+	const struct ks_expect_group *others = NULL;
+	for (size_t i = 0; i < plan->groups; i++) {
+		if (same_generator(spec, plan->group[i].generator))
+			return &plan->group[i];
+		if (!strcmp(plan->group[i].generator, "other"))
+			others = &plan->group[i];
+	}
+	return others;
+}
+
+/* ---- claims ---- */
+
+static bool same_claim(struct ks_claim_ref a, struct ks_claim_ref b)
+{
+	return a.property == b.property && a.scope == b.scope && a.bound_ns == b.bound_ns;
+}
+
+static struct ks_judgement *find_judgement(struct ks_run_facts *f, struct ks_claim_ref claim, size_t *index)
+{
+	for (size_t i = 0; i < f->judgements; i++)
+		if (same_claim(f->judgement[i].claim, claim)) {
+			*index = i;
+			return &f->judgement[i];
+		}
+	return NULL;
+}
+
+static int judge_claim(struct attempt *a, struct ks_claim_ref claim, bool by_generator, struct ks_err *err)
+{
+	struct ks_run_facts *f = &a->facts;
+	struct ks_judgement control;
+	size_t i;
+	if (find_judgement(f, claim, &i))
+		return 0;
+	struct ks_judgement *j = &f->judgement[f->judgements];
+	if (ks_judge(&a->evidence, claim, j, err))
+		return -1;
+	j->by_generator = by_generator;
+	if (f->control) {
+		if (ks_judge(&a->control_evidence, claim, &control, err))
+			return -1;
+		f->control_count[f->judgements] = control.count;
+	}
+	f->judgements++;
+	return 0;
+}
+
+static int judge(struct attempt *a, const struct ks_expect_group *group, struct ks_err *err)
+{
+	struct ks_run_facts *f = &a->facts;
+	struct ks_claim claims[KS_CLAIMS_MAX];
+	int n = ks_gen_claims(f->gen, claims);
+	size_t max = (size_t)n + (group ? group->n : 0);
+	f->judgement = ks_alloc(max, sizeof *f->judgement);
+	f->control_count = ks_alloc(max, sizeof *f->control_count);
+	if (!f->judgement || !f->control_count)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	for (int i = 0; i < n; i++) {
+		struct ks_claim_ref claim;
+		if (ks_claim_parse(claims[i].text, &claim, err) || judge_claim(a, claim, true, err))
+			return -1;
+	}
+	for (size_t i = 0; group && i < group->n; i++)
+		if (group->v[i].kind == KS_EXPECT_CLAIM && judge_claim(a, group->v[i].claim, false, err))
+			return -1;
+	return 0;
+}
+
+/* ---- expectations ---- */
+
+static void expect_claim(struct ks_run_facts *f, struct ks_claim_ref claim, enum ks_verdict want, enum ks_expect_kind kind)
+{
+	char name[KS_NAME_MAX];
+	struct ks_expect_result *x = &f->expect[f->expects++];
+	size_t i = 0;
+	const struct ks_judgement *j = find_judgement(f, claim, &i);
+	*x = (struct ks_expect_result){.kind = kind, .verdict = j->verdict, .value = (int64_t)j->count, .exposed = j->exposed};
+	snprintf(x->text, sizeof x->text, "%s: %s", ks_claim_format(name, claim), ks_verdict_names[want]);
+	x->has_control = f->control != NULL;
+	x->control = (int64_t)f->control_count[i];
+	if (j->verdict == want)
+		x->met = KS_MET;
+	else if (j->verdict == KS_UNTESTED)
+		x->met = KS_NOT_TESTED;
+	snprintf(x->reason, sizeof x->reason, "%s", j->reason);
+}
+
+static void expect_value(struct ks_run_facts *f, const struct ks_expect *want, bool known, int64_t value, int64_t control)
+{
+	struct ks_expect_result *x = &f->expect[f->expects++];
+	*x = (struct ks_expect_result){.kind = want->kind, .value = value, .band = want->band, .control = control,
+	                               .has_control = f->control != NULL};
+	snprintf(x->text, sizeof x->text, "%s", want->text);
+	x->met = ks_band_has(want->band, value) ? KS_MET : KS_UNMET;
+	if (!known) {
+		x->met = KS_NOT_TESTED;
+		x->has_control = false;
+		snprintf(x->reason, sizeof x->reason, "not computed: the records do not tell it");
+	}
+}
+
+static void expect_damage(struct ks_run_facts *f, const struct ks_expect *want)
+{
+	for (size_t i = 0; i < f->damages; i++)
+		for (int k = 0; f->damage[i].consumer->damages[k]; k++) {
+			char name[2 * KS_NAME_MAX];
+			snprintf(name, sizeof name, "%s.%s", f->damage[i].consumer->name, f->damage[i].consumer->damages[k]);
+			if (!strcmp(name, want->damage))
+				expect_value(f, want, true, f->damage[i].value[k], f->damage[i].control[k]);
+		}
+}
+
+static int expect(struct ks_run_facts *f, const struct ks_expect_group *group, struct ks_err *err)
+{
+	static const struct ks_expect all_kept = {.kind = KS_EXPECT_ALL_CLAIMS, .verdict = KS_KEPT};
+	const struct ks_expect *v = group ? group->v : &all_kept;
+	size_t n = group ? group->n : 1;
+	f->expect = ks_alloc(n + n * f->judgements, sizeof *f->expect);
+	if (!f->expect)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		switch (v[i].kind) {
+		case KS_EXPECT_CLAIM:
+			expect_claim(f, v[i].claim, v[i].verdict, KS_EXPECT_CLAIM);
+			break;
+		case KS_EXPECT_ALL_CLAIMS:
+			for (size_t k = 0; k < f->judgements; k++)
+				if (f->judgement[k].by_generator)
+					expect_claim(f, f->judgement[k].claim, v[i].verdict, KS_EXPECT_ALL_CLAIMS);
+			break;
+		case KS_EXPECT_METRIC:
+			expect_value(f, &v[i], f->metrics.known[v[i].metric], ks_metric_get(&f->metrics, v[i].metric, v[i].scope),
+			             ks_metric_get(&f->control_metrics, v[i].metric, v[i].scope));
+			break;
+		case KS_EXPECT_DAMAGE:
+			expect_damage(f, &v[i]);
+			break;
+		}
+	}
+	return 0;
+}
+
+static int consume(struct attempt *a, struct ks_err *err)
+{
+	struct ks_run_facts *f = &a->facts;
+	f->damage = ks_alloc(f->plan->consumers, sizeof *f->damage);
+	if (!f->damage)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	for (size_t i = 0; i < f->plan->consumers; i++) {
+		const struct ks_consumer_use *use = &f->plan->consumer[i];
+		struct ks_damage_result *d = &f->damage[f->damages++];
+		d->consumer = use->consumer;
+		if (use->consumer->consume(use->cfg, &a->evidence, d->value, err))
+			return -1;
+		if (f->control && use->consumer->consume(use->cfg, &a->control_evidence, d->control, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- one attempt ---- */
+
+static int run_worlds(struct attempt *a, const struct ks_job *job, volatile const int *stop, struct ks_err *err)
+{
+	struct ks_run_request request = {.plan = job->plan, .gen = job->gen, .seed = job->seed, .stop = stop};
+	if (job->world->run(&request, &a->run, err))
+		return -1;
+	a->evidence = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &a->run.records, .seed = job->seed,
+	                                   .noise_ns = a->run.noise_ns};
+	if (ks_evidence_init(&a->evidence, err))
+		return -1;
+	a->facts.evidence = &a->evidence;
+	if (!job->world->runs_control)
+		return 0;
+	request.control = true;
+	if (job->world->run(&request, &a->control, err))
+		return -1;
+	a->control_evidence = a->evidence;
+	a->control_evidence = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &a->control.records,
+	                                           .seed = job->seed, .noise_ns = a->control.noise_ns, .control = true};
+	if (ks_evidence_init(&a->control_evidence, err))
+		return -1;
+	a->facts.control = &a->control_evidence;
+	return 0;
+}
+
+/* A fault that the subject's own clock does not show makes everything after it worthless. */
+static int check_injection(const struct ks_run_facts *f, struct ks_err *err)
+{
+	for (size_t i = 0; i < f->output->ninjection; i++) {
+		const struct ks_injection *in = &f->output->injection[i];
+		int64_t off = in->observed - in->commanded;
+		if (off <= in->tolerance && off >= -in->tolerance)
+			continue;
+		return ks_fail(err, KS_E_JUDGE, "fault '%s' not proven on %s: commanded %lld, its clock showed %lld",
+		               f->plan->fault[in->fault].name, f->plan->node[in->node].name, (long long)in->commanded,
+		               (long long)in->observed);
+	}
+	return 0;
+}
+
+static bool all_met(const struct ks_run_facts *f)
+{
+	for (size_t i = 0; i < f->expects; i++)
+		if (f->expect[i].met == KS_UNMET)
+			return false;
+	return f->theory.law == KS_LAW_NONE || f->theory_met;
+}
+
+static int attempt(struct attempt *a, const struct ks_job *job, volatile const int *stop, struct ks_err *err)
+{
+	struct ks_run_facts *f = &a->facts;
+	const struct ks_expect_group *group = group_of(job->plan, job->gen);
+	*f = (struct ks_run_facts){.id = job->id, .generator = job->gen->text, .world = job->world->name, .seed = job->seed,
+	                           .status = "judged", .reason = "", .plan = job->plan, .gen = job->gen,
+	                           .reproduce = job->reproduce, .output = &a->run, .attempts = 1};
+	if (run_worlds(a, job, stop, err) || check_injection(f, err))
+		return -1;
+	if (ks_metrics_compute(&a->evidence, &f->metrics, err))
+		return -1;
+	if (f->control && ks_metrics_compute(&a->control_evidence, &f->control_metrics, err))
+		return -1;
+	if (judge(a, group, err) || consume(a, err) || expect(f, group, err))
+		return -1;
+	if (job->world->id == KS_WORLD_SIM) { /* laws are about the plan; real worlds add timing noise of their own */
+		ks_theory_duplicates(job->plan, job->gen, &f->theory);
+		int64_t value = ks_metric_get(&f->metrics, KS_M_DUPLICATES, f->theory.scope);
+		f->theory_met = value >= f->theory.low && value <= f->theory.high;
+	}
+	f->as_expected = all_met(f) != job->plan->canary;
+	return 0;
+}
+
+static int64_t first_witness(const struct ks_run_facts *f)
+{
+	for (size_t i = 0; i < f->judgements; i++)
+		if (f->judgement[i].verdict == KS_BROKEN && f->judgement[i].witness[1] >= 0)
+			return f->judgement[i].witness[1];
+	return -1;
+}
+
+static int write_files(struct attempt *a, const struct ks_job *job, struct ks_err *err)
+{
+	if (*job->keys && ks_keys_write(&a->evidence, job->seed, job->keys, err))
+		return -1;
+	if (!*job->folder)
+		return 0;
+	if (mkdir(job->folder, 0777) && errno != EEXIST)
+		return ks_fail(err, KS_E_INTERNAL, "cannot make folder '%s': %s", job->folder, strerror(errno));
+	return ks_series_write(&a->evidence, a->facts.control, first_witness(&a->facts), job->folder, err);
+}
+
+static json_t *not_judged(struct ks_job *job, const char *status, const char *reason)
+{
+	struct ks_run_facts f = {.id = job->id, .generator = job->gen->text, .world = job->world->name, .seed = job->seed,
+	                         .status = status, .reason = reason, .plan = job->plan, .gen = job->gen,
+	                         .reproduce = job->reproduce};
+	f.as_expected = !strcmp(status, "untested");
+	return ks_result_run(&f);
+}
+
+/* Real worlds are noisy: an unmet expectation is tried once more. *first keeps what the first attempt gave. */
+static int attempts(struct attempt *a, struct ks_job *job, volatile const int *stop, json_t **first)
+{
+	int status = attempt(a, job, stop, &job->err);
+	if (status || a->facts.as_expected || job->world->id == KS_WORLD_SIM || *stop)
+		return status;
+	json_t *run = ks_result_run(&a->facts);
+	*first = json_incref(json_object_get(run, "expectations"));
+	json_decref(run);
+	release(a);
+	status = attempt(a, job, stop, &job->err);
+	a->facts.attempts = 2;
+	return status;
+}
+
+int ks_job_run(struct ks_job *job, volatile const int *stop)
+{
+	char why[512] = "";
+	struct attempt a = {0};
+	int status;
+	if (job->world->carries(job->plan, job->gen, why, sizeof why)) {
+		bool required = job->plan->require >> job->world->id & 1;
+		job->result = not_judged(job, required ? "failed" : "untested", why);
+	} else if (job->world->available(why, sizeof why)) {
+		job->result = not_judged(job, job->asked ? "failed" : "untested", why);
+	} else {
+		json_t *first = NULL;
+		status = attempts(&a, job, stop, &first);
+		if (status == 0)
+			status = write_files(&a, job, &job->err);
+		if (status == 0)
+			job->result = ks_result_run(&a.facts);
+		else if (job->err.code == KS_E_JUDGE)
+			job->result = not_judged(job, "failed", job->err.text);
+		if (first && job->result)
+			json_object_set(job->result, "first_attempt", first);
+		json_decref(first);
+		release(&a);
+		if (status && job->err.code != KS_E_JUDGE)
+			return -1;
+	}
+	if (!job->result)
+		return ks_fail(&job->err, KS_E_INTERNAL, "out of memory for the result");
+	job->err = (struct ks_err){0};
+	return 0;
+}

@@ -1,0 +1,295 @@
+/* From the command line to jobs. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+#include "ks_mem.h"
+#include "run.h"
+
+static int out_of_memory(struct ks_err *err)
+{
+	return ks_fail(err, KS_E_INTERNAL, "out of memory");
+}
+
+/* ---- generators ---- */
+
+static int parse_generator(const char *text, struct ks_gen_spec *spec, struct ks_err *err)
+{
+	if (!strncmp(text, "exec:", 5)) {
+		*spec = (struct ks_gen_spec){0};
+		if (strlen(text) >= sizeof spec->text)
+			return ks_fail(err, KS_E_USAGE, "generator '%.40s...' is too long, expected at most %zu characters", text,
+			               sizeof spec->text - 1);
+		if (!text[5])
+			return ks_fail(err, KS_E_USAGE, "generator 'exec:' names no command");
+		strcpy(spec->text, text);
+		return 0;
+	}
+	if (!strncmp(text, "ask:", 4) || strstr(text, ".gen.yaml") || strstr(text, ".so"))
+		return ks_fail(err, KS_E_USAGE, "generator '%.100s': ask:, generator files and plug-ins are not carried yet", text);
+	return ks_gen_parse(ks_gens_sim, text, spec, err);
+}
+
+static int add_generator(struct ks_batch *b, const char *text, struct ks_err *err)
+{
+	struct ks_gen_spec *grown = ks_grow(b->spec, b->specs, b->specs + 1, sizeof *grown);
+	if (!grown)
+		return out_of_memory(err);
+	b->spec = grown;
+	if (parse_generator(text, &b->spec[b->specs], err))
+		return -1;
+	b->specs++;
+	return 0;
+}
+
+/* -g, else what the suite names, else what the scenario expects something of, else every built-in. */
+static int choose_generators(struct ks_batch *b, char *const *names, size_t n, struct ks_err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (add_generator(b, names[i], err))
+			return -1;
+	for (size_t i = 0; n == 0 && i < b->plan.groups; i++)
+		if (strcmp(b->plan.group[i].generator, "other") && add_generator(b, b->plan.group[i].generator, err))
+			return -1;
+	for (const struct ks_gen *const *gen = ks_gens_sim; b->specs == 0 && *gen; gen++)
+		if (strcmp((*gen)->name, "null") && add_generator(b, (*gen)->name, err))
+			return -1;
+	/* `command` points into the spec's own text: set once the array no longer moves */
+	for (size_t i = 0; i < b->specs; i++)
+		if (!b->spec[i].gen)
+			b->spec[i].command = b->spec[i].text + strlen("exec:");
+	return 0;
+}
+
+/* Expectations of a generator that does not exist would never be looked at. */
+static int check_groups(const struct ks_plan *plan, struct ks_err *err)
+{
+	for (size_t i = 0; i < plan->groups; i++) {
+		struct ks_gen_spec spec;
+		const struct ks_expect_group *g = &plan->group[i];
+		if (strcmp(g->generator, "other") && parse_generator(g->generator, &spec, err))
+			return ks_fail_in(err, "%s:%d:%d", plan->file, g->n ? g->v[0].mark.line : 1, g->n ? g->v[0].mark.col : 1);
+	}
+	return 0;
+}
+
+/* ---- jobs ---- */
+
+static unsigned worlds_of(const struct ks_run_args *args, const struct ks_suite_item *item, const struct ks_plan *plan,
+                          const struct ks_gen_spec *spec)
+{
+	unsigned worlds = args->worlds;
+	if (item && item->worlds)
+		worlds = worlds ? worlds & item->worlds : item->worlds;
+	else if (!worlds)
+		worlds = 1u << (spec->gen ? KS_WORLD_SIM : KS_WORLD_FAKETIME);
+	return item && item->worlds ? worlds : worlds | plan->require;
+}
+
+static void put_id(struct ks_job *job, size_t number)
+{
+	int n = snprintf(job->id, sizeof job->id, "%04zu-%.60s-%.60s-%s-%llu", number, job->plan->name, job->gen->text,
+	                 job->world->name, (unsigned long long)job->seed);
+	for (int i = 0; i < n; i++) {
+		char *c = &job->id[i];
+		bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '.' || *c == '_';
+		if (!plain)
+			*c = '-';
+	}
+}
+
+/* A word as a shell reads it. */
+static void quote(char *buf, size_t size, const char *word)
+{
+	size_t n = 0;
+	if (!word[strcspn(word, " \t\n'\"\\$`*?[]{}()<>|&;#~!")]) {
+		snprintf(buf, size, "%s", word);
+		return;
+	}
+	buf[n++] = '\'';
+	for (; *word && n + 6 < size; word++) {
+		if (*word == '\'') {
+			memcpy(buf + n, "'\\''", 4);
+			n += 4;
+		} else {
+			buf[n++] = *word;
+		}
+	}
+	buf[n++] = '\'';
+	buf[n] = 0;
+}
+
+static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_batch *b,
+                   const struct ks_gen_spec *spec, const struct ks_world *world, uint64_t seed, struct ks_err *err)
+{
+	char generator[600];
+	if (s->jobs == KS_JOBS_MAX)
+		return ks_fail(err, KS_E_USAGE, "more than %d runs", KS_JOBS_MAX);
+	if (s->jobs == s->job_cap) {
+		size_t cap = s->job_cap ? 2 * s->job_cap : 16;
+		struct ks_job *grown = ks_grow(s->job, s->job_cap, cap, sizeof *grown);
+		if (!grown)
+			return out_of_memory(err);
+		s->job = grown;
+		s->job_cap = cap;
+	}
+	struct ks_job *job = &s->job[s->jobs++];
+	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed};
+	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || !spec->gen;
+	put_id(job, s->jobs);
+	quote(generator, sizeof generator, spec->text);
+	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s", b->plan.name, generator,
+	         world->name, (unsigned long long)seed, b->sets);
+	return 0;
+}
+
+static int add_jobs(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item,
+                    const struct ks_batch *b, struct ks_err *err)
+{
+	uint64_t low = args->seed_low, high = args->seed_high;
+	if (item && !args->seeds_given) {
+		low = (uint64_t)item->seed_low;
+		high = (uint64_t)item->seed_high;
+	}
+	for (size_t g = 0; g < b->specs; g++) {
+		unsigned worlds = worlds_of(args, item, &b->plan, &b->spec[g]);
+		for (const struct ks_world *const *w = ks_worlds; *w; w++) {
+			bool named = b->plan.worlds_auto || b->plan.worlds >> (*w)->id & 1 || b->plan.require >> (*w)->id & 1;
+			if (!(worlds >> (*w)->id & 1) || !named)
+				continue;
+			for (uint64_t seed = low; seed <= high; seed++)
+				if (add_job(s, args, b, &b->spec[g], *w, seed, err))
+					return -1;
+		}
+	}
+	return 0;
+}
+
+/* ---- files ---- */
+
+static void write_sets(struct ks_batch *b, const struct ks_set *sets, size_t n)
+{
+	size_t used = 0;
+	for (size_t i = 0; i < n && used < sizeof b->sets; i++) {
+		char word[512], quoted[512];
+		snprintf(word, sizeof word, "%s=%s", sets[i].path, sets[i].value);
+		quote(quoted, sizeof quoted, word);
+		used += (size_t)snprintf(b->sets + used, sizeof b->sets - used, " --set %s", quoted);
+	}
+}
+
+static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
+                        struct ks_err *err)
+{
+	struct ks_set sets[128];
+	size_t n = 0;
+	char words[64][256];
+	for (size_t i = 0; item && i < item->nsets && i < 64; i++) {
+		snprintf(words[i], sizeof words[i], "%s", item->sets[i]);
+		char *eq = strchr(words[i], '=');
+		*eq = 0;
+		sets[n++] = (struct ks_set){words[i], eq + 1};
+	}
+	for (size_t i = 0; i < args->sets && n < 128; i++)
+		sets[n++] = args->set[i];
+	struct ks_batch **grown = ks_grow(s->batch, s->batches, s->batches + 1, sizeof(struct ks_batch *));
+	if (!grown)
+		return out_of_memory(err);
+	s->batch = grown;
+	struct ks_batch *b = ks_alloc(1, sizeof *b);
+	if (!b)
+		return out_of_memory(err);
+	s->batch[s->batches++] = b;
+	if (ks_plan_load(path, sets, n, &b->plan, err))
+		return -1;
+	write_sets(b, sets, n);
+	bool given = args->generators > 0;
+	char *named[64];
+	size_t nnamed = 0;
+	for (size_t i = 0; !given && item && i < item->ngenerators && i < 64; i++)
+		named[nnamed++] = item->generators[i];
+	if (check_groups(&b->plan, err) || choose_generators(b, given ? args->generator : named, given ? args->generators : nnamed, err))
+		return -1;
+	return add_jobs(s, args, item, b, err);
+}
+
+static int add_suite(struct ks_schedule *s, const struct ks_run_args *args, const char *path, struct ks_err *err)
+{
+	struct ks_suite suite;
+	int status = 0;
+	if (ks_suite_load(path, &suite, err))
+		return -1;
+	for (size_t i = 0; i < suite.n && status == 0; i++) {
+		char scenario[PATH_MAX];
+		const struct ks_suite_item *item = &suite.item[i];
+		status = ks_library_find(item->scenario, scenario, sizeof scenario, err);
+		if (status == 0)
+			status = add_scenario(s, args, item, scenario, err);
+		if (status && err->code == KS_E_USAGE && !strchr(err->text, '/'))
+			ks_fail_in(err, "%s:%d:%d", path, item->mark.line, item->mark.col);
+	}
+	snprintf(s->name, sizeof s->name, "%s", suite.name);
+	ks_suite_release(&suite);
+	return status;
+}
+
+struct walk {
+	struct ks_schedule *schedule;
+	const struct ks_run_args *args;
+	struct ks_err *err;
+};
+
+static int visit(const char *path, void *context)
+{
+	struct walk *w = context;
+	int suite = ks_file_is_suite(path, w->err);
+	if (suite) /* a folder runs its scenarios; suites would run them twice */
+		return suite < 0 ? -1 : 0;
+	return add_scenario(w->schedule, w->args, NULL, path, w->err);
+}
+
+static int add_target(struct ks_schedule *s, const struct ks_run_args *args, const char *target, struct ks_err *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	if (ks_library_find(target, path, sizeof path, err))
+		return -1;
+	if (stat(path, &st))
+		return ks_fail(err, KS_E_USAGE, "cannot open '%s': %s", path, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return ks_library_walk(path, visit, &(struct walk){s, args, err}, err);
+	int suite = ks_file_is_suite(path, err);
+	if (suite < 0)
+		return -1;
+	return suite ? add_suite(s, args, path, err) : add_scenario(s, args, NULL, path, err);
+}
+
+int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *s, struct ks_err *err)
+{
+	*s = (struct ks_schedule){0};
+	for (size_t i = 0; i < args->targets; i++)
+		if (add_target(s, args, args->target[i], err))
+			return -1;
+	if (!s->jobs)
+		return ks_fail(err, KS_E_NOMATCH, "nothing to run: no scenario matched with these worlds");
+	if (!*s->name)
+		snprintf(s->name, sizeof s->name, "%s", s->batches == 1 ? s->batch[0]->plan.name : "run");
+	return 0;
+}
+
+void ks_schedule_release(struct ks_schedule *s)
+{
+	for (size_t i = 0; i < s->jobs; i++)
+		json_decref(s->job[i].result);
+	for (size_t i = 0; i < s->batches; i++) {
+		ks_plan_release(&s->batch[i]->plan);
+		ks_free(s->batch[i]->spec);
+		ks_free(s->batch[i]);
+	}
+	ks_free(s->batch);
+	ks_free(s->job);
+	*s = (struct ks_schedule){0};
+}

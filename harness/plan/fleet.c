@@ -1,0 +1,238 @@
+/* The fleet: nodes, their clocks, their ids. */
+#include <string.h>
+
+#include "fields.h"
+#include "ks_mem.h"
+#include "ks_rand.h"
+
+/* Beyond a tenth no oscillator and no kernel goes: the tick of adjtimex ends there too. */
+#define DRIFT_MAX_PPB 100000000
+
+/* --- drift --- */
+
+static int parse_drift(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, int64_t *ppb)
+{
+	if (ks_parse_number(r, n, f, ppb))
+		return -1;
+	if (*ppb && r->plan->clock == KS_CLOCKS_EXACT)
+		return ks_bad(r, n, "drift '%s' of an exact clock, expected 'clock: free' in the fleet", n->text);
+	return 0;
+}
+
+static int read_node_drift(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_plan_node *node = into;
+	node->drift_drawn = false;
+	return parse_drift(r, n, f, &node->drift_ppb);
+}
+
+/* The fleet's drift is for the nodes that give none of their own. */
+static int read_fleet_drift(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_plan *plan = into;
+	int64_t ppb;
+	if (parse_drift(r, n, f, &ppb))
+		return -1;
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		if (plan->node[i].drift_drawn) {
+			plan->node[i].drift_drawn = false;
+			plan->node[i].drift_ppb = ppb;
+		}
+	return 0;
+}
+
+int64_t ks_plan_node_drift(const struct ks_plan *plan, uint64_t seed, uint32_t node)
+{
+	const struct ks_plan_node *n = &plan->node[node];
+	if (!n->drift_drawn)
+		return n->drift_ppb;
+	return ks_rand_in(ks_rand_at(seed, KS_STREAM_CLOCK, node, 0), -KS_FREE_DRIFT_PPB, KS_FREE_DRIFT_PPB);
+}
+
+/* --- nodes --- */
+
+static const struct ks_field node_fields[] = {
+	{.name = "name", .help = "its name", .read = ks_read_name, KS_AT(struct ks_plan_node, name)},
+	{.name = "zone", .help = "the zone that it stands in", .read = ks_read_name, KS_AT(struct ks_plan_node, zone)},
+	{.name = "offset", .help = "of its wall clock at the start; positive: reads later", .def = "0s",
+	 .read = ks_read_number, KS_AT(struct ks_plan_node, offset_ns), .type = KS_OPT_DUR, .min = -KS_SPAN_MAX,
+	 .max = KS_SPAN_MAX},
+	{.name = "drift", .help = "of its oscillator; positive: runs faster", .read = read_node_drift, .type = KS_OPT_PPB,
+	 .min = -DRIFT_MAX_PPB, .max = DRIFT_MAX_PPB},
+	{0},
+};
+
+static int alloc_nodes(struct ks_reader *r, size_t n)
+{
+	r->plan->node = ks_alloc(n, sizeof *r->plan->node);
+	if (!r->plan->node)
+		return ks_no_memory(r);
+	r->plan->nodes = (uint32_t)n;
+	for (size_t i = 0; i < n; i++) {
+		snprintf(r->plan->node[i].name, KS_NAME_MAX, "n%zu", i + 1);
+		r->plan->node[i].drift_drawn = true;
+	}
+	return 0;
+}
+
+int ks_plan_node_find(const struct ks_plan *plan, const char *name)
+{
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		if (!strcmp(plan->node[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+static int read_node_list(struct ks_reader *r, const struct ks_tree *list)
+{
+	if (!list->n || list->n > KS_NODES_MAX)
+		return ks_bad(r, list, "%zu nodes, expected 1..%d", list->n, KS_NODES_MAX);
+	if (alloc_nodes(r, list->n))
+		return -1;
+	int i = 0;
+	for (const struct ks_tree *c = list->first; c; c = c->next, i++) {
+		struct ks_plan_node *node = &r->plan->node[i];
+		if (!ks_want(r, c, KS_TREE_MAP, "a node", "a mapping such as {name: order-7, zone: b}") ||
+		    ks_fields_read(r, c, node_fields, node))
+			return -1;
+		if (ks_plan_node_find(r->plan, node->name) != i)
+			return ks_bad(r, c, "a second node '%s'", node->name);
+	}
+	return 0;
+}
+
+static int read_nodes(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	int64_t count;
+	(void)into;
+	if (n->kind == KS_TREE_LIST)
+		return read_node_list(r, n);
+	return ks_parse_number(r, n, f, &count) ? -1 : alloc_nodes(r, (size_t)count);
+}
+
+/* --- ids --- */
+
+static const char *const node_ids[] = {"index", "fixed", "random", "mac", "pid", "lease", NULL};
+
+static const struct ks_field fixed_fields[] = {
+	{.name = "fixed", .help = "the id of every node", .def = "1", .read = ks_read_number,
+	 KS_AT(struct ks_plan, node_id_value), .max = (INT64_C(1) << 48) - 1},
+	{0},
+};
+
+static int read_node_id(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_plan *plan = into;
+	if (n->kind == KS_TREE_TEXT && ks_read_word(r, n, f, into))
+		return -1;
+	if (n->kind == KS_TREE_MAP)
+		plan->node_id = KS_NODE_ID_FIXED;
+	if (plan->node_id != KS_NODE_ID_FIXED)
+		return 0;
+	const struct ks_tree none = {.kind = KS_TREE_MAP};
+	return ks_fields_read(r, n->kind == KS_TREE_MAP ? n : &none, fixed_fields, plan);
+}
+
+uint64_t ks_plan_worker(const struct ks_plan *plan, uint64_t seed, uint32_t node)
+{
+	switch (plan->node_id) {
+	case KS_NODE_ID_FIXED:
+		return (uint64_t)plan->node_id_value;
+	case KS_NODE_ID_RANDOM:
+		return (uint64_t)ks_rand_in(ks_rand_at(seed, KS_STREAM_PROCESS, node, 0), 0, 1023);
+	default:
+		return node + 1;
+	}
+}
+
+/* --- network --- */
+
+/* Messages are not carried yet, so neither is any network but the default. */
+static int read_network_time(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	int64_t ns, def = 0;
+	const char *why;
+	(void)into;
+	if (ks_parse_number(r, n, f, &ns) || ks_dur_parse(f->def, &def, &why))
+		return -1;
+	return ns == def ? 0 : ks_bad(r, n, "network %s other than %s is not carried yet", f->name, f->def);
+}
+
+static const struct ks_field network_fields[] = {
+	{.name = "delay", .help = "of a message", .def = "1ms", .read = read_network_time, .type = KS_OPT_DUR,
+	 .max = KS_HOUR},
+	{.name = "jitter", .help = "of the delay", .def = "0s", .read = read_network_time, .type = KS_OPT_DUR,
+	 .max = KS_HOUR},
+	{0},
+};
+
+/* --- the fleet --- */
+
+static const char *const disciplines[] = {"exact", "free", "chrony", "ntpd", "timesyncd", NULL};
+
+const struct ks_field ks_fleet_fields[] = {
+	{.name = "processes", .help = "of a node", .def = "1", .read = ks_read_number, KS_AT(struct ks_plan, processes),
+	 .min = 1, .max = KS_THREADS_MAX},
+	{.name = "threads", .help = "of a process", .def = "1", .read = ks_read_number, KS_AT(struct ks_plan, threads),
+	 .min = 1, .max = KS_THREADS_MAX},
+	{.name = "clock", .help = "who keeps the clocks: exact, or free: each drifts", .def = "exact",
+	 .read = ks_read_word, KS_AT(struct ks_plan, clock), .words = disciplines,
+	 .carried = 1 << KS_CLOCKS_EXACT | 1 << KS_CLOCKS_FREE},
+	{.name = "nodes", .help = "how many (n1, n2, ..), or each by itself", .def = "1",
+	 .accepts = "a whole number, 1..1024, or a list of mappings", .kinds = KS_TREE_TEXT | KS_TREE_LIST,
+	 .read = read_nodes, .min = 1, .max = KS_NODES_MAX, .table = node_fields},
+	{.name = "drift", .help = "of the oscillators; positive: faster. A free clock's is drawn within +-20ppm unless given",
+	 .read = read_fleet_drift, .type = KS_OPT_PPB, .min = -DRIFT_MAX_PPB, .max = DRIFT_MAX_PPB},
+	{.name = "node_id", .help = "what tells nodes apart: index: 1, 2, ..; random: 0..1023; {fixed: 7}: all the same",
+	 .def = "index", .accepts = "index|fixed|random, or {fixed: NUMBER}", .kinds = KS_TREE_TEXT | KS_TREE_MAP,
+	 .read = read_node_id, KS_AT(struct ks_plan, node_id), .words = node_ids,
+	 .carried = 1 << KS_NODE_ID_INDEX | 1 << KS_NODE_ID_FIXED | 1 << KS_NODE_ID_RANDOM},
+	{.name = "network", .help = "between nodes; only the default is carried", .def = "{}", .kinds = KS_TREE_MAP,
+	 .read = ks_read_map, .table = network_fields},
+	{0},
+};
+
+/* `fleet: 3` is `fleet: {nodes: 3}`. */
+static int expand_short_form(struct ks_tree *root, struct ks_tree *fleet)
+{
+	struct ks_tree *map = ks_tree_map();
+	if (!map)
+		return -1;
+	map->mark = fleet->mark;
+	map->set = fleet->set;
+	if (ks_tree_put_default(map, "nodes", fleet->text)) {
+		ks_tree_free(map);
+		return -1;
+	}
+	return ks_tree_put(root, "fleet", map);
+}
+
+int ks_fleet_normalise(struct ks_tree *root)
+{
+	struct ks_tree *fleet = ks_tree_get(root, "fleet");
+	if (fleet && fleet->kind == KS_TREE_TEXT)
+		return expand_short_form(root, fleet);
+	struct ks_tree *nodes = ks_tree_get(fleet, "nodes");
+	size_t i = 0;
+	for (struct ks_tree *c = nodes && nodes->kind == KS_TREE_LIST ? nodes->first : NULL; c; c = c->next) {
+		char name[KS_NAME_MAX];
+		snprintf(name, sizeof name, "n%zu", ++i);
+		if (c->kind == KS_TREE_MAP && !ks_tree_get(c, "name") && ks_tree_put_default(c, "name", name))
+			return -1;
+	}
+	return 0;
+}
+
+int ks_read_fleet(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_plan *plan = into;
+	if (ks_fields_read(r, n, f->table, plan))
+		return -1;
+	uint64_t threads = (uint64_t)plan->nodes * plan->processes * plan->threads;
+	if (threads > KS_THREADS_MAX)
+		return ks_bad(r, n, "a fleet of %llu threads, expected at most %d", (unsigned long long)threads,
+		              KS_THREADS_MAX);
+	for (uint32_t i = 0; i < plan->nodes && plan->clock == KS_CLOCKS_EXACT; i++)
+		plan->node[i].drift_drawn = false;
+	return 0;
+}

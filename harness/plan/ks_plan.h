@@ -1,0 +1,203 @@
+/* A plan: what a scenario file says, with every default filled in. The loader makes it, worlds and checkers read it.
+ *
+ * The file format and its words are listed in docs of `keyskew lint --help`; every error carries file:line:col. */
+#ifndef KS_PLAN_H
+#define KS_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "ks_engine.h"
+#include "ks_err.h"
+#include "ks_opt.h"
+#include "ks_time.h"
+
+#define KS_NAME_MAX 64      /* of nodes, faults, generators; with the NUL */
+#define KS_NODES_MAX 1024
+#define KS_THREADS_MAX 4096 /* of a fleet */
+#define KS_FAULTS_MAX 1024
+#define KS_EXPECT_MAX 256
+#define KS_FILE_MAX (1 << 20) /* bytes of a scenario file */
+
+/* Where in the file something stands: 1-based. 0: it is a default. */
+struct ks_mark {
+	int line, col;
+};
+
+enum ks_world_id { KS_WORLD_SIM, KS_WORLD_FAKETIME, KS_WORLD_VDSO, KS_WORLD_QEMU, KS_NWORLDS };
+extern const char *const ks_world_names[KS_NWORLDS];
+
+struct ks_plan_node {
+	char name[KS_NAME_MAX];
+	char zone[KS_NAME_MAX]; /* "" is the default zone */
+	int64_t offset_ns; /* positive: its wall clock reads later */
+	int64_t drift_ppb; /* positive: its oscillator runs faster; 0 when it is drawn */
+	bool drift_drawn;  /* by the seed, see ks_plan_node_drift */
+};
+
+/* Who keeps the nodes' clocks. exact: nothing to keep. free: nobody, so each drifts. */
+enum ks_discipline { KS_CLOCKS_EXACT, KS_CLOCKS_FREE };
+/* A free clock's drift, unless given, is drawn within +-20 ppm: what a crystal of a server does (field report, C1). */
+#define KS_FREE_DRIFT_PPB 20000
+
+enum ks_node_id { KS_NODE_ID_INDEX, KS_NODE_ID_FIXED, KS_NODE_ID_RANDOM };
+
+struct ks_fault {
+	char name[KS_NAME_MAX]; /* given, or "KIND-N", N its number in the file from 1 */
+	const struct ks_fault_kind *kind;
+	int64_t at_ns;    /* since start */
+	int64_t amount;   /* the main value: step: ns; drift: ppb */
+	char zone[KS_NAME_MAX]; /* when it names a zone instead of nodes, else "" */
+	uint32_t *nodes;  /* whom it hits, ascending */
+	uint32_t nnodes;
+	struct ks_mark mark;
+};
+
+/* Kinds of faults: one line each in faults.c. A kind of the design that is not carried yet has op < 0 and is refused
+ * by name. */
+struct ks_fault_kind {
+	const char *name;  /* also the key in the file */
+	const char *title; /* one line */
+	int op;            /* enum ks_fault_op, or -1: not carried yet */
+	enum ks_opt_type type;  /* of the main value */
+	int64_t min, max;
+	const char *moves; /* which clocks move, for people */
+};
+extern const struct ks_fault_kind ks_fault_kinds[]; /* ends with a NULL name */
+/* @return the kind, carried or not, or NULL. */
+const struct ks_fault_kind *ks_fault_kind_find(const char *name);
+
+/* A claim of a property in a scope: "unique@fleet", "sorted(1ms)@node". */
+enum ks_property { KS_UNIQUE, KS_INCREASING, KS_SORTED, KS_CAUSAL, KS_CLOCK_WITHIN, KS_AVAILABLE, KS_NPROPERTIES };
+extern const char *const ks_property_names[KS_NPROPERTIES];
+enum ks_scope { KS_SCOPE_THREAD, KS_SCOPE_PROCESS, KS_SCOPE_NODE, KS_SCOPE_FLEET, KS_NSCOPES };
+extern const char *const ks_scope_names[KS_NSCOPES];
+struct ks_claim_ref {
+	enum ks_property property;
+	enum ks_scope scope;
+	int64_t bound_ns; /* of sorted, clock, available */
+};
+/* Parses "unique@fleet". @return 0, or -1 with the nearest word. */
+int ks_claim_parse(const char *text, struct ks_claim_ref *claim, struct ks_err *err);
+const char *ks_claim_format(char buf[KS_NAME_MAX], struct ks_claim_ref claim);
+
+enum ks_verdict { KS_KEPT, KS_BROKEN, KS_UNTESTED };
+extern const char *const ks_verdict_names[3];
+
+/* Metrics by name; those with a scope are written metric@scope, without one in the fleet. */
+enum ks_metric {
+	KS_M_DUPLICATES, KS_M_DESCENTS, KS_M_BELOW_MAX, KS_M_DISPLACEMENT, KS_M_LATE_NS_MAX, /* one a scope */
+	KS_M_AHEAD_NS_MAX, KS_M_BEHIND_NS_MAX, KS_M_CAUSALITY_VIOLATIONS, /* one a run, from here on */
+	KS_M_STALL_NS_MAX, KS_M_STALL_NS_P50, KS_M_STALL_NS_P99, KS_M_REFUSALS, KS_M_LOST, KS_NMETRICS
+};
+#define KS_NSCOPED_METRICS (KS_M_LATE_NS_MAX + 1)
+extern const char *const ks_metric_names[KS_NMETRICS];
+
+enum ks_expect_kind { KS_EXPECT_CLAIM, KS_EXPECT_ALL_CLAIMS, KS_EXPECT_METRIC, KS_EXPECT_DAMAGE };
+struct ks_expect {
+	enum ks_expect_kind kind;
+	char text[2 * KS_NAME_MAX];  /* "unique@fleet: kept", as printed */
+	struct ks_claim_ref claim;   /* of CLAIM */
+	enum ks_verdict verdict;     /* of CLAIM and ALL_CLAIMS */
+	enum ks_metric metric;       /* of METRIC */
+	enum ks_scope scope;
+	char damage[KS_NAME_MAX];    /* of DAMAGE: "payment-gateway.double_charges" */
+	struct ks_band band;         /* of METRIC and DAMAGE */
+	struct ks_mark mark;
+};
+struct ks_expect_group {
+	char generator[256]; /* as written; "other" for those not named */
+	struct ks_expect *v;
+	size_t n;
+};
+
+/* A consumer as the file names it; its own options are in its table (harness/consumer). */
+struct ks_consumer_use {
+	const struct ks_consumer *consumer;
+	_Alignas(16) char cfg[128];
+	struct ks_mark mark;
+};
+
+struct ks_plan {
+	char file[1024];      /* as given, for messages; "<builtin>" never: scenarios are files */
+	char name[KS_NAME_MAX]; /* base name without .yaml */
+	char title[256], source[KS_NAME_MAX];
+	char tags[16][KS_NAME_MAX];
+	int ntags;
+	bool canary;          /* under a folder canary/: its result is inverted */
+	int64_t start_unix_ns, duration_ns;
+	unsigned worlds;      /* mask of 1 << enum ks_world_id; auto: all */
+	bool worlds_auto;
+	unsigned require;     /* mask */
+	struct ks_plan_node *node;
+	uint32_t nodes, processes, threads; /* processes of a node, threads of a process */
+	enum ks_discipline clock;
+	enum ks_node_id node_id;
+	int64_t node_id_value; /* of fixed */
+	struct ks_load load;
+	int64_t user_low, user_high, depth_low, depth_high; /* of the context */
+	struct ks_fault *fault;
+	size_t faults;
+	struct ks_consumer_use *consumer;
+	size_t consumers;
+	struct ks_expect_group *group;
+	size_t groups;
+};
+
+/* Sets from the command line: "faults.back.step=-10ms". */
+struct ks_set {
+	const char *path, *value;
+};
+
+/* Loads, checks and completes a scenario. @return 0, or -1: KS_E_USAGE with "file:line:col: problem, expected ..., did
+ * you mean ...". Files over KS_FILE_MAX, binary, empty or deeper than the format are errors, never crashes. */
+int ks_plan_load(const char *path, const struct ks_set *sets, size_t nsets, struct ks_plan *plan, struct ks_err *err);
+/* The same from memory; `name` is used in messages. */
+int ks_plan_parse(const char *text, size_t len, const char *name, const struct ks_set *sets, size_t nsets,
+                  struct ks_plan *plan, struct ks_err *err);
+void ks_plan_release(struct ks_plan *plan);
+
+/* Writes the effective form: a scenario file with every default. Loading it gives the same plan. */
+int ks_plan_write(const struct ks_plan *plan, FILE *out);
+
+/* Prints the words of the format, a line each: name, what it accepts, default, meaning. */
+void ks_plan_reference(FILE *out);
+
+/* The worker id of node i under the plan's node_id rule: index: 1 for the first; random: 0..1023, so that two nodes
+ * may share one. */
+uint64_t ks_plan_worker(const struct ks_plan *plan, uint64_t seed, uint32_t node);
+/* The error of node i's oscillator, ppb, positive runs faster: as given, or drawn by the seed. */
+int64_t ks_plan_node_drift(const struct ks_plan *plan, uint64_t seed, uint32_t node);
+
+/* "n2 steps -120ms at 10s". @return buf. */
+const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fault, char *buf, size_t size);
+/* "n2 steps -120ms at 10s; 3 nodes, 1000/s each, 20s". @return buf. */
+const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size);
+
+/* The plan's faults as events of the engine, by time, then in file order. *events is owned by the caller (ks_free). */
+int ks_plan_events(const struct ks_plan *plan, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
+
+/* A suite: scenarios x generators x seeds x worlds. */
+struct ks_suite_item {
+	char scenario[256];
+	char (*generators)[256];
+	size_t ngenerators;
+	unsigned worlds;      /* 0: as the caller asks */
+	int64_t seed_low, seed_high;
+	char (*sets)[256];    /* PATH=VALUE */
+	size_t nsets;
+	struct ks_mark mark;
+};
+struct ks_suite {
+	char file[1024], name[KS_NAME_MAX], title[256];
+	struct ks_suite_item *item;
+	size_t n;
+};
+int ks_suite_load(const char *path, struct ks_suite *suite, struct ks_err *err);
+int ks_suite_parse(const char *text, size_t len, const char *name, struct ks_suite *suite, struct ks_err *err);
+void ks_suite_release(struct ks_suite *suite);
+/* @return 1 when the file is a suite (its first keys name `suite:`), 0 when not, -1 with an error. */
+int ks_file_is_suite(const char *path, struct ks_err *err);
+
+#endif

@@ -1,0 +1,833 @@
+#include "ks_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ks_consumer.h"
+#include "ks_mem.h"
+#include "ks_test.h"
+
+#define SEC KS_SEC
+#define MS KS_MS
+
+static int parse(const char *text, const struct ks_set *sets, size_t nsets, struct ks_plan *plan, struct ks_err *err)
+{
+	*err = (struct ks_err){0};
+	return ks_plan_parse(text, strlen(text), "dir/try.yaml", sets, nsets, plan, err);
+}
+
+/* Loads what must load; the caller releases it. */
+static struct ks_plan must(const char *text)
+{
+	struct ks_plan plan;
+	struct ks_err err;
+	if (parse(text, NULL, 0, &plan, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		CU_FAIL_FATAL("a good scenario was refused");
+	}
+	return plan;
+}
+
+static struct ks_plan must_set(const char *text, const char *path, const char *value)
+{
+	struct ks_plan plan;
+	struct ks_err err;
+	struct ks_set set = {path, value};
+	if (parse(text, &set, 1, &plan, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		CU_FAIL_FATAL("a good --set was refused");
+	}
+	return plan;
+}
+
+static void refuses(const char *text, const char *message)
+{
+	struct ks_plan plan;
+	struct ks_err err;
+	CU_ASSERT_EQUAL(parse(text, NULL, 0, &plan, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_USAGE);
+	CU_ASSERT_STRING_EQUAL(err.text, message);
+	if (strcmp(err.text, message))
+		fprintf(stderr, "got      %s\nexpected %s\n", err.text, message);
+}
+
+static char *write_plan(const struct ks_plan *plan)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	CU_ASSERT_EQUAL_FATAL(ks_plan_write(plan, out), 0);
+	fclose(out);
+	return text;
+}
+
+/* --- what a good file says --- */
+
+static void test_defaults(void)
+{
+	struct ks_plan p = must("keyskew: 1");
+	CU_ASSERT_STRING_EQUAL(p.file, "dir/try.yaml");
+	CU_ASSERT_STRING_EQUAL(p.name, "try");
+	CU_ASSERT_STRING_EQUAL(p.title, "try");
+	CU_ASSERT_EQUAL(p.start_unix_ns, INT64_C(1768471200) * SEC);
+	CU_ASSERT_EQUAL(p.duration_ns, 10 * SEC);
+	CU_ASSERT_TRUE(p.worlds_auto && p.worlds == 15 && p.require == 0);
+	CU_ASSERT_TRUE(p.nodes == 1 && p.processes == 1 && p.threads == 1);
+	CU_ASSERT_STRING_EQUAL(p.node[0].name, "n1");
+	CU_ASSERT_TRUE(p.clock == KS_CLOCKS_EXACT && !p.node[0].drift_drawn && p.node[0].drift_ppb == 0);
+	CU_ASSERT_TRUE(p.load.rate.count == 1000 && p.load.rate.per_ns == SEC);
+	CU_ASSERT_TRUE(p.user_low == 1 && p.user_high == 1000 && p.depth_low == 0 && p.depth_high == 6);
+	CU_ASSERT_TRUE(p.faults == 0 && p.consumers == 0 && p.groups == 1);
+	CU_ASSERT_STRING_EQUAL(p.group[0].generator, "other");
+	CU_ASSERT_EQUAL(p.group[0].v[0].kind, KS_EXPECT_ALL_CLAIMS);
+	CU_ASSERT_EQUAL(p.group[0].v[0].verdict, KS_KEPT);
+	CU_ASSERT_FALSE(p.canary);
+	ks_plan_release(&p);
+}
+
+static const char full[] =
+	"keyskew: 1\n"
+	"title: \"a \\\"title\\\": with # signs, and \xe6\x97\xb6\xe9\x92\x9f\"\n"
+	"source: F1\n"
+	"tags: [ntp, \"no\"]\n"
+	"start: 2027-01-01T00:00:00.5Z\n"
+	"worlds: [sim, qemu]\n"
+	"require: [qemu]\n"
+	"fleet:\n"
+	"  nodes: [{name: order-7, zone: b, offset: +8ms}, {drift: -3ppm}, {zone: b}]\n"
+	"  processes: 2\n"
+	"  threads: 4\n"
+	"  clock: free\n"
+	"  node_id: {fixed: 7}\n"
+	"workload: {rate: 0.5/s, arrival: poisson, model: closed, on_refuse: retry, context: {user: 5, depth: 1..2}}\n"
+	"faults:\n"
+	"  - {at: 2027-01-01T00:00:03.5Z, zone: b, step: -120ms}\n"
+	"  - {name: slow, at: 2s, node: [n3, order-7], drift: -500ppb}\n"
+	"  - {drift: 1ppm}\n"
+	"consumers: {payment-gateway: {retry: new-key}}\n"
+	"expect:\n"
+	"  other: {claims: untested}\n"
+	"  './mine.so:a=\"b\"':\n"
+	"    unique@fleet: kept\n"
+	"    sorted(1500us)@node: broken\n"
+	"    duplicates: 1..\n"
+	"    displacement@process: ..7\n"
+	"    stall_ns_max: ..1ms\n"
+	"    payment-gateway.double_charges: 3..5\n";
+
+static void test_full(void)
+{
+	struct ks_plan p = must(full);
+	CU_ASSERT_EQUAL(p.duration_ns, 13 * SEC);
+	CU_ASSERT_TRUE(!p.worlds_auto && p.worlds == (1 << KS_WORLD_SIM | 1 << KS_WORLD_QEMU));
+	CU_ASSERT_EQUAL(p.require, 1 << KS_WORLD_QEMU);
+	CU_ASSERT_STRING_EQUAL(p.node[1].name, "n2");
+	CU_ASSERT_STRING_EQUAL(p.node[2].zone, "b");
+	CU_ASSERT_EQUAL(p.node[0].offset_ns, 8 * MS);
+	CU_ASSERT_TRUE(p.node[0].drift_drawn && !p.node[1].drift_drawn && p.node[1].drift_ppb == -3000);
+	CU_ASSERT_TRUE(p.load.rate.count == 5 && p.load.rate.per_ns == 10 * SEC && p.load.model == KS_MODEL_CLOSED);
+	CU_ASSERT_TRUE(p.user_low == 5 && p.user_high == 5 && p.depth_high == 2);
+	CU_ASSERT_EQUAL_FATAL(p.faults, 3);
+	CU_ASSERT_STRING_EQUAL(p.fault[0].name, "step-1");
+	CU_ASSERT_EQUAL(p.fault[0].at_ns, 3 * SEC);
+	CU_ASSERT_TRUE(p.fault[0].nnodes == 2 && p.fault[0].nodes[0] == 0 && p.fault[0].nodes[1] == 2);
+	CU_ASSERT_TRUE(p.fault[1].nnodes == 2 && p.fault[1].nodes[0] == 0 && p.fault[1].amount == -500);
+	CU_ASSERT_TRUE(p.fault[2].nnodes == 3 && p.fault[2].at_ns == 0);
+	CU_ASSERT_STRING_EQUAL(p.fault[2].name, "drift-3");
+	CU_ASSERT_EQUAL_FATAL(p.groups, 2);
+	const struct ks_expect *e = p.group[1].v;
+	CU_ASSERT_STRING_EQUAL(p.group[1].generator, "./mine.so:a=\"b\"");
+	CU_ASSERT_STRING_EQUAL(e[1].text, "sorted(1.5ms)@node: broken");
+	CU_ASSERT_STRING_EQUAL(e[2].text, "duplicates@fleet: 1..");
+	CU_ASSERT_TRUE(e[2].scope == KS_SCOPE_FLEET && e[2].band.low == 1 && e[2].band.high == INT64_MAX);
+	CU_ASSERT_TRUE(e[3].scope == KS_SCOPE_PROCESS && e[3].metric == KS_M_DISPLACEMENT);
+	CU_ASSERT_TRUE(e[4].band.is_time && e[4].band.high == MS);
+	CU_ASSERT_STRING_EQUAL(e[5].damage, "payment-gateway.double_charges");
+	CU_ASSERT_EQUAL(e[5].mark.line, 28);
+	ks_plan_release(&p);
+}
+
+static void test_canary(void)
+{
+	static const struct {
+		const char *name;
+		bool canary;
+	} files[] = {{"canary/x.yaml", true},    {"a/canary/x.yaml", true}, {"canary/a/x.yaml", false},
+	             {"xcanary/x.yaml", false},  {"canary.yaml", false},    {"/canary/x.yaml", true}};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		struct ks_plan p;
+		struct ks_err err;
+		CU_ASSERT_EQUAL_FATAL(ks_plan_parse("keyskew: 1", 10, files[i].name, NULL, 0, &p, &err), 0);
+		CU_ASSERT_EQUAL(p.canary, files[i].canary);
+		ks_plan_release(&p);
+	}
+}
+
+static void test_events(void)
+{
+	struct ks_plan p = must(full);
+	struct ks_fault_event *e;
+	struct ks_err err;
+	uint32_t n;
+	CU_ASSERT_EQUAL_FATAL(ks_plan_events(&p, &e, &n, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(n, 7);
+	CU_ASSERT_TRUE(e[0].fault == 2 && e[0].node == 0 && e[1].node == 1 && e[2].node == 2);
+	CU_ASSERT_TRUE(e[3].fault == 1 && e[3].at_ns == 2 * SEC && e[3].op == KS_FAULT_DRIFT && e[3].amount == -500);
+	CU_ASSERT_TRUE(e[5].fault == 0 && e[5].op == KS_FAULT_STEP && e[6].node == 2 && e[6].amount == -120 * MS);
+	ks_free(e);
+	ks_plan_release(&p);
+}
+
+static void test_node_ids_and_drift(void)
+{
+	struct ks_plan p = must("keyskew: 1\nfleet: {nodes: 200, clock: free, node_id: random}");
+	int64_t low = 0, high = 0;
+	uint64_t largest = 0;
+	for (uint32_t i = 0; i < p.nodes; i++) {
+		int64_t ppb = ks_plan_node_drift(&p, 1, i);
+		uint64_t id = ks_plan_worker(&p, 1, i);
+		low = ppb < low ? ppb : low;
+		high = ppb > high ? ppb : high;
+		largest = id > largest ? id : largest;
+		CU_ASSERT_TRUE(id <= 1023 && ppb >= -20000 && ppb <= 20000);
+		CU_ASSERT_EQUAL(ppb, ks_plan_node_drift(&p, 1, i));
+	}
+	CU_ASSERT_TRUE(low < -15000 && high > 15000 && largest > 900);
+	CU_ASSERT_NOT_EQUAL(ks_plan_node_drift(&p, 1, 0), ks_plan_node_drift(&p, 2, 0));
+	ks_plan_release(&p);
+	p = must("keyskew: 1\nfleet: {nodes: 3, clock: free, drift: 7ppm}");
+	CU_ASSERT_TRUE(ks_plan_node_drift(&p, 1, 2) == 7000 && ks_plan_worker(&p, 1, 0) == 1 && ks_plan_worker(&p, 9, 2) == 3);
+	ks_plan_release(&p);
+	p = must("keyskew: 1\nfleet: {node_id: fixed}");
+	CU_ASSERT_EQUAL(ks_plan_worker(&p, 1, 0), 1);
+	ks_plan_release(&p);
+}
+
+static void test_about(void)
+{
+	static const struct {
+		const char *text, *about;
+	} tries[] = {
+		{"keyskew: 1", "no faults; 1 node, 1000/s, 10s"},
+		{"keyskew: 1\nfleet: 3\nduration: 20s\nfaults:\n  - {at: 10s, node: n2, step: -120ms}",
+		 "n2 steps -120ms at 10s; 3 nodes, 1000/s each, 20s"},
+		{"keyskew: 1\nfleet: 3\nfaults:\n  - {step: 1s}\n  - {at: 1s, node: [n1, n2], drift: -1ppm}",
+		 "all nodes step +1s at 0s, n1, n2 drift -1ppm at 1s; 3 nodes, 1000/s each, 11s"},
+		{"keyskew: 1\nfleet: {nodes: 9, threads: 2}\nfaults:\n  - {node: [n1, n2, n3, n4], step: 5ns}",
+		 "n1, n2 and 2 more step +5ns at 0s; 9 nodes of 2 threads, 1000/s each, 10s"},
+		{"keyskew: 1\nfleet: {nodes: [{zone: b}, {}], processes: 3}\nfaults:\n  - {zone: b, step: -5ns}",
+		 "zone b steps -5ns at 0s; 2 nodes of 3 processes, 1000/s each, 10s"},
+		{"keyskew: 1\nfaults:\n  - {step: 1s}\n  - {step: 1s}\n  - {step: 1s}\n  - {step: 1s}",
+		 "n1 steps +1s at 0s, n1 steps +1s at 0s and 2 more faults; 1 node, 1000/s, 10s"},
+	};
+	char buf[200], small[8];
+	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+		struct ks_plan p = must(tries[i].text);
+		CU_ASSERT_STRING_EQUAL(ks_plan_about(&p, buf, sizeof buf), tries[i].about);
+		CU_ASSERT_EQUAL(strlen(ks_plan_about(&p, small, sizeof small)), 7);
+		if (i == 1)
+			CU_ASSERT_STRING_EQUAL(ks_fault_text(&p, &p.fault[0], buf, sizeof buf), "n2 steps -120ms at 10s");
+		ks_plan_release(&p);
+	}
+}
+
+/* --- the effective form --- */
+
+static void round_trip(struct ks_plan *p)
+{
+	char *once = write_plan(p);
+	struct ks_plan again = must(once);
+	char *twice = write_plan(&again);
+	CU_ASSERT_STRING_EQUAL(once, twice);
+	CU_ASSERT_EQUAL(memcmp(p->node, again.node, p->nodes * sizeof *p->node), 0);
+	CU_ASSERT_TRUE(p->faults == again.faults && p->groups == again.groups && p->worlds == again.worlds);
+	CU_ASSERT_TRUE(p->duration_ns == again.duration_ns && p->start_unix_ns == again.start_unix_ns);
+	CU_ASSERT_STRING_EQUAL(p->title, again.title);
+	for (size_t i = 0; i < p->faults; i++) {
+		const struct ks_fault *a = &p->fault[i], *b = &again.fault[i];
+		CU_ASSERT_TRUE(a->at_ns == b->at_ns && a->amount == b->amount && a->kind == b->kind);
+		CU_ASSERT_TRUE(a->nnodes == b->nnodes && !memcmp(a->nodes, b->nodes, a->nnodes * sizeof *a->nodes));
+	}
+	ks_plan_release(&again);
+	free(once);
+	free(twice);
+}
+
+static void test_round_trip(void)
+{
+	static const char *const texts[] = {
+		"keyskew: 1", full,
+		"keyskew: 1\ntitle: 'no'\nfleet: {nodes: 4, clock: free}\nfaults: [{step: -1ns}]",
+		"keyskew: 1\nfleet: {nodes: [{name: a}, {name: yes}], clock: free, drift: 2.5ppm}\nfaults: [{node: yes, step: 1m}]",
+		"keyskew: 1\nfleet: {node_id: random}\nworkload: {rate: 1/us, arrival: burst}\nduration: 100us",
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct ks_plan p = must(texts[i]);
+		round_trip(&p);
+		ks_plan_release(&p);
+	}
+}
+
+static void test_effective_text(void)
+{
+	struct ks_plan p = must("keyskew: 1\nfleet: 2\nfaults: [{at: 10s, node: n2, step: -120ms}]");
+	char *text = write_plan(&p);
+	CU_ASSERT_STRING_EQUAL(text, "keyskew: 1\n"
+	                             "title: try\n"
+	                             "tags: []\n"
+	                             "start: 2026-01-15T10:00:00Z\n"
+	                             "duration: 20s\n"
+	                             "worlds: [auto]\n"
+	                             "require: []\n"
+	                             "fleet:\n"
+	                             "  nodes: 2\n"
+	                             "  processes: 1\n"
+	                             "  threads: 1\n"
+	                             "  clock: exact\n"
+	                             "  drift: 0ppm\n"
+	                             "  node_id: index\n"
+	                             "  network: {delay: 1ms, jitter: 0s}\n"
+	                             "workload:\n"
+	                             "  rate: 1000/s\n"
+	                             "  arrival: regular\n"
+	                             "  model: open\n"
+	                             "  on_refuse: drop\n"
+	                             "  context: {user: 1..1000, depth: 0..6}\n"
+	                             "faults:\n"
+	                             "  - {name: step-1, at: 10s, node: [n2], step: -120ms}\n"
+	                             "consumers: {}\n"
+	                             "expect:\n"
+	                             "  other:\n"
+	                             "    claims: kept\n");
+	free(text);
+	ks_plan_release(&p);
+}
+
+/* --- --set --- */
+
+static void test_set(void)
+{
+	static const char two[] = "keyskew: 1\nfleet: 3\nfaults:\n  - {name: back, at: 10s, node: n2, step: -120ms}\n"
+	                          "  - {at: 1s, drift: 1ppm}\nexpect: {snowflake: {refusals: 5}}";
+	struct ks_plan p = must_set(two, "faults.back.step", "-10ms");
+	CU_ASSERT_EQUAL(p.fault[0].amount, -10 * MS);
+	ks_plan_release(&p);
+	p = must_set(two, "faults.1.drift", "2ppm");
+	CU_ASSERT_EQUAL(p.fault[1].amount, 2000);
+	ks_plan_release(&p);
+	p = must_set(two, "faults.drift-2.at", "3s");
+	CU_ASSERT_EQUAL(p.fault[1].at_ns, 3 * SEC);
+	ks_plan_release(&p);
+	p = must_set(two, "fleet.nodes", "2");
+	CU_ASSERT_EQUAL(p.nodes, 2);
+	ks_plan_release(&p);
+	p = must_set(two, "fleet", "2");
+	CU_ASSERT_EQUAL(p.nodes, 2);
+	ks_plan_release(&p);
+	p = must_set(two, "fleet.nodes", "[{name: n1, zone: b}, {}]");
+	CU_ASSERT_STRING_EQUAL(p.node[1].name, "n2");
+	ks_plan_release(&p);
+	p = must_set(two, "duration", "30s");
+	CU_ASSERT_EQUAL(p.duration_ns, 30 * SEC);
+	ks_plan_release(&p);
+	p = must_set(two, "workload.context.user", "7..9");
+	CU_ASSERT_EQUAL(p.user_high, 9);
+	ks_plan_release(&p);
+	p = must_set(two, "expect.snowflake.refusals", "6..7");
+	CU_ASSERT_STRING_EQUAL(p.group[0].v[0].text, "refusals: 6..7");
+	ks_plan_release(&p);
+	p = must_set(two, "faults", "[]");
+	CU_ASSERT_EQUAL(p.faults, 0);
+	ks_plan_release(&p);
+	p = must_set(full, "expect.other.claims", "kept");
+	CU_ASSERT_EQUAL(p.group[0].v[0].verdict, KS_KEPT);
+	ks_plan_release(&p);
+	p = must_set(full, "expect../mine.so:a=\"b\".payment-gateway.double_charges", "1");
+	CU_ASSERT_EQUAL(p.group[1].v[5].band.high, 1);
+	ks_plan_release(&p);
+	p = must_set(full, "fleet.nodes.order-7.offset", "1ms");
+	CU_ASSERT_EQUAL(p.node[0].offset_ns, MS);
+	ks_plan_release(&p);
+}
+
+static void test_sets_in_order(void)
+{
+	const struct ks_set sets[] = {{"fleet.nodes", "2"}, {"duration", "1s"}, {"duration", "2s"}};
+	struct ks_plan p;
+	struct ks_err err;
+	CU_ASSERT_EQUAL_FATAL(parse("keyskew: 1", sets, 3, &p, &err), 0);
+	CU_ASSERT_TRUE(p.nodes == 2 && p.duration_ns == 2 * SEC);
+	ks_plan_release(&p);
+}
+
+/* --- claims --- */
+
+static void test_claims(void)
+{
+	static const char *const good[] = {"unique@fleet", "increasing@thread", "sorted(1ms)@node", "causal@fleet",
+	                                   "clock(5us)@process", "available(0s)@fleet"};
+	static const char *const bad[] = {"", "@", "unique", "unique@", "@fleet", "unique@fleet@fleet", "sorted(@node",
+	                                  "sorted()@node", "sorted(-1ms)@node", "sorted(1ms@node", "sorted1ms)@node",
+	                                  "unique(1ms)@node", "UNIQUE@fleet", "unique@fleet "};
+	struct ks_claim_ref c;
+	struct ks_err err;
+	char buf[KS_NAME_MAX];
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		CU_ASSERT_EQUAL_FATAL(ks_claim_parse(good[i], &c, &err), 0);
+		CU_ASSERT_STRING_EQUAL(ks_claim_format(buf, c), good[i]);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		CU_ASSERT_EQUAL(ks_claim_parse(bad[i], &c, &err), -1);
+	CU_ASSERT_EQUAL(ks_claim_parse("uniqe@fleet", &c, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "unknown property 'uniqe', expected one of unique increasing sorted causal clock "
+	                                 "available; did you mean 'unique'");
+}
+
+static void test_fault_kinds(void)
+{
+	CU_ASSERT_EQUAL(ks_fault_kind_find("step")->op, KS_FAULT_STEP);
+	CU_ASSERT_EQUAL(ks_fault_kind_find("drift")->op, KS_FAULT_DRIFT);
+	CU_ASSERT_PTR_NULL(ks_fault_kind_find("stepp"));
+	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
+		char text[128], message[128];
+		CU_ASSERT_TRUE(k->title && *k->title);
+		if (k->op >= 0)
+			continue;
+		snprintf(text, sizeof text, "keyskew: 1\nfaults:\n  - {%s: 5ms, for: 1s}", k->name);
+		snprintf(message, sizeof message, "dir/try.yaml:3:6: fault '%s' is not carried yet", k->name);
+		refuses(text, message);
+	}
+}
+
+static void test_reference(void)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	ks_plan_reference(out);
+	fclose(out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "fleet.nodes "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "faults[].step "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "accepts regular|poisson|burst; default regular"));
+	free(text);
+}
+
+/* --- bad files --- */
+
+static const struct {
+	const char *text, *path, *value, *message; /* path, value: of a --set, or NULL */
+} bad[] = {
+	{"", NULL, NULL, "bad.yaml:1:1: empty, expected a value such as 'keyskew: 1'"},
+	{"# only a comment\n", NULL, NULL, "bad.yaml:2:1: empty, expected a value such as 'keyskew: 1'"},
+	{"[1, 2]", NULL, NULL, "bad.yaml:1:1: the file is a list, expected a mapping that begins with 'keyskew: 1'"},
+	{"just text", NULL, NULL,
+	 "bad.yaml:1:1: the file is a single value, expected a mapping that begins with 'keyskew: 1'"},
+	{"title: x", NULL, NULL, "bad.yaml:1:1: no 'keyskew', expected 'keyskew: 1'"},
+	{"keyskew: 2", NULL, NULL, "bad.yaml:1:10: format '2' is not known to this version, expected keyskew: 1"},
+	{"keyskew: 1.0", NULL, NULL, "bad.yaml:1:10: format '1.0' is not known to this version, expected keyskew: 1"},
+	{"keyskew: 1\nduraton: 20s", NULL, NULL,
+	 "bad.yaml:2:1: unknown key 'duraton', expected one of keyskew title source tags start duration "
+	 "worlds require fleet workload faults consumers expect; did you mean 'duration'"},
+	{"keyskew: 1\nduration: 20", NULL, NULL,
+	 "bad.yaml:2:11: bad duration '20', expected a unit (ns us ms s m h d)"},
+	{"keyskew: 1\nduration: 1e9ns", NULL, NULL,
+	 "bad.yaml:2:11: bad duration '1e9ns', expected a unit of ns us ms s m h d"},
+	{"keyskew: 1\nduration: 0s", NULL, NULL,
+	 "bad.yaml:2:11: bad duration '0s', expected a duration, 1ns..36500d"},
+	{"keyskew: 1\nduration: [20s]", NULL, NULL,
+	 "bad.yaml:2:11: 'duration' is a list, expected a duration, 1ns..36500d"},
+	{"keyskew: 1\ntitle: \"\"", NULL, NULL, "bad.yaml:2:8: 'title' is empty, expected a text"},
+	{"keyskew: 1\ntitle: \"a\\x1b[31m\"", NULL, NULL,
+	 "bad.yaml:2:8: a text with control or invisible characters"},
+	{"keyskew: 1\ntitle: \"a\\0b\"", NULL, NULL, "bad.yaml:2:8: a text with control or invisible characters"},
+	{"keyskew: 1\ntitle: a\ntitle: b", NULL, NULL, "bad.yaml:3:1: key 'title' is given twice, first in line 2"},
+	{"keyskew: 1\nstart: 2026-01-15", NULL, NULL,
+	 "bad.yaml:2:8: bad start '2026-01-15', expected a UTC time such as 2026-01-15T10:00:00Z"},
+	{"keyskew: 1\nstart: 2026-02-30T10:00:00Z", NULL, NULL,
+	 "bad.yaml:2:8: bad start '2026-02-30T10:00:00Z', expected a day that exists"},
+	{"keyskew: 1\nworlds: [sim, fake]", NULL, NULL,
+	 "bad.yaml:2:15: unknown world 'fake', expected one of auto sim faketime vdso qemu; did you mean "
+	 "'faketime'"},
+	{"keyskew: 1\nworlds: vdso", NULL, NULL, "bad.yaml:2:9: world 'vdso' is not carried yet"},
+	{"keyskew: 1\nworlds: [auto, sim]", NULL, NULL,
+	 "bad.yaml:2:9: 'auto' beside other worlds in 'worlds', expected auto or a list of worlds"},
+	{"keyskew: 1\nworlds: []", NULL, NULL, "bad.yaml:2:9: 'worlds' is empty, expected auto or a list of worlds"},
+	{"keyskew: 1\nworlds: [sim]\nrequire: [qemu]", NULL, NULL,
+	 "bad.yaml:3:10: world 'qemu' is required, but not under 'worlds'"},
+	{"keyskew: 1\ntags: [a b]", NULL, NULL,
+	 "bad.yaml:2:8: bad tag 'a b', expected a letter, then letters, digits, - or _, at most 63 in all"},
+	{"keyskew: 1\nfleet: 0", NULL, NULL,
+	 "bad.yaml:2:8: bad nodes '0', expected a whole number, 1..1024, or a list of mappings"},
+	{"keyskew: 1\nfleet: 1e3", NULL, NULL,
+	 "bad.yaml:2:8: bad nodes '1e3', expected a whole number, 1..1024, or a list of mappings"},
+	{"keyskew: 1\nfleet: 2000", NULL, NULL,
+	 "bad.yaml:2:8: bad nodes '2000', expected a whole number, 1..1024, or a list of mappings"},
+	{"keyskew: 1\nfleet: {nodes: []}", NULL, NULL, "bad.yaml:2:16: 0 nodes, expected 1..1024"},
+	{"keyskew: 1\nfleet: {nodes: [{name: a}, {name: a}]}", NULL, NULL, "bad.yaml:2:28: a second node 'a'"},
+	{"keyskew: 1\nfleet: {nodes: [{name: 7}]}", NULL, NULL,
+	 "bad.yaml:2:24: bad name '7', expected a letter, then letters, digits, - or _, at most 63 in all"},
+	{"keyskew: 1\nfleet: {nodes: [a]}", NULL, NULL,
+	 "bad.yaml:2:17: a node is a single value, expected a mapping such as {name: order-7, zone: b}"},
+	{"keyskew: 1\nfleet: {nodes: [{offset: 8}]}", NULL, NULL,
+	 "bad.yaml:2:26: bad offset '8', expected a unit (ns us ms s m h d)"},
+	{"keyskew: 1\nfleet: {nodes: [{offset: -36500d}]}", NULL, NULL,
+	 "bad.yaml:2:17: the clock of node 'n1' leaves the years 1970 to 2261"},
+	{"keyskew: 1\nfleet: {nodes: 100, threads: 100}", NULL, NULL,
+	 "bad.yaml:2:8: a fleet of 10000 threads, expected at most 4096"},
+	{"keyskew: 1\nfleet: {clock: chrony}", NULL, NULL, "bad.yaml:2:16: clock 'chrony' is not carried yet"},
+	{"keyskew: 1\nfleet: {clock: ntp}", NULL, NULL,
+	 "bad.yaml:2:16: unknown clock 'ntp', expected one of exact free chrony ntpd timesyncd; did you mean "
+	 "'ntpd'"},
+	{"keyskew: 1\nfleet: {drift: 20ppm}", NULL, NULL,
+	 "bad.yaml:2:16: drift '20ppm' of an exact clock, expected 'clock: free' in the fleet"},
+	{"keyskew: 1\nfleet: {clock: free, drift: 20}", NULL, NULL,
+	 "bad.yaml:2:29: bad drift '20', expected a unit of ppm or ppb"},
+	{"keyskew: 1\nfleet: {node_id: mac}", NULL, NULL, "bad.yaml:2:18: node_id 'mac' is not carried yet"},
+	{"keyskew: 1\nfleet: {node_id: {fixed: -1}}", NULL, NULL,
+	 "bad.yaml:2:26: bad fixed '-1', expected a whole number, 0..281474976710655"},
+	{"keyskew: 1\nfleet: {network: {delay: 5ms}}", NULL, NULL,
+	 "bad.yaml:2:26: network delay other than 1ms is not carried yet"},
+	{"keyskew: 1\nworkload: {rate: 1000}", NULL, NULL,
+	 "bad.yaml:2:18: bad rate '1000', expected a rate such as 1000/s"},
+	{"keyskew: 1\nworkload: {rate: 0/s}", NULL, NULL, "bad.yaml:2:18: bad rate '0/s', expected a rate above 0"},
+	{"keyskew: 1\nworkload: {rate: 1000000/s}\nduration: 1h", NULL, NULL,
+	 "bad.yaml:2:11: 1000000/s of 1 node for 1h makes more than 2147483648 calls"},
+	{"keyskew: 1\nworkload: {arrival: possion}", NULL, NULL,
+	 "bad.yaml:2:21: unknown arrival 'possion', expected one of regular poisson burst; did you mean "
+	 "'poisson'"},
+	{"keyskew: 1\nworkload: {messages: {rate: 10/s}}", NULL, NULL,
+	 "bad.yaml:2:12: 'messages' is not carried yet"},
+	{"keyskew: 1\nworkload: {context: {user: 1..}}", NULL, NULL,
+	 "bad.yaml:2:28: bad user '1..', expected a band within 0..9007199254740992"},
+	{"keyskew: 1\nworkload: {context: {depth: 6..0}}", NULL, NULL,
+	 "bad.yaml:2:29: bad depth '6..0', expected a band whose low end is not above its high end"},
+	{"keyskew: 1\nfaults: {step: 5ms}", NULL, NULL, "bad.yaml:2:9: 'faults' is a mapping, expected a list"},
+	{"keyskew: 1\nfaults: [step]", NULL, NULL,
+	 "bad.yaml:2:10: a fault is a single value, expected a mapping such as {at: 10s, node: n2, step: "
+	 "-120ms}"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s}", NULL, NULL,
+	 "bad.yaml:3:5: a fault without a kind, expected one such as 'step: -120ms' or 'drift: 50ppm'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm, for: 4s}", NULL, NULL,
+	 "bad.yaml:3:14: fault 'slew' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, thread: 0, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:3:25: fault 'pause' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5ms, for: 4s}", NULL, NULL,
+	 "bad.yaml:3:25: 'for' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, step: to-true}", NULL, NULL,
+	 "bad.yaml:3:20: step 'to-true' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5}", NULL, NULL,
+	 "bad.yaml:3:20: bad step '5', expected a unit (ns us ms s m h d)"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5ms, drift: 5ppm}", NULL, NULL,
+	 "bad.yaml:3:25: a second kind 'drift' beside 'step', expected one a fault"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, stepp: 5ms}", NULL, NULL,
+	 "bad.yaml:3:14: unknown key 'stepp', expected one of name at node zone step drift slew smear leap "
+	 "jitter strobe freeze coarse rtc-reset suspend pause stop-world restart snapshot clone rollback "
+	 "cpu-skew; did you mean 'step'"},
+	{"keyskew: 1\nfaults:\n  - {at: -1s, step: 5ms}", NULL, NULL,
+	 "bad.yaml:3:10: bad at '-1s', expected a duration since the start, or a UTC time"},
+	{"keyskew: 1\nfaults:\n  - {at: 2026-01-15T09:59:59Z, step: 5ms}", NULL, NULL,
+	 "bad.yaml:3:10: '2026-01-15T09:59:59Z' lies before the start"},
+	{"keyskew: 1\nfaults:\n  - {at: 2026-13-15T09:59:59Z, step: 5ms}", NULL, NULL,
+	 "bad.yaml:3:10: bad at '2026-13-15T09:59:59Z', expected a UTC time such as 2026-01-15T10:00:00Z"},
+	{"keyskew: 1\nfleet: 3\nfaults:\n  - {at: 1s, node: n4, step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:20: unknown node 'n4', expected one of n1 n2 n3; did you mean 'n1'"},
+	{"keyskew: 1\nfleet: 3\nfaults:\n  - {at: 1s, node: [n1, n1], step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:25: node 'n1' is given twice"},
+	{"keyskew: 1\nfleet: 3\nfaults:\n  - {at: 1s, node: [], step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:20: 'node' is an empty list, expected at least one name"},
+	{"keyskew: 1\nfleet: 3\nfaults:\n  - {at: 1s, zone: b, step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:20: unknown zone 'b', no node names a zone"},
+	{"keyskew: 1\nfleet: {nodes: [{zone: east}, {}]}\nfaults:\n  - {at: 1s, zone: eats, step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:20: unknown zone 'eats', expected east; did you mean 'east'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, node: n1, zone: b, step: 5ms}", NULL, NULL,
+	 "bad.yaml:3:24: 'zone' beside 'node', expected one of them"},
+	{"keyskew: 1\nduration: 5s\nfaults:\n  - {name: late, at: 5s, step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:5: fault 'late' at 5s is not before the end at 5s"},
+	{"keyskew: 1\nfaults:\n  - {name: a, step: 5ms}\n  - {name: a, step: 5ms}", NULL, NULL,
+	 "bad.yaml:4:5: a second fault 'a'"},
+	{"keyskew: 1\nfaults:\n  - {step: -36500d}", NULL, NULL,
+	 "bad.yaml:3:5: the clock of node 'n1' leaves the years 1970 to 2261"},
+	{"keyskew: 1\nfaults:\n  - {drift: 200000ppm}", NULL, NULL,
+	 "bad.yaml:3:13: bad drift '200000ppm', expected a rate, -100000ppm..100000ppm"},
+	{"keyskew: 1\nstart: 2261-12-31T23:59:55Z", NULL, NULL,
+	 "bad.yaml: the clock of node 'n1' leaves the years 1970 to 2261"},
+	{"keyskew: 1\nconsumers: {payment-gatway: {}}", NULL, NULL,
+	 "bad.yaml:2:13: unknown consumer 'payment-gatway', expected payment-gateway; did you mean "
+	 "'payment-gateway'"},
+	{"keyskew: 1\nconsumers: {payment-gateway: {retri: new-key}}", NULL, NULL,
+	 "bad.yaml:2:38: unknown option 'retri'; did you mean 'retry'"},
+	{"keyskew: 1\nconsumers: {payment-gateway: {retry: newkey}}", NULL, NULL,
+	 "bad.yaml:2:38: bad value 'newkey' of option 'retry', expected one of same-key|new-key; did you mean "
+	 "'new-key'"},
+	{"keyskew: 1\nconsumers: {payment-gateway: 5}", NULL, NULL,
+	 "bad.yaml:2:30: 'payment-gateway' is a single value, expected a mapping of its options, or {}"},
+	{"keyskew: 1\nexpect: {snowflake: {}}", NULL, NULL,
+	 "bad.yaml:2:21: 'snowflake' expects nothing, expected at least one expectation"},
+	{"keyskew: 1\nexpect: {snowflake: kept}", NULL, NULL,
+	 "bad.yaml:2:21: 'snowflake' is a single value, expected a mapping such as {unique@fleet: kept}"},
+	{"keyskew: 1\nexpect: {snowflake: {unique: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: bad claim 'unique', expected PROPERTY@SCOPE such as unique@fleet"},
+	{"keyskew: 1\nexpect: {snowflake: {unique@flet: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: unknown scope 'flet', expected one of thread process node fleet; did you mean 'fleet'"},
+	{"keyskew: 1\nexpect: {snowflake: {uniq@fleet: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: unknown expectation 'uniq@fleet', expected one of claims unique@fleet "
+	 "increasing@thread sorted(1ms)@fleet causal@fleet clock(1ms)@fleet available(1ms)@fleet duplicates "
+	 "descents below_max displacement late_ns_max ahead_ns_max behind_ns_max causality_violations "
+	 "stall_ns_max stall_ns_p50 stall_ns_p99 refusals lost; did you mean 'unique@fleet'"},
+	{"keyskew: 1\nexpect: {snowflake: {unique@fleet: ok}}", NULL, NULL,
+	 "bad.yaml:2:36: unknown verdict 'ok', expected one of kept broken untested"},
+	{"keyskew: 1\nexpect: {snowflake: {sorted@fleet: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: claim 'sorted@fleet' lacks its bound, expected sorted(1ms)@SCOPE"},
+	{"keyskew: 1\nexpect: {snowflake: {sorted(5)@fleet: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: bad bound in claim 'sorted(5)@fleet', expected a unit (ns us ms s m h d)"},
+	{"keyskew: 1\nexpect: {snowflake: {unique(5ms)@fleet: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: claim 'unique(5ms)@fleet' has a bound, expected unique@SCOPE"},
+	{"keyskew: 1\nexpect: {snowflake: {refusal: 5}}", NULL, NULL,
+	 "bad.yaml:2:22: unknown expectation 'refusal', expected one of claims unique@fleet increasing@thread "
+	 "sorted(1ms)@fleet causal@fleet clock(1ms)@fleet available(1ms)@fleet duplicates descents below_max "
+	 "displacement late_ns_max ahead_ns_max behind_ns_max causality_violations stall_ns_max stall_ns_p50 "
+	 "stall_ns_p99 refusals lost; did you mean 'refusals'"},
+	{"keyskew: 1\nexpect: {snowflake: {refusals@node: 5}}", NULL, NULL,
+	 "bad.yaml:2:22: metric 'refusals' is of the whole run, expected no '@node'"},
+	{"keyskew: 1\nexpect: {snowflake: {duplicates@nod: 5}}", NULL, NULL,
+	 "bad.yaml:2:22: unknown scope 'nod', expected one of thread process node fleet; did you mean 'node'"},
+	{"keyskew: 1\nexpect: {snowflake: {refusals: 5ms}}", NULL, NULL,
+	 "bad.yaml:2:32: bad refusals '5ms', expected a number without a unit"},
+	{"keyskew: 1\nexpect: {snowflake: {stall_ns_max: 5}}", NULL, NULL,
+	 "bad.yaml:2:36: bad stall_ns_max '5', expected a unit such as 1ms"},
+	{"keyskew: 1\nexpect: {snowflake: {refusals: 0..}}", NULL, NULL,
+	 "bad.yaml:2:32: '0..' is met by every value, expected a band that can be missed"},
+	{"keyskew: 1\nexpect: {snowflake: {refusals: \"-1\"}}", NULL, NULL,
+	 "bad.yaml:2:32: '-1' is met by no value, expected one of at least 0"},
+	{"keyskew: 1\nexpect: {snowflake: {refusals: 5..3}}", NULL, NULL,
+	 "bad.yaml:2:32: bad refusals '5..3', expected a band whose low end is not above its high end"},
+	{"keyskew: 1\nexpect: {snowflake: {duplicates: 5, duplicates@fleet: 6}}", NULL, NULL,
+	 "bad.yaml:2:37: 'duplicates@fleet' is expected twice, first in line 2"},
+	{"keyskew: 1\nexpect: {snowflake: {payment-gateway.double_charges: 5}}", NULL, NULL,
+	 "bad.yaml:2:22: consumer 'payment-gateway' is not used by this scenario, expected it under "
+	 "'consumers'"},
+	{"keyskew: 1\nconsumers: {payment-gateway: {}}\nexpect: {snowflake: {payment-gateway.double_charge: 5}}", NULL, NULL,
+	 "bad.yaml:3:22: consumer 'payment-gateway' does no damage 'double_charge'; did you mean "
+	 "'double_charges'"},
+	{"keyskew: 1\ntitle: &a x", NULL, NULL, "bad.yaml:2:8: YAML anchors are not accepted"},
+	{"keyskew: 1\ntitle: *a", NULL, NULL,
+	 "bad.yaml:2:8: YAML aliases are not accepted, expected the value itself"},
+	{"keyskew: 1\ntitle: !!str x", NULL, NULL, "bad.yaml:2:8: YAML tags are not accepted"},
+	{"keyskew: 1\n---\nkeyskew: 1", NULL, NULL, "bad.yaml:2:1: a second document, expected one a file"},
+	{"%TAG ! tag:x,2000:\n---\nkeyskew: 1", NULL, NULL, "bad.yaml:1:1: YAML tags are not accepted"},
+	{"keyskew: 1\ntitle: [[[[[[[[[[1]]]]]]]]]]", NULL, NULL, "bad.yaml:2:16: nested deeper than any scenario"},
+	{"keyskew: 1\n? [a]\n: b", NULL, NULL, "bad.yaml:2:3: a key that is not a word"},
+	{"keyskew: 1\ntitle: \"unterminated", NULL, NULL,
+	 "bad.yaml:2:21: not YAML: found unexpected end of stream while scanning a quoted scalar"},
+	{"keyskew: 1\n\ttitle: x", NULL, NULL,
+	 "bad.yaml:2:1: not YAML: found a tab character that violates indentation while scanning a plain "
+	 "scalar"},
+	{"keyskew: 1\nsuite: x\nruns: []", NULL, NULL, "bad.yaml:1:1: a suite, expected a scenario"},
+	{"keyskew: 1\ncommand: [./x]\nspeaks: ask", NULL, NULL, "bad.yaml:1:1: generator files are not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.bak.step", "5ms",
+	 "--set faults.bak.step: no 'bak' in 'faults', expected a name or an index 0..0; did you mean 'back'"},
+	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.1.step", "5ms",
+	 "--set faults.1.step: no '1' in 'faults', expected a name or an index 0..0"},
+	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.back.step", "5",
+	 "--set faults.back.step: bad step '5', expected a unit (ns us ms s m h d)"},
+	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.back.stp", "5ms",
+	 "--set faults.back.stp: unknown key 'stp', expected one of name at node zone step drift slew smear "
+	 "leap jitter strobe freeze coarse rtc-reset suspend pause stop-world restart snapshot clone rollback "
+	 "cpu-skew; did you mean 'step'"},
+	{"keyskew: 1\nfaults:\n  - {step: 5ms}", "faults.step-1.node", "n9",
+	 "--set faults.step-1.node: unknown node 'n9', expected n1; did you mean 'n1'"},
+	{"keyskew: 1", "flet.nodes", "3",
+	 "--set flet.nodes: unknown key 'flet', expected one of keyskew title source tags start duration "
+	 "worlds require fleet workload faults consumers expect; did you mean 'fleet'"},
+	{"keyskew: 1", "fleet.nodez", "3",
+	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id "
+	 "network; did you mean 'nodes'"},
+	{"keyskew: 1", "fleet.nodes", "x",
+	 "--set fleet.nodes: bad nodes 'x', expected a whole number, 1..1024, or a list of mappings"},
+	{"keyskew: 1\ntitle: a", "title.x", "3", "--set title.x: no 'x' inside the value 'a'"},
+	{"keyskew: 1", "duration", "", "--set duration: bad duration '', expected a duration such as 120ms"},
+	{"keyskew: 1", ".", "3", "--set .: bad path, expected names joined by dots, such as faults.back.step"},
+	{"keyskew: 1", "duration", "[1",
+	 "--set duration:2:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence"},
+	{"keyskew: 1", "a.b.c.d.e.f.g.h.i.j", "1", "--set a.b.c.d.e.f.g.h.i.j: more parts than any path has"},};
+
+static void test_bad(void)
+{
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct ks_plan plan;
+		struct ks_err err = {0};
+		struct ks_set set = {bad[i].path, bad[i].value};
+		size_t nsets = bad[i].path != NULL;
+		int got = ks_plan_parse(bad[i].text, strlen(bad[i].text), "bad.yaml", &set, nsets, &plan, &err);
+		CU_ASSERT_EQUAL(got, -1);
+		CU_ASSERT_EQUAL(err.code, KS_E_USAGE);
+		CU_ASSERT_STRING_EQUAL(err.text, bad[i].message);
+		if (!got || strcmp(err.text, bad[i].message))
+			fprintf(stderr, "%s\n  got      %s\n  expected %s\n", bad[i].text, err.text, bad[i].message);
+		if (!got)
+			ks_plan_release(&plan);
+	}
+}
+
+static void refuses_bytes(const char *bytes, size_t len, const char *message)
+{
+	struct ks_plan plan;
+	struct ks_err err = {0};
+	CU_ASSERT_EQUAL(ks_plan_parse(bytes, len, "bad.yaml", NULL, 0, &plan, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_USAGE);
+	CU_ASSERT_STRING_EQUAL(err.text, message);
+}
+
+static void test_bytes(void)
+{
+	refuses_bytes("keyskew: 1\0", 11, "'bad.yaml' is not a text file: a NUL at byte 10");
+	refuses_bytes("keyskew: 1\ntitle: \xff\n", 20,
+	              "bad.yaml:2:8: not YAML: invalid leading UTF-8 octet");
+	refuses_bytes("\x7f""ELF\2\1\1", 7, "bad.yaml:1:1: not YAML: control characters are not allowed");
+	refuses_bytes("k\0e\0y\0", 6, "'bad.yaml' is not a text file: a NUL at byte 1");
+	struct ks_plan p = must("\xef\xbb\xbfkeyskew: 1\r\nfleet: 2\r\n"); /* a byte order mark and DOS lines are harmless */
+	CU_ASSERT_EQUAL(p.nodes, 2);
+	ks_plan_release(&p);
+}
+
+/* "a: [{},{},...]" with n items of the form. */
+static char *repeat(const char *head, const char *item, size_t n, const char *tail)
+{
+	size_t len = strlen(item), at = strlen(head);
+	char *text = malloc(at + n * len + strlen(tail) + 1);
+	strcpy(text, head);
+	for (size_t i = 0; i < n; i++, at += len)
+		memcpy(text + at, item, len);
+	strcpy(text + at, tail);
+	return text;
+}
+
+static void refuses_repeat(const char *head, const char *item, size_t n, const char *message)
+{
+	char *text = repeat(head, item, n, strchr(head, '{') ? "]}" : "]");
+	refuses(text, message);
+	free(text);
+}
+
+static void test_limits(void)
+{
+	refuses_repeat("keyskew: 1\nfaults: [", "{step: 1ns},", 1025, "dir/try.yaml:2:9: 1025 faults, expected at most 1024");
+	refuses_repeat("keyskew: 1\nfleet: {nodes: [", "{},", 1025, "dir/try.yaml:2:16: 1025 nodes, expected 1..1024");
+	refuses_repeat("keyskew: 1\ntags: [", "a,", 17, "dir/try.yaml:2:7: 17 tags, expected at most 16");
+	refuses_repeat("keyskew: 1\ntags: [", "a,", 40000, "dir/try.yaml:2:65538: more than 32768 values");
+	refuses_repeat("keyskew: 1\ntitle: [", "a", 256, "dir/try.yaml:2:9: a text of more than 255 bytes");
+	char *text = repeat("keyskew: 1\nfaults: [", "{step: 1ns},", 1024, "]");
+	struct ks_plan p = must(text);
+	CU_ASSERT_EQUAL(p.faults, 1024);
+	CU_ASSERT_STRING_EQUAL(p.fault[1023].name, "step-1024");
+	ks_plan_release(&p);
+	free(text);
+}
+
+/* Every allocation that can fail, failing: an error, nothing lost. */
+static void test_no_memory(void)
+{
+	struct ks_plan p;
+	struct ks_err err;
+	struct ks_set set = {"fleet.nodes", "[{name: order-7}, {}, {name: n3, zone: b}]"};
+	long n = 0;
+	int failed;
+	do {
+		err = (struct ks_err){0};
+		ks_mem_fail_at(++n);
+		failed = ks_plan_parse(full, sizeof full - 1, "x.yaml", &set, 1, &p, &err);
+		ks_mem_fail_at(0);
+		if (failed)
+			CU_ASSERT_EQUAL(err.code, KS_E_INTERNAL);
+	} while (failed && n < 10000);
+	CU_ASSERT_TRUE(n > 100);
+	CU_ASSERT_EQUAL(failed, 0);
+	if (!failed)
+		ks_plan_release(&p);
+}
+
+/* --- files --- */
+
+static void load_fails(const char *path, const char *message)
+{
+	struct ks_plan plan;
+	struct ks_err err = {0};
+	CU_ASSERT_EQUAL(ks_plan_load(path, NULL, 0, &plan, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_USAGE);
+	CU_ASSERT_STRING_EQUAL(err.text, message);
+	ks_plan_release(&plan); /* harmless */
+}
+
+static void test_files(void)
+{
+	char dir[] = "/tmp/test_plan_XXXXXX", before[4096];
+	CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(before, sizeof before));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	CU_ASSERT_EQUAL_FATAL(chdir(dir), 0);
+	FILE *f = fopen("big.yaml", "w");
+	fputs("keyskew: 1\n", f);
+	fclose(f);
+	CU_ASSERT_EQUAL(truncate("big.yaml", 100 << 20), 0); /* sparse */
+	fclose(fopen("empty.yaml", "w"));
+	load_fails("none.yaml", "cannot open 'none.yaml': No such file or directory");
+	load_fails(".", "cannot read '.': Is a directory");
+	load_fails("big.yaml", "'big.yaml' is too large, expected at most 1048576 bytes");
+	load_fails("/dev/zero", "'/dev/zero' is too large, expected at most 1048576 bytes");
+	load_fails("empty.yaml", "empty.yaml:1:1: empty, expected a value such as 'keyskew: 1'");
+	load_fails("/dev/null", "/dev/null:1:1: empty, expected a value such as 'keyskew: 1'");
+	unlink("big.yaml");
+	unlink("empty.yaml");
+	CU_ASSERT_EQUAL(chdir(before), 0);
+	rmdir(dir);
+}
+
+static void test_project_scenarios(void)
+{
+	static const char *const files[] = {"basics/steady", "basics/ntp-step-back", "basics/ntp-step-forward",
+	                                    "basics/drift", "incidents/f1-ntp-step-double-charge",
+	                                    "incidents/f1-ntp-step-swallowed-order",
+	                                    "canary/unixmilli-survives-a-step"};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		char path[4096];
+		struct ks_plan p;
+		struct ks_err err = {0};
+		snprintf(path, sizeof path, "%s/%s.yaml", KS_SCENARIOS, files[i]);
+		if (ks_plan_load(path, NULL, 0, &p, &err)) {
+			fprintf(stderr, "%s\n", err.text);
+			CU_FAIL("a scenario of the project does not load");
+			continue;
+		}
+		CU_ASSERT_EQUAL(p.canary, !strncmp(files[i], "canary/", 7));
+		round_trip(&p);
+		ks_plan_release(&p);
+	}
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"defaults", test_defaults},
+		{"a full file", test_full},
+		{"canary", test_canary},
+		{"events", test_events},
+		{"node ids and drift", test_node_ids_and_drift},
+		{"about", test_about},
+		{"round trip", test_round_trip},
+		{"effective text", test_effective_text},
+		{"set", test_set},
+		{"sets in order", test_sets_in_order},
+		{"claims", test_claims},
+		{"fault kinds", test_fault_kinds},
+		{"reference", test_reference},
+		{"bad files", test_bad},
+		{"bad bytes", test_bytes},
+		{"limits", test_limits},
+		{"no memory", test_no_memory},
+		{"files", test_files},
+		{"project scenarios", test_project_scenarios},
+		{NULL, NULL},
+	};
+	return ks_test_main("plan", tests);
+}

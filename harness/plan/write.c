@@ -1,0 +1,269 @@
+/* The effective form of a plan, and its one-line description. */
+#include <string.h>
+
+#include "ks_consumer.h"
+#include "ks_plan.h"
+
+/* --- texts --- */
+
+static bool is_plain(const char *text)
+{
+	/* what some YAML reader takes for something else than a text */
+	static const char *const special[] = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"};
+	bool letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
+	for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+		if (!strcasecmp(text, special[i]))
+			return false;
+	return letter && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(text);
+}
+
+static void put_text(FILE *out, const char *text)
+{
+	if (is_plain(text)) {
+		fputs(text, out);
+		return;
+	}
+	fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void put_pair(FILE *out, const char *key, const char *text)
+{
+	fprintf(out, "%s: ", key);
+	put_text(out, text);
+}
+
+/* --- the parts --- */
+
+static void put_worlds(FILE *out, const char *key, unsigned mask)
+{
+	const char *sep = "";
+	fprintf(out, "%s: [", key);
+	for (int i = 0; i < KS_NWORLDS; i++)
+		if (mask >> i & 1) {
+			fprintf(out, "%s%s", sep, ks_world_names[i]);
+			sep = ", ";
+		}
+	fputs("]\n", out);
+}
+
+static void put_head(FILE *out, const struct ks_plan *p)
+{
+	char text[KS_TIME_TEXT];
+	fputs("keyskew: 1\n", out);
+	put_pair(out, "title", p->title);
+	fputc('\n', out);
+	if (*p->source) {
+		put_pair(out, "source", p->source);
+		fputc('\n', out);
+	}
+	fputs("tags: [", out);
+	for (int i = 0; i < p->ntags; i++) {
+		fputs(i ? ", " : "", out);
+		put_text(out, p->tags[i]);
+	}
+	fprintf(out, "]\nstart: %s\n", ks_utc_format(text, p->start_unix_ns));
+	fprintf(out, "duration: %s\n", ks_dur_format(text, p->duration_ns));
+	if (p->worlds_auto)
+		fputs("worlds: [auto]\n", out);
+	else
+		put_worlds(out, "worlds", p->worlds);
+	put_worlds(out, "require", p->require);
+}
+
+/* Could `nodes: COUNT` and one drift say the same? */
+static bool nodes_are_alike(const struct ks_plan *p)
+{
+	for (uint32_t i = 0; i < p->nodes; i++) {
+		const struct ks_plan_node *n = &p->node[i];
+		char name[KS_NAME_MAX];
+		snprintf(name, sizeof name, "n%u", i + 1);
+		if (strcmp(n->name, name) || *n->zone || n->offset_ns || n->drift_drawn != p->node[0].drift_drawn ||
+		    n->drift_ppb != p->node[0].drift_ppb)
+			return false;
+	}
+	return true;
+}
+
+static void put_node(FILE *out, const struct ks_plan_node *n)
+{
+	char text[KS_TIME_TEXT];
+	fputs("    - {", out);
+	put_pair(out, "name", n->name);
+	if (*n->zone) {
+		fputs(", ", out);
+		put_pair(out, "zone", n->zone);
+	}
+	fprintf(out, ", offset: %s", ks_dur_format(text, n->offset_ns));
+	if (!n->drift_drawn)
+		fprintf(out, ", drift: %s", ks_ppb_format(text, n->drift_ppb));
+	fputs("}\n", out);
+}
+
+static void put_fleet(FILE *out, const struct ks_plan *p)
+{
+	static const char *const clocks[] = {"exact", "free"};
+	char text[KS_TIME_TEXT];
+	bool alike = nodes_are_alike(p);
+	fputs("fleet:\n  nodes:", out);
+	if (alike)
+		fprintf(out, " %u", p->nodes);
+	fputc('\n', out);
+	for (uint32_t i = 0; i < p->nodes && !alike; i++)
+		put_node(out, &p->node[i]);
+	fprintf(out, "  processes: %u\n  threads: %u\n  clock: %s\n", p->processes, p->threads, clocks[p->clock]);
+	if (alike && !p->node[0].drift_drawn)
+		fprintf(out, "  drift: %s\n", ks_ppb_format(text, p->node[0].drift_ppb));
+	if (p->node_id == KS_NODE_ID_FIXED)
+		fprintf(out, "  node_id: {fixed: %lld}\n", (long long)p->node_id_value);
+	else
+		fprintf(out, "  node_id: %s\n", p->node_id == KS_NODE_ID_RANDOM ? "random" : "index");
+	fputs("  network: {delay: 1ms, jitter: 0s}\n", out);
+}
+
+static void put_workload(FILE *out, const struct ks_plan *p)
+{
+	static const char *const arrivals[] = {"regular", "poisson", "burst"};
+	char text[KS_TIME_TEXT];
+	fprintf(out, "workload:\n  rate: %s\n  arrival: %s\n  model: %s\n  on_refuse: %s\n",
+	        ks_rate_format(text, p->load.rate), arrivals[p->load.arrival],
+	        p->load.model == KS_MODEL_OPEN ? "open" : "closed", p->load.on_refuse == KS_REFUSE_DROP ? "drop" : "retry");
+	fprintf(out, "  context: {user: %lld..%lld, depth: %lld..%lld}\n", (long long)p->user_low,
+	        (long long)p->user_high, (long long)p->depth_low, (long long)p->depth_high);
+}
+
+static const char *amount_text(const struct ks_fault *f, char buf[KS_TIME_TEXT])
+{
+	return f->kind->type == KS_OPT_PPB ? ks_ppb_format(buf, f->amount) : ks_dur_format(buf, f->amount);
+}
+
+static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault *f)
+{
+	char text[KS_TIME_TEXT];
+	fputs("  - {", out);
+	put_pair(out, "name", f->name);
+	fprintf(out, ", at: %s", ks_dur_format(text, f->at_ns));
+	if (*f->zone) {
+		fputs(", ", out);
+		put_pair(out, "zone", f->zone);
+	} else if (f->nnodes < p->nodes) {
+		fputs(", node: [", out);
+		for (uint32_t i = 0; i < f->nnodes; i++) {
+			fputs(i ? ", " : "", out);
+			put_text(out, p->node[f->nodes[i]].name);
+		}
+		fputc(']', out);
+	}
+	fprintf(out, ", %s: %s}\n", f->kind->name, amount_text(f, text));
+}
+
+static void put_consumer(FILE *out, const struct ks_consumer_use *use)
+{
+	char text[128];
+	const char *sep = "";
+	fprintf(out, "  %s: {", use->consumer->name);
+	for (const struct ks_opt *o = use->consumer->opts; o->name; o++) {
+		fprintf(out, "%s%s: %s", sep, o->name, ks_opt_format(o, use->cfg, text, sizeof text));
+		sep = ", ";
+	}
+	fputs("}\n", out);
+}
+
+static void put_group(FILE *out, const struct ks_expect_group *g)
+{
+	fputs("  ", out);
+	put_text(out, g->generator);
+	fputs(":\n", out);
+	for (size_t i = 0; i < g->n; i++)
+		fprintf(out, "    %s\n", g->v[i].text);
+}
+
+int ks_plan_write(const struct ks_plan *p, FILE *out)
+{
+	put_head(out, p);
+	put_fleet(out, p);
+	put_workload(out, p);
+	fputs(p->faults ? "faults:\n" : "faults: []\n", out);
+	for (size_t i = 0; i < p->faults; i++)
+		put_fault(out, p, &p->fault[i]);
+	fputs(p->consumers ? "consumers:\n" : "consumers: {}\n", out);
+	for (size_t i = 0; i < p->consumers; i++)
+		put_consumer(out, &p->consumer[i]);
+	fputs("expect:\n", out);
+	for (size_t i = 0; i < p->groups; i++)
+		put_group(out, &p->group[i]);
+	return ferror(out) ? -1 : 0;
+}
+
+/* --- one line --- */
+
+#define NAMED_MAX 3 /* more nodes or faults than this are counted, not named */
+
+__attribute__((format(printf, 3, 4))) static size_t add(char *buf, size_t size, const char *fmt, ...)
+{
+	size_t n = strlen(buf);
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(buf + n, size - n, fmt, ap);
+	va_end(ap);
+	return strlen(buf);
+}
+
+static void add_whom(const struct ks_plan *p, const struct ks_fault *f, char *buf, size_t size)
+{
+	if (*f->zone) {
+		add(buf, size, "zone %s", f->zone);
+		return;
+	}
+	if (f->nnodes == p->nodes && p->nodes > 1) {
+		add(buf, size, "all nodes");
+		return;
+	}
+	uint32_t named = f->nnodes > NAMED_MAX ? NAMED_MAX - 1 : f->nnodes;
+	for (uint32_t i = 0; i < named; i++)
+		add(buf, size, "%s%s", i ? ", " : "", p->node[f->nodes[i]].name);
+	if (named < f->nnodes)
+		add(buf, size, " and %u more", f->nnodes - named);
+}
+
+static void add_fault(const struct ks_plan *p, const struct ks_fault *f, char *buf, size_t size)
+{
+	char amount[KS_TIME_TEXT], at[KS_TIME_TEXT];
+	bool one = *f->zone || (f->nnodes == 1 && p->nodes >= 1);
+	add_whom(p, f, buf, size);
+	add(buf, size, " %s%s %s%s at %s", f->kind->name, one ? "s" : "", f->amount > 0 ? "+" : "",
+	    amount_text(f, amount), ks_dur_format(at, f->at_ns));
+}
+
+const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fault, char *buf, size_t size)
+{
+	*buf = 0;
+	add_fault(plan, fault, buf, size);
+	return buf;
+}
+
+const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size)
+{
+	char rate[KS_TIME_TEXT], duration[KS_TIME_TEXT];
+	size_t named = plan->faults > NAMED_MAX ? NAMED_MAX - 1 : plan->faults;
+	*buf = 0;
+	for (size_t i = 0; i < named; i++) {
+		add(buf, size, "%s", i ? ", " : "");
+		add_fault(plan, &plan->fault[i], buf, size);
+	}
+	if (named < plan->faults)
+		add(buf, size, " and %zu more faults", plan->faults - named);
+	add(buf, size, "%s; %u node%s", plan->faults ? "" : "no faults", plan->nodes, plan->nodes > 1 ? "s" : "");
+	if (plan->processes > 1)
+		add(buf, size, " of %u processes", plan->processes);
+	if (plan->threads > 1)
+		add(buf, size, " of %u threads", plan->threads);
+	add(buf, size, ", %s%s, %s", ks_rate_format(rate, plan->load.rate), plan->nodes > 1 ? " each" : "",
+	    ks_dur_format(duration, plan->duration_ns));
+	return buf;
+}

@@ -1,0 +1,48 @@
+/* Results: from judgements to one JSON document (schema 1), the key file, the series behind the plots, the run folder.
+ * Everything is written to a temporary file in the same folder and renamed. */
+#ifndef KS_STORE_H
+#define KS_STORE_H
+
+#include <jansson.h>
+
+#include "ks_check.h"
+#include "ks_consumer.h"
+#include "ks_err.h"
+#include "ks_world.h"
+
+/* An output file that appears whole or not at all. */
+struct ks_file {
+	FILE *f;
+	char path[4096], temp[4120];
+};
+int ks_file_open(struct ks_file *file, const char *path, struct ks_err *err);
+/* Flushes, checks (disk full is KS_E_INTERNAL), renames. The file is gone in any case when it fails. */
+int ks_file_commit(struct ks_file *file, struct ks_err *err);
+void ks_file_abort(struct ks_file *file);
+
+/* The printed key of a row, bytes outside 0x21-0x7e and backslash as \xHH; "" when the call has none. @return buf. */
+#define KS_ESCAPED_TEXT (4 * KS_KEY_TEXT)
+const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ESCAPED_TEXT]);
+
+/* The key file (TSV) of DESIGN's contract. */
+int ks_keys_write(const struct ks_evidence *e, uint64_t seed, const char *path, struct ks_err *err);
+
+/* The series behind the plots of one run, into folder dir (which exists):
+ *   clock.dat    t_s node offset_ms       clock reading minus true time, of the clock that the generator read; a clock other
+ *                                         than REALTIME and TAI against the node's first reading of it
+ *   keytime.dat  t_s node lo_ms           earliest instant that the key names, minus the time of the call
+ *   dups.dat     t_s duplicates control   n - distinct so far in order of return, run and control (NaN: there is none), within
+ *                                         the widest of fleet, node, thread in which the run without faults has few
+ *   near-*.dat   the same around the witness (or the first fault, or the beginning)
+ *   meta.json    generator, clock, dups_scope, nodes (in the order of the blocks of *.dat), faults (name, at_s, nodes), near (from_s, to_s,
+ *                about), end_s, ranges (lowest and highest value of each series), control, missing {series: why}
+ * A node is a block of lines (gnuplot's `index`), at most KS_SERIES_POINTS of them, extremes kept. Of more than
+ * KS_SERIES_NODES nodes the ones hit by a fault or in the witness stand alone and the others share a block "others".
+ * A series that cannot be told (keys without time, unknown call times) has no file and is listed under missing.
+ * control may be NULL. witness: row or -1. */
+#define KS_SERIES_POINTS 600
+#define KS_SERIES_NODES 6
+int ks_series_write(const struct ks_evidence *e, const struct ks_evidence *control, int64_t witness, const char *dir,
+                    struct ks_err *err);
+
+#endif

@@ -1,0 +1,144 @@
+/* The slow side of the real environment. */
+#define KS_ENV_REAL 1
+#include "env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netpacket/packet.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A generator asked the machine for something that it does not give. Going on with made-up values would be judged as
+ * if the machine had answered, so the process ends and the harness reports why. */
+static void give_up(const char *what)
+{
+	dprintf(STDERR_FILENO, "keyskew-subject: %s: %m\n", what);
+	_exit(70);
+}
+
+void ks_env_random_fill(struct ks_env *env)
+{
+	size_t got = 0;
+
+	while (got < sizeof(env->random)) {
+		ssize_t n = getrandom(env->random + got, sizeof(env->random) - got, 0);
+		if (n < 0 && errno != EINTR)
+			give_up("getrandom");
+		got += n > 0 ? (size_t)n : 0;
+	}
+	env->random_left = sizeof(env->random);
+}
+
+/* Far from the value: sleep half of what is left, at most 1 ms, because the clock may be stepped meanwhile. Near: let
+ * others run and look again. */
+void ks_env_nap(int64_t left_ns)
+{
+	int64_t nap = left_ns / 2 < 1000000 ? left_ns / 2 : 1000000;
+
+	if (nap < 100000) {
+		sched_yield();
+		return;
+	}
+	struct timespec ts = {.tv_nsec = nap};
+	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+/* The address of the first interface that is up, is not the loopback and has one of the family. */
+static uint64_t address_of(int family)
+{
+	struct ifaddrs *list = NULL;
+	uint64_t found = 0;
+
+	if (getifaddrs(&list) != 0)
+		give_up("list of network interfaces");
+	for (const struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != family || (i->ifa_flags & IFF_LOOPBACK))
+			continue;
+		if (family == AF_INET) {
+			struct sockaddr_in in;
+			memcpy(&in, i->ifa_addr, sizeof(in));
+			found = ntohl(in.sin_addr.s_addr);
+		} else {
+			struct sockaddr_ll ll;
+			memcpy(&ll, i->ifa_addr, sizeof(ll));
+			for (int k = 0; k < 6; k++)
+				found = found << 8 | ll.sll_addr[k];
+		}
+	}
+	freeifaddrs(list);
+	return found;
+}
+
+/* FNV-1a of the host's name: two hosts of one name are one host to a generator that uses it. */
+static uint64_t hash_of_host(void)
+{
+	char name[256] = "";
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	if (gethostname(name, sizeof(name) - 1) != 0)
+		give_up("gethostname");
+	for (const char *p = name; *p; p++)
+		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+uint64_t ks_env_identity(struct ks_env *env, int what)
+{
+	switch (what) {
+	case KS_ID_WORKER:
+		return env->process->worker;
+	case KS_ID_MAC:
+		return address_of(AF_PACKET);
+	case KS_ID_IP:
+		return address_of(AF_INET);
+	case KS_ID_PID:
+		return (uint64_t)getpid();
+	default:
+		return hash_of_host();
+	}
+}
+
+static void slot_path(const struct ks_env *env, int slot, const char *suffix, char path[4096])
+{
+	snprintf(path, 4096, "%s/persist-%u-%d%s", env->process->state_dir, env->process->process, slot, suffix);
+}
+
+bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value)
+{
+	char path[4096];
+	slot_path(env, slot, "", path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno != ENOENT)
+			give_up(path);
+		return false;
+	}
+	bool whole = read(fd, value, sizeof(*value)) == sizeof(*value);
+	close(fd);
+	return whole;
+}
+
+/* On disk before it returns: written beside, synced, renamed over. The sync of the folder makes the name durable. */
+void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value)
+{
+	char path[4096], temp[4096];
+	slot_path(env, slot, "", path);
+	slot_path(env, slot, ".new", temp);
+	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || write(fd, &value, sizeof(value)) != sizeof(value) || fsync(fd) != 0 || close(fd) != 0 ||
+	    rename(temp, path) != 0)
+		give_up(path);
+	int dir = open(env->process->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir) != 0)
+		give_up(env->process->state_dir);
+	close(dir);
+}

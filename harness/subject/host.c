@@ -1,0 +1,318 @@
+#include "ks_subject.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "ks_engine.h"
+#include "lane.h"
+
+#define THREADS_MAX 4096
+#define STACK_BYTES (256 * 1024)
+#define RECORD_BYTES ((size_t)1 << 30)
+#define BATCH 900 /* records a frame: with its header just below 64 KiB, what a pipe holds */
+#define CLOCK_TRIES 5
+
+enum phase { NEW, CONFIGURED, RUNNING, FINISHED };
+
+struct host {
+	int in, out;
+	const struct ks_subject_hooks *hooks;
+	enum phase phase;
+	struct ks_crew crew;
+	struct ks_lane_thread *lane;
+	uint32_t lanes;
+	int wake[2];
+	_Alignas(8) unsigned char frame[KS_WIRE_MAX];
+};
+
+/* Both give what `serve` returns: 0 goes on, anything else ends the host. */
+enum { GO_ON = 0, FAILED = 1, OVER = 2 };
+
+static int fail(struct host *h, const char *text)
+{
+	ks_wire_send(h->out, KS_WIRE_ERROR, text, (uint32_t)strlen(text));
+	return FAILED;
+}
+
+static int answer(struct host *h, uint32_t type, const void *payload, uint32_t length)
+{
+	return ks_wire_send(h->out, type, payload, length) == 0 ? GO_ON : FAILED;
+}
+
+void ks_subject_clocks(struct ks_wire_clocks *clocks)
+{
+	for (int i = 0; i < CLOCK_TRIES; i++) {
+		struct ks_wire_clocks c = {.raw_ns = ks_true_ns()};
+		for (int id = 0; id < KS_NCLOCKS; id++) {
+			struct timespec ts;
+			clock_gettime(ks_posix_clocks[id], &ts);
+			c.clock_ns[id] = (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
+		}
+		c.raw_after_ns = ks_true_ns();
+		if (i == 0 || c.raw_after_ns - c.raw_ns < clocks->raw_after_ns - clocks->raw_ns)
+			*clocks = c;
+	}
+}
+
+static int say_hello(struct host *h)
+{
+	struct ks_wire_hello hello = {.version = KS_WIRE_VERSION, .record_size = sizeof(struct ks_wire_record)};
+	struct utsname u;
+
+	if (h->hooks->system) {
+		snprintf(hello.system, sizeof(hello.system), "%s", h->hooks->system);
+	} else {
+		uname(&u);
+		snprintf(hello.system, sizeof(hello.system), "linux %.100s", u.release);
+	}
+	return answer(h, KS_WIRE_HELLO, &hello, sizeof(hello));
+}
+
+/* ---- CONFIG ---- */
+
+static bool sane(const struct ks_wire_config *c)
+{
+	return c->threads > 0 && c->threads <= THREADS_MAX && c->lanes_before <= UINT32_MAX - c->threads &&
+	       c->lanes_before + c->threads <= c->lanes_of_node && c->duration_ns > 0 &&
+	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 &&
+	       c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED && c->on_refuse <= KS_REFUSE_RETRY;
+}
+
+/* How many records a lane can need: what is due, twice over and some (arrivals by chance), and one a retry. */
+static size_t records_of_lane(const struct ks_wire_config *c, size_t bytes)
+{
+	long double due = (long double)c->duration_ns * (long double)c->rate_count / (long double)c->rate_per_ns;
+	long double need = 2 * due / c->lanes_of_node + 1024;
+	size_t room = bytes / c->threads / sizeof(struct ks_wire_record);
+
+	if (c->on_refuse == KS_REFUSE_RETRY)
+		need += (long double)(c->duration_ns / KS_RETRY_AFTER_NS);
+	if (need < (long double)room)
+		room = (size_t)need;
+	return room < UINT32_MAX ? room : UINT32_MAX;
+}
+
+static void fill_crew(struct host *h, const struct ks_wire_config *c)
+{
+	struct ks_crew *crew = &h->crew;
+
+	crew->process = (struct ks_env_process){.worker = c->worker, .process = c->process, .state_dir = h->hooks->state_dir};
+	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns}, (enum ks_arrival)c->arrival,
+	                              (enum ks_model)c->model, (enum ks_on_refuse)c->on_refuse};
+	crew->duration_ns = c->duration_ns;
+	crew->wake_fd = h->wake[1];
+	pthread_mutex_init(&crew->gate, NULL);
+	pthread_cond_init(&crew->opened, NULL);
+}
+
+/* Zeroed, 64-byte aligned, never empty. */
+static void *state_alloc(size_t size)
+{
+	size = (size + 64) / 64 * 64;
+	void *p = aligned_alloc(64, size);
+	return p ? memset(p, 0, size) : NULL;
+}
+
+static bool start_lane(struct host *h, const struct ks_wire_config *c, uint32_t i, const pthread_attr_t *attr)
+{
+	struct ks_lane_thread *l = &h->lane[i];
+	const struct ks_gen *gen = h->crew.spec.gen;
+
+	l->crew = &h->crew;
+	l->env.process = &h->crew.process;
+	l->number = i;
+	l->local = state_alloc(gen->local_size);
+	l->cap = records_of_lane(c, h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES);
+	l->record = mmap(NULL, l->cap * sizeof(*l->record), PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ks_arrivals_init(&l->arrivals, &h->crew.load, c->lanes_before + i, c->lanes_of_node, c->seed, c->lane_id + i);
+	if (!l->local || !l->cap || l->record == MAP_FAILED)
+		return false;
+	if (i == 0 && gen->init)
+		gen->init(&l->env, h->crew.spec.cfg, h->crew.shared);
+	return pthread_create(&l->thread, attr, ks_lane_run, l) == 0;
+}
+
+static int configure(struct host *h, uint32_t length)
+{
+	struct ks_wire_config c;
+	struct ks_err err = {0};
+	const char *text = (const char *)h->frame + sizeof(c);
+	pthread_attr_t attr;
+
+	if (length < sizeof(c) + 2 || h->frame[length - 1] != '\0')
+		return fail(h, "the configuration is cut short");
+	memcpy(&c, h->frame, sizeof(c));
+	if (!sane(&c))
+		return fail(h, "the configuration has a value out of range");
+	if (ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err) != 0)
+		return fail(h, err.text);
+	fill_crew(h, &c);
+	h->crew.shared = state_alloc(h->crew.spec.gen->shared_size);
+	h->lane = aligned_alloc(64, (c.threads * sizeof(*h->lane) + 63) / 64 * 64);
+	if (!h->crew.shared || !h->lane)
+		return fail(h, "out of memory");
+	memset(h->lane, 0, c.threads * sizeof(*h->lane));
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	for (h->lanes = 0; h->lanes < c.threads; h->lanes++)
+		if (!start_lane(h, &c, h->lanes, &attr))
+			return fail(h, "out of memory or threads");
+	h->phase = CONFIGURED;
+	return answer(h, KS_WIRE_READY, NULL, 0);
+}
+
+/* ---- START to DONE ---- */
+
+static int start(struct host *h, uint32_t length)
+{
+	struct ks_wire_start s;
+
+	if (length != sizeof(s))
+		return fail(h, "the start has the wrong size");
+	memcpy(&s, h->frame, sizeof(s));
+	pthread_mutex_lock(&h->crew.gate);
+	h->crew.start_ns = s.start_raw_ns;
+	h->crew.open = true;
+	pthread_cond_broadcast(&h->crew.opened);
+	pthread_mutex_unlock(&h->crew.gate);
+	h->phase = RUNNING;
+	return GO_ON;
+}
+
+static int send_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_done *done)
+{
+	bool inside;
+	size_t n = ks_lane_close(l, &inside);
+
+	for (size_t at = 0; at < n; at += BATCH) {
+		size_t k = n - at < BATCH ? n - at : BATCH;
+		if (answer(h, KS_WIRE_RECORDS, &l->record[at], (uint32_t)(k * sizeof(*l->record))) != GO_ON)
+			return FAILED;
+	}
+	if (inside) {
+		struct ks_wire_record lost = {.due_ns = l->due_ns, .call_ns = l->call_ns, .return_ns = KS_NO_TIME,
+		                              .read_ns = KS_NO_TIME, .read_at_ns = KS_NO_TIME, .thread = l->number,
+		                              .seq = (uint32_t)n, .outcome = KS_LOST};
+		if (answer(h, KS_WIRE_RECORDS, &lost, sizeof(lost)) != GO_ON)
+			return FAILED;
+	}
+	done->records += n + inside;
+	done->clock_reads += l->through ? l->env.reads : l->reads;
+	if (l->worst_late_ns > done->worst_late_ns)
+		done->worst_late_ns = l->worst_late_ns;
+	return GO_ON;
+}
+
+static int finish(struct host *h)
+{
+	struct ks_wire_done done = {0};
+
+	h->phase = FINISHED;
+	for (uint32_t i = 0; i < h->lanes; i++)
+		if (send_lane(h, &h->lane[i], &done) != GO_ON)
+			return FAILED;
+	return answer(h, KS_WIRE_DONE, &done, sizeof(done));
+}
+
+/* @return GO_ON when the run is not at its end yet; *wait_ms: how long to wait at most before the next look. */
+static int look(struct host *h, int *wait_ms)
+{
+	*wait_ms = -1;
+	if (h->phase != RUNNING)
+		return GO_ON;
+	if (h->crew.full)
+		return fail(h, "a thread made more calls than there is room for records");
+	uint32_t through = 0;
+	for (uint32_t i = 0; i < h->lanes; i++)
+		through += h->lane[i].through;
+	int64_t left = h->crew.start_ns + h->crew.duration_ns + KS_DRAIN_NS - ks_true_ns();
+	if (through == h->lanes || left <= 0)
+		return finish(h);
+	*wait_ms = left < KS_MIN ? (int)(left / KS_MS) + 1 : 60000;
+	return GO_ON;
+}
+
+/* ---- the wire ---- */
+
+static int act(struct host *h, uint32_t length)
+{
+	struct ks_wire_act a;
+	struct ks_wire_acted acted = {0};
+
+	if (!h->hooks->act)
+		return fail(h, "this host cannot act on its clock");
+	if (length != sizeof(a))
+		return fail(h, "the act has the wrong size");
+	memcpy(&a, h->frame, sizeof(a));
+	h->hooks->act(&a, &acted);
+	return answer(h, KS_WIRE_ACTED, &acted, sizeof(acted));
+}
+
+static int serve(struct host *h)
+{
+	uint32_t length = 0;
+	struct ks_wire_clocks clocks;
+	int type = ks_wire_recv(h->in, h->frame, &length, 0);
+
+	switch (type) {
+	case 0:
+	case KS_WIRE_QUIT:
+		return OVER;
+	case KS_WIRE_PING:
+		ks_subject_clocks(&clocks);
+		return answer(h, KS_WIRE_CLOCKS, &clocks, sizeof(clocks));
+	case KS_WIRE_ACT:
+		return act(h, length);
+	case KS_WIRE_CONFIG:
+		return h->phase == NEW ? configure(h, length) : fail(h, "configured twice");
+	case KS_WIRE_START:
+		return h->phase == CONFIGURED ? start(h, length) : fail(h, "started twice, or before it was configured");
+	case -1:
+		return fail(h, errno == EBADMSG ? "garbage on the wire" : "the wire broke");
+	default:
+		return fail(h, "a frame that only a subject sends");
+	}
+}
+
+static int wait_and_serve(struct host *h, int wait_ms)
+{
+	struct pollfd p[2] = {{.fd = h->in, .events = POLLIN}, {.fd = h->wake[0], .events = POLLIN}};
+	char bytes[64];
+
+	if (poll(p, 2, wait_ms) < 0)
+		return errno == EINTR ? GO_ON : FAILED;
+	if (p[1].revents & POLLIN && read(h->wake[0], bytes, sizeof(bytes)) < 0 && errno != EINTR)
+		return FAILED;
+	return p[0].revents ? serve(h) : GO_ON;
+}
+
+int ks_subject_main(int in_fd, int out_fd, const struct ks_subject_hooks *hooks)
+{
+	struct host *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_TIMERSLACK, 1UL); /* threads inherit it: wake when due, not up to 50 us later */
+	h->in = in_fd;
+	h->out = out_fd;
+	h->hooks = hooks;
+	if (pipe(h->wake) != 0)
+		return fail(h, "no pipe");
+	int status = say_hello(h), wait_ms;
+	while (status == GO_ON) {
+		status = look(h, &wait_ms);
+		if (status == GO_ON)
+			status = wait_and_serve(h, wait_ms);
+	}
+	/* h is not freed: its threads may still run in it. */
+	return status == OVER ? 0 : 1;
+}

@@ -1,0 +1,42 @@
+/* The subject host: runs a built-in generator in real threads and tells what each call did, over the wire. The same
+ * code serves a process (keyskew-subject) and a guest (the agent of vm-images).
+ *
+ * The exchange, harness on the left:
+ *
+ *                 <- HELLO
+ *        CONFIG   -> READY            the generator is configured, its threads exist and wait
+ *        START    ->                  the calls begin at start_raw_ns, which should lie in the future
+ *                 <- RECORDS... DONE  once all threads are through, or KS_DRAIN_NS after the end: then what is still
+ *                                     inside a call is lost
+ *        PING     -> CLOCKS           at any time, also while the threads run
+ *        ACT      -> ACTED            likewise, where the host can act on its clock
+ *        QUIT     ->                  or end of file: the host returns at once, whatever its threads do
+ *
+ * Whatever is not understood, or comes out of turn, is answered with ERROR (text), and the host returns. */
+#ifndef KS_SUBJECT_H
+#define KS_SUBJECT_H
+
+#include <stddef.h>
+
+#include "ks_wire.h"
+
+/* A clock reading whose bracket of true time is wider than this (the thread was preempted inside it) is not told:
+ * nobody knows when the clock showed it. So every reading that is told is known to within half of this. */
+#define KS_READ_WIDTH_MAX_NS 1000000
+
+struct ks_subject_hooks {
+	const char *system;    /* for HELLO; NULL: name and release of the kernel */
+	const char *state_dir; /* an existing folder that outlives the process: what generators persist */
+	size_t record_bytes;   /* memory for records, of all threads; 0: 1 GiB (taken as it is filled) */
+	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
+};
+
+/* Serves until QUIT or end of file. The threads of the generator may still run when it returns: the caller ends the
+ * process (or powers off). Ignores SIGPIPE.
+ * @return 0, or 1 after something that was answered with ERROR or could not be answered. */
+int ks_subject_main(int in_fd, int out_fd, const struct ks_subject_hooks *hooks);
+
+/* The five clocks as a program sees them, between two readings of true time: the narrowest of a few brackets. */
+void ks_subject_clocks(struct ks_wire_clocks *clocks);
+
+#endif

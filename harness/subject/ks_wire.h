@@ -1,0 +1,115 @@
+/* The wire between the harness and a subject host: the program that hosts generators in a real process
+ * (faketime) or in a guest (qemu). A stream of frames over a pipe, a socket or a virtio-serial port.
+ *
+ * A frame: magic "KSW1", type u32, length u32, crc32 u32 of the payload, then `length` bytes. All integers are little
+ * endian, all structs packed as listed. The receiver checks magic, type, length (<= KS_WIRE_MAX) and crc and treats
+ * anything else as garbage: the run ends with KS_E_JUDGE. Both sides are fuzzed. */
+#ifndef KS_WIRE_H
+#define KS_WIRE_H
+
+#include <stdint.h>
+
+#define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
+#define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
+#define KS_WIRE_VERSION 1u
+
+enum ks_wire_type {
+	KS_WIRE_HELLO = 1,  /* subject: struct ks_wire_hello */
+	KS_WIRE_CONFIG,     /* harness: struct ks_wire_config, then the generator's text */
+	KS_WIRE_READY,      /* subject: configured, threads wait (no payload) */
+	KS_WIRE_PING,       /* harness: nothing. Subject answers CLOCKS at once */
+	KS_WIRE_CLOCKS,     /* subject: struct ks_wire_clocks */
+	KS_WIRE_START,      /* harness: struct ks_wire_start: the calls begin */
+	KS_WIRE_ACT,        /* harness: struct ks_wire_act; subject (a guest) changes its clock, answers ACTED */
+	KS_WIRE_ACTED,      /* subject: struct ks_wire_acted */
+	KS_WIRE_RECORDS,    /* subject: struct ks_wire_record[n], in batches */
+	KS_WIRE_DONE,       /* subject: struct ks_wire_done: all records are sent */
+	KS_WIRE_ERROR,      /* subject: text: it cannot go on */
+	KS_WIRE_QUIT,       /* harness: end (a guest powers off) */
+};
+
+struct ks_wire_header {
+	uint32_t magic, type, length, crc;
+};
+
+struct ks_wire_hello {
+	uint32_t version, record_size;
+	char system[120]; /* "linux 6.1.0-54-cloud-amd64 tsc": NUL-terminated */
+};
+
+/* Times are the subject's true time: its CLOCK_MONOTONIC_RAW read past any faking, ns. */
+struct ks_wire_config {
+	uint32_t process, threads, lanes_before, lanes_of_node; /* lane index of thread 0 on its node; lanes of the node */
+	uint64_t seed;
+	uint64_t worker;
+	int64_t duration_ns;
+	int64_t rate_count, rate_per_ns;
+	uint32_t arrival, model, on_refuse; /* enums of ks_engine.h */
+	uint32_t lane_id;                   /* fleet-wide number of thread 0: stream of its arrivals */
+	/* then: generator text, NUL-terminated */
+};
+
+struct ks_wire_start {
+	int64_t start_raw_ns;   /* subject's true time of the scenario's start */
+	int64_t start_unix_ns;  /* what to subtract from REALTIME readings */
+};
+
+struct ks_wire_clocks {
+	int64_t raw_ns;      /* true time, read before and after the five */
+	int64_t raw_after_ns;
+	int64_t clock_ns[5]; /* enum ks_clock_id, as a program sees them */
+};
+
+enum ks_wire_act_kind { KS_ACT_STEP = 1, KS_ACT_FREQ, KS_ACT_TICK, KS_ACT_LEAP_INSERT, KS_ACT_SET_REALTIME, KS_ACT_S3 };
+struct ks_wire_act {
+	uint32_t kind, pad;
+	int64_t at_raw_ns; /* subject's true time at which to act; 0: now */
+	int64_t amount;    /* step: ns; freq: ppb; tick: us per 10 ms; set: unix ns */
+};
+
+struct ks_wire_acted {
+	uint32_t kind;
+	int32_t error; /* 0 or errno */
+	struct ks_wire_clocks before, after;
+};
+
+/* A record as the subject saw it; times are true, since the start. */
+struct ks_wire_record {
+	int64_t due_ns, call_ns, return_ns; /* return: INT64_MIN when lost */
+	int64_t read_ns, read_at_ns;        /* the clock's own value (unix or since boot); INT64_MIN: none read */
+	uint64_t key_hi, key_lo;
+	uint32_t thread, seq;
+	uint8_t outcome, clock, why, flags;
+	uint32_t pad;
+};
+
+struct ks_wire_done {
+	uint64_t records, clock_reads;
+	int64_t worst_late_ns; /* the host's own lateness: max over calls of call - due that the generator did not cause */
+};
+
+/* Writes a frame to fd. @return 0, or -1 with errno. */
+int ks_wire_send(int fd, uint32_t type, const void *payload, uint32_t length);
+
+/* Reads a frame with a deadline (CLOCK_MONOTONIC ns of the caller's world; 0: none) into buf of KS_WIRE_MAX bytes.
+ * @return its type; 0 at end of file; -1 on garbage (errno EBADMSG), time-out (ETIMEDOUT), or another errno. */
+int ks_wire_recv(int fd, void *buf, uint32_t *length, int64_t deadline_ns);
+
+/* A receiver that never waits, for one who listens to many: bytes go in as they come, frames come out. */
+struct ks_wire_rx {
+	unsigned char *buf; /* of KS_WIRE_RX_BYTES, the owner's */
+	uint32_t from, to;  /* what is in it and not taken yet */
+};
+#define KS_WIRE_RX_BYTES (KS_WIRE_MAX + sizeof(struct ks_wire_header))
+
+/* Reads what is there. @return 1, 0 at end of file, or -1 with errno (EAGAIN: nothing now). */
+int ks_wire_rx_fill(struct ks_wire_rx *rx, int fd);
+/* Takes the next frame; *payload is valid until the next fill.
+ * @return its type, 0 when it is not complete yet, or -1 on garbage. */
+int ks_wire_rx_take(struct ks_wire_rx *rx, const void **payload, uint32_t *length);
+
+/* Pure: checks a header. @return 0, or -1. */
+int ks_wire_check(const struct ks_wire_header *header);
+uint32_t ks_wire_crc(const void *bytes, uint32_t n);
+
+#endif

@@ -1,0 +1,301 @@
+/* The real environment, and the subject host over a pair of pipes in a child process. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ks_subject.h"
+#include "lane.h"
+#include "ks_engine.h"
+#include "ks_test.h"
+
+static unsigned char frame[KS_WIRE_MAX];
+static char state_dir[] = "/tmp/keyskew-test-XXXXXX";
+
+/* ---- environment ---- */
+
+static void true_time(void)
+{
+	int64_t a = ks_true_ns(), b = ks_true_wait(a + KS_MS), c = ks_true_ns();
+	CU_ASSERT(b >= a + KS_MS);
+	CU_ASSERT(c >= b);
+	CU_ASSERT(ks_true_unix_ns() > INT64_C(1700000000) * KS_SEC);
+}
+
+static void clocks_and_brackets(void)
+{
+	struct ks_env e = {0};
+	for (int id = 0; id < KS_NCLOCKS; id++) {
+		int64_t before = ks_true_ns(), v = env_clock(&e, (enum ks_clock_id)id), after = ks_true_ns();
+		CU_ASSERT_EQUAL(e.read_value, v);
+		CU_ASSERT_EQUAL(e.read_clock, id);
+		CU_ASSERT(e.read_at_ns >= before && e.read_at_ns <= after);
+		CU_ASSERT(e.read_width_ns >= 0 && e.read_width_ns <= after - before);
+	}
+	CU_ASSERT_EQUAL(e.reads, KS_NCLOCKS);
+	int64_t v = env_clock(&e, KS_RAW);
+	CU_ASSERT(v >= e.read_at_ns - e.read_width_ns && v <= e.read_at_ns + e.read_width_ns);
+	env_wait_until(&e, KS_MONOTONIC, env_clock(&e, KS_MONOTONIC) + 2 * KS_MS);
+	CU_ASSERT(e.read_clock == KS_MONOTONIC);
+}
+
+static void random_words(void)
+{
+	struct ks_env e = {0};
+	uint64_t seen[100];
+	for (int i = 0; i < 100; i++) {
+		seen[i] = env_random(&e);
+		for (int k = 0; k < i; k++)
+			CU_ASSERT_NOT_EQUAL(seen[i], seen[k]);
+	}
+}
+
+static void persists(void)
+{
+	struct ks_env_process p = {.process = 3, .state_dir = state_dir};
+	struct ks_env e = {.process = &p};
+	uint64_t v = 0;
+	CU_ASSERT_FALSE(env_persist_get(&e, 1, &v));
+	env_persist_put(&e, 1, 42);
+	env_persist_put(&e, 1, 43);
+	CU_ASSERT_TRUE(env_persist_get(&e, 1, &v));
+	CU_ASSERT_EQUAL(v, 43);
+	CU_ASSERT_FALSE(env_persist_get(&e, 2, &v));
+	p.process = 4;
+	CU_ASSERT_FALSE(env_persist_get(&e, 1, &v));
+	CU_ASSERT_EQUAL(env_identity(&e, KS_ID_PID), (uint64_t)getpid());
+}
+
+/* ---- host ---- */
+
+struct child {
+	pid_t pid;
+	int to, from;
+};
+
+static struct child start_host(const struct ks_subject_hooks *hooks)
+{
+	int in[2], out[2];
+	struct child c = {0};
+
+	CU_ASSERT_EQUAL_FATAL(pipe(in), 0);
+	CU_ASSERT_EQUAL_FATAL(pipe(out), 0);
+	fflush(NULL);
+	c.pid = fork();
+	if (c.pid == 0) {
+		close(in[1]);
+		close(out[0]);
+		_exit(ks_subject_main(in[0], out[1], hooks));
+	}
+	close(in[0]);
+	close(out[1]);
+	c.to = in[1];
+	c.from = out[0];
+	return c;
+}
+
+static int end_host(struct child *c)
+{
+	int status = -1;
+	close(c->to);
+	close(c->from);
+	CU_ASSERT_EQUAL(waitpid(c->pid, &status, 0), c->pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+}
+
+static int next_frame(const struct child *c, uint32_t *length)
+{
+	int type = ks_wire_recv(c->from, frame, length, 0);
+	return type;
+}
+
+static int send_config(const struct child *c, struct ks_wire_config config, const char *text)
+{
+	char m[sizeof(config) + 256];
+	memcpy(m, &config, sizeof(config));
+	strcpy(m + sizeof(config), text);
+	return ks_wire_send(c->to, KS_WIRE_CONFIG, m, (uint32_t)(sizeof(config) + strlen(text) + 1));
+}
+
+static const struct ks_wire_config plain = {.threads = 2, .lanes_of_node = 2, .worker = 5, .duration_ns = 200 * KS_MS,
+                                            .rate_count = 1000, .rate_per_ns = KS_SEC};
+static const struct ks_subject_hooks hooks = {.state_dir = state_dir};
+
+static int64_t ready(const struct child *c, const char *generator)
+{
+	uint32_t length;
+	struct ks_wire_clocks clocks = {0};
+	CU_ASSERT_EQUAL(next_frame(c, &length), KS_WIRE_HELLO);
+	CU_ASSERT_EQUAL(send_config(c, plain, generator), 0);
+	CU_ASSERT_EQUAL(next_frame(c, &length), KS_WIRE_READY);
+	ks_wire_send(c->to, KS_WIRE_PING, NULL, 0);
+	CU_ASSERT_EQUAL(next_frame(c, &length), KS_WIRE_CLOCKS);
+	memcpy(&clocks, frame, sizeof(clocks));
+	CU_ASSERT(clocks.clock_ns[KS_RAW] >= clocks.raw_ns && clocks.clock_ns[KS_RAW] <= clocks.raw_after_ns);
+	return clocks.raw_after_ns;
+}
+
+static void whole_run(void)
+{
+	struct child c = start_host(&hooks);
+	struct ks_wire_start s = {.start_raw_ns = ready(&c, "snowflake") + 20 * KS_MS};
+	struct ks_wire_done done = {0};
+	uint32_t length, records = 0, seq[2] = {0};
+	int type, clocks = 0;
+
+	ks_wire_send(c.to, KS_WIRE_START, &s, sizeof(s));
+	ks_wire_send(c.to, KS_WIRE_PING, NULL, 0);
+	while ((type = next_frame(&c, &length)) == KS_WIRE_RECORDS || type == KS_WIRE_CLOCKS) {
+		clocks += type == KS_WIRE_CLOCKS;
+		for (uint32_t at = 0; type == KS_WIRE_RECORDS && at < length; at += sizeof(struct ks_wire_record)) {
+			struct ks_wire_record r;
+			memcpy(&r, frame + at, sizeof(r));
+			CU_ASSERT_FATAL(r.thread < 2);
+			CU_ASSERT_EQUAL(r.seq, seq[r.thread]++);
+			CU_ASSERT_EQUAL(r.outcome, KS_KEY);
+			CU_ASSERT(r.due_ns <= r.call_ns && r.call_ns <= r.return_ns);
+			CU_ASSERT_EQUAL(r.due_ns, (int64_t)(2 * r.seq + r.thread) * KS_MS);
+			records++;
+		}
+	}
+	CU_ASSERT_EQUAL(type, KS_WIRE_DONE);
+	memcpy(&done, frame, sizeof(done));
+	CU_ASSERT_EQUAL(records, 200);
+	CU_ASSERT_EQUAL(done.records, 200);
+	CU_ASSERT(done.clock_reads >= 200);
+	CU_ASSERT_EQUAL(clocks, 1);
+	ks_wire_send(c.to, KS_WIRE_QUIT, NULL, 0);
+	CU_ASSERT_EQUAL(end_host(&c), 0);
+}
+
+static void end_of_file_ends_it(void)
+{
+	struct child c = start_host(&hooks);
+	struct ks_wire_start s = {.start_raw_ns = ready(&c, "unixmilli") + 3600 * KS_SEC};
+	ks_wire_send(c.to, KS_WIRE_START, &s, sizeof(s)); /* its threads sleep for an hour */
+	CU_ASSERT_EQUAL(end_host(&c), 0);
+}
+
+static void expect_error(const char *want, void (*provoke)(const struct child *))
+{
+	struct child c = start_host(&hooks);
+	uint32_t length = 0;
+	int type;
+
+	CU_ASSERT_EQUAL(next_frame(&c, &length), KS_WIRE_HELLO);
+	provoke(&c);
+	while ((type = next_frame(&c, &length)) == KS_WIRE_READY)
+		;
+	CU_ASSERT_EQUAL(type, KS_WIRE_ERROR);
+	frame[length < KS_WIRE_MAX ? length : KS_WIRE_MAX - 1] = '\0';
+	CU_ASSERT_PTR_NOT_NULL(strstr((char *)frame, want));
+	CU_ASSERT_EQUAL(end_host(&c), 1);
+}
+
+static void unknown_generator(const struct child *c)
+{
+	send_config(c, plain, "snowflak");
+}
+
+static void no_threads(const struct child *c)
+{
+	struct ks_wire_config config = plain;
+	config.threads = 0;
+	send_config(c, config, "counter");
+}
+
+static void no_text(const struct child *c)
+{
+	ks_wire_send(c->to, KS_WIRE_CONFIG, &plain, sizeof(plain));
+}
+
+static void twice(const struct child *c)
+{
+	send_config(c, plain, "counter");
+	send_config(c, plain, "counter");
+}
+
+static void early(const struct child *c)
+{
+	struct ks_wire_start s = {0};
+	ks_wire_send(c->to, KS_WIRE_START, &s, sizeof(s));
+}
+
+static void act(const struct child *c)
+{
+	struct ks_wire_act a = {0};
+	ks_wire_send(c->to, KS_WIRE_ACT, &a, sizeof(a));
+}
+
+static void noise(const struct child *c)
+{
+	char zero[64] = {0};
+	CU_ASSERT_EQUAL(write(c->to, zero, sizeof(zero)), sizeof(zero));
+}
+
+static void subjects_frame(const struct child *c)
+{
+	ks_wire_send(c->to, KS_WIRE_DONE, NULL, 0);
+}
+
+static void refuses(void)
+{
+	expect_error("unknown generator 'snowflak'", unknown_generator);
+	expect_error("out of range", no_threads);
+	expect_error("cut short", no_text);
+	expect_error("configured twice", twice);
+	expect_error("before it was configured", early);
+	expect_error("cannot act", act);
+	expect_error("garbage", noise);
+	expect_error("only a subject sends", subjects_frame);
+}
+
+static void room_for_records(void)
+{
+	struct ks_subject_hooks small = hooks;
+	small.record_bytes = 2 * 10 * sizeof(struct ks_wire_record);
+	struct child c = start_host(&small);
+	struct ks_wire_start s = {.start_raw_ns = ready(&c, "unixmilli")};
+	uint32_t length;
+	ks_wire_send(c.to, KS_WIRE_START, &s, sizeof(s));
+	CU_ASSERT_EQUAL(next_frame(&c, &length), KS_WIRE_ERROR);
+	CU_ASSERT_EQUAL(end_host(&c), 1);
+}
+
+/* A lane that is closed inside a call keeps what it had, and the call is lost. */
+static void closing(void)
+{
+	struct ks_lane_thread l = {.state = 4 * 7 + KS_LANE_INSIDE};
+	bool inside = false;
+	CU_ASSERT_EQUAL(ks_lane_close(&l, &inside), 7);
+	CU_ASSERT_TRUE(inside);
+	CU_ASSERT_EQUAL(l.state, 4 * 7 + KS_LANE_CLOSED);
+	CU_ASSERT_EQUAL(ks_lane_close(&l, &inside), 7);
+	CU_ASSERT_FALSE(inside);
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"true time", true_time},
+		{"clocks and brackets", clocks_and_brackets},
+		{"random words", random_words},
+		{"persists", persists},
+		{"whole run", whole_run},
+		{"end of file ends it", end_of_file_ends_it},
+		{"refuses", refuses},
+		{"room for records", room_for_records},
+		{"closing", closing},
+		{NULL, NULL},
+	};
+	signal(SIGPIPE, SIG_IGN);
+	if (!mkdtemp(state_dir))
+		return 2;
+	int failed = ks_test_main("host", tests);
+	char path[64];
+	snprintf(path, sizeof(path), "%s/persist-3-1", state_dir);
+	unlink(path);
+	return rmdir(state_dir) != 0 || failed;
+}

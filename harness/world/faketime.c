@@ -1,0 +1,142 @@
+/* World `faketime`: real processes whose wall clock libfaketime shifts. Built-in generators run in keyskew-subject
+ * (ft_host.c), foreign programs as they are (exec.c). */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ft.h"
+#include "ks_mem.h"
+
+#define DURATION_MAX_NS KS_HOUR
+#define THREADS_MAX 256
+#define CALLS_MAX 20000000
+
+static int available(char *why, size_t size)
+{
+	char path[4096];
+
+	if (ks_ft_find_library(path, why, size) != 0 || ks_ft_find_subject(path, why, size) != 0)
+		return -1;
+	if (access("/dev/shm", W_OK | X_OK) != 0) {
+		snprintf(why, size, "cannot write to /dev/shm: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static bool is_exec(const struct ks_gen_spec *gen)
+{
+	return !gen->gen && gen->command && !strncmp(gen->text, "exec:", 5);
+}
+
+static int carries_load(const struct ks_plan *plan, char *why, size_t size)
+{
+	char text[KS_TIME_TEXT];
+	uint64_t processes = (uint64_t)plan->nodes * plan->processes, threads = processes * plan->threads;
+	long double calls = (long double)plan->duration_ns * (long double)plan->load.rate.count /
+	                    (long double)plan->load.rate.per_ns * plan->nodes;
+
+	if (plan->duration_ns > DURATION_MAX_NS) {
+		snprintf(why, size, "it runs in real time, and %s is longer than 1h", ks_dur_format(text, plan->duration_ns));
+		return -1;
+	}
+	if (processes > KS_FT_PROCESSES_MAX || threads > THREADS_MAX) {
+		snprintf(why, size, "%llu processes with %llu threads are more than %d with %d", (unsigned long long)processes,
+		         (unsigned long long)threads, KS_FT_PROCESSES_MAX, THREADS_MAX);
+		return -1;
+	}
+	if (calls > CALLS_MAX) {
+		snprintf(why, size, "it would make more than %d calls", CALLS_MAX);
+		return -1;
+	}
+	return 0;
+}
+
+/* libfaketime's file holds seconds since 1970 and takes no time before; its rate option jumps the clock when set. */
+static int carries_clocks(const struct ks_plan *plan, char *why, size_t size)
+{
+	int64_t margin = KS_DAY;
+
+	for (uint32_t i = 0; i < plan->nodes; i++) {
+		int64_t offset = plan->node[i].offset_ns;
+		if (plan->node[i].drift_ppb) {
+			snprintf(why, size, "node '%s' drifts, and libfaketime can only step a clock", plan->node[i].name);
+			return -1;
+		}
+		margin += offset < 0 ? -offset : 0;
+	}
+	for (size_t i = 0; i < plan->faults; i++)
+		margin += plan->fault[i].amount < 0 && plan->fault[i].kind->op == KS_FAULT_STEP ? -plan->fault[i].amount : 0;
+	if (plan->start_unix_ns < margin) {
+		snprintf(why, size, "a clock would show a time before 1970-01-02");
+		return -1;
+	}
+	return 0;
+}
+
+static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, char *why,
+                          size_t size)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct ks_fault *f = &plan->fault[event[i].fault];
+		if (event[i].op != KS_FAULT_STEP) {
+			snprintf(why, size, "fault '%s' is a %s, and libfaketime can only step a clock", f->name, f->kind->name);
+			return -1;
+		}
+		if (event[i].at_ns > plan->duration_ns) {
+			snprintf(why, size, "fault '%s' comes after the end", f->name);
+			return -1;
+		}
+		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < KS_FT_GAP_NS; k++)
+			if (event[k].node == event[i].node) {
+				snprintf(why, size, "faults '%s' and '%s' are nearer than 50ms, too near to prove each", f->name,
+				         plan->fault[event[k].fault].name);
+				return -1;
+			}
+	}
+	return 0;
+}
+
+static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
+{
+	struct ks_fault_event *events = NULL;
+	struct ks_err err = {0};
+	uint32_t n = 0;
+
+	if (!gen->gen && !is_exec(gen)) {
+		snprintf(why, size, "it runs built-in generators and exec: programs, not '%.100s'", gen->text);
+		return -1;
+	}
+	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, why, size) != 0)
+		return -1;
+	if (ks_plan_events(plan, &events, &n, &err) != 0) {
+		snprintf(why, size, "%s", err.text);
+		return -1;
+	}
+	int status = carries_events(plan, events, n, why, size);
+	ks_free(events);
+	return status;
+}
+
+static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
+{
+	*output = (struct ks_run_output){0};
+	int status = request->gen->gen ? ks_ft_run_host(request, output, err) : ks_ft_run_exec(request, output, err);
+
+	if (status == 0 && ks_records_sort(&output->records) != 0)
+		status = ks_fail(err, KS_E_INTERNAL, "out of memory");
+	if (status != 0)
+		ks_run_output_release(output);
+	return status;
+}
+
+const struct ks_world ks_world_faketime = {
+	.id = KS_WORLD_FAKETIME,
+	.name = "faketime",
+	.title = "real processes whose wall clock libfaketime shifts",
+	.available = available,
+	.carries = carries,
+	.run = run,
+	.runs_control = false,
+};

@@ -1,0 +1,92 @@
+#include "ft_records.h"
+
+#include <string.h>
+
+#include "ks_engine.h"
+
+/* A thread may be held up between its due time and its call, by a busy machine. */
+#define LATE_MAX_NS (60 * KS_SEC)
+
+static bool reading_ok(const struct ks_wire_record *w)
+{
+	if (w->read_ns == KS_NO_TIME)
+		return true;
+	return w->clock < KS_NCLOCKS && w->read_at_ns >= w->call_ns &&
+	       (w->outcome == KS_LOST || w->read_at_ns <= w->return_ns);
+}
+
+static bool times_ok(const struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
+{
+	if (w->due_ns < 0 || w->due_ns >= a->duration_ns || w->call_ns < w->due_ns ||
+	    w->call_ns > a->duration_ns + LATE_MAX_NS || w->call_ns > until_ns ||
+	    w->call_ns < a->thread[w->thread].return_ns)
+		return false;
+	if (w->outcome == KS_LOST)
+		return w->return_ns == KS_NO_TIME;
+	return w->return_ns >= w->call_ns && w->return_ns <= until_ns;
+}
+
+/* @return NULL, or what is wrong with it. */
+static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
+{
+	if (w->thread >= a->threads)
+		return "of a thread that there is not";
+	if (a->thread[w->thread].lost || w->seq != a->thread[w->thread].seq)
+		return "out of sequence";
+	if (w->outcome > KS_LOST || w->flags || w->pad)
+		return "of an unknown kind";
+	if (w->outcome == KS_REFUSE && (w->why >= KS_REASONS_MAX || !a->gen->reasons[w->why]))
+		return "refused for an unknown reason";
+	if (!times_ok(a, w, until_ns))
+		return "at an impossible time";
+	if (!reading_ok(w))
+		return "with an impossible clock reading";
+	return NULL;
+}
+
+static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct ks_records *records)
+{
+	struct ks_record *r = ks_records_add(records);
+
+	if (!r)
+		return -1;
+	r->due_ns = w->due_ns;
+	r->call_ns = w->call_ns;
+	r->return_ns = w->return_ns;
+	r->key = (struct ks_key){w->key_hi, w->key_lo};
+	r->lane = a->first_lane + w->thread;
+	r->seq = w->seq;
+	r->outcome = w->outcome;
+	r->why = w->why;
+	/* A clock that is so far off that the difference does not fit shows nothing that can be compared. */
+	if (w->read_ns != KS_NO_TIME && !__builtin_sub_overflow(w->read_ns, a->clock_base_ns[w->clock], &r->read_ns)) {
+		r->clock = w->clock;
+		r->read_at_ns = w->read_at_ns;
+	} else {
+		r->read_ns = KS_NO_TIME;
+	}
+	a->records++;
+	a->thread[w->thread].seq++;
+	a->thread[w->thread].lost = w->outcome == KS_LOST;
+	a->thread[w->thread].return_ns = w->outcome == KS_LOST ? w->call_ns : w->return_ns;
+	return 0;
+}
+
+int ks_wire_account_add(struct ks_wire_account *account, const void *payload, uint32_t length, int64_t until_ns,
+                        struct ks_records *records, struct ks_err *err)
+{
+	struct ks_wire_record w;
+
+	if (length % sizeof(w))
+		return ks_fail(err, KS_E_JUDGE, "records of the subject are cut short");
+	for (uint32_t at = 0; at < length; at += sizeof(w)) {
+		memcpy(&w, (const char *)payload + at, sizeof(w));
+		const char *what = wrong(account, &w, until_ns);
+		if (what)
+			return ks_fail(err, KS_E_JUDGE, "the subject sent a record %s (record %llu)", what,
+			               (unsigned long long)account->records);
+		if (add(account, &w, records) != 0)
+			return ks_fail(err, KS_E_INTERNAL, "out of memory for records");
+	}
+	return 0;
+}

@@ -1,0 +1,313 @@
+#include "ft.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ks_mem.h"
+#include "ks_rand.h"
+#include "truetime.h"
+
+#define SHM "/dev/shm"
+#define PREFIX "keyskew-"
+
+extern char **environ;
+
+/* ---- what the host has ---- */
+
+int ks_ft_find_library(char path[256], char *why, size_t size)
+{
+	static const char *const places[] = {"/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1",
+	                                     "/usr/local/lib/faketime/libfaketimeMT.so.1"};
+	const char *given = getenv("KEYSKEW_FAKETIME");
+	bool found = false;
+
+	if (given && access(given, R_OK) == 0 && strlen(given) < 256) {
+		strcpy(path, given);
+		return 0;
+	}
+	for (size_t i = 0; !given && !found && i < sizeof(places) / sizeof(places[0]); i++) {
+		glob_t g;
+		if (glob(places[i], 0, NULL, &g) == 0) {
+			found = strlen(g.gl_pathv[0]) < 256;
+			if (found)
+				strcpy(path, g.gl_pathv[0]);
+			globfree(&g);
+		}
+	}
+	if (!found)
+		snprintf(why, size, given ? "no readable libfaketimeMT at KEYSKEW_FAKETIME '%.100s'"
+		                          : "libfaketime is missing: apt-get install libfaketime%.0s", given ? given : "");
+	return found ? 0 : -1;
+}
+
+void ks_ft_describe(char *text, size_t size)
+{
+	FILE *f = fopen("/var/lib/dpkg/status", "re");
+	char line[512];
+	bool here = false;
+
+	snprintf(text, size, "libfaketime");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, "Package: ", 9))
+			here = !strcmp(line + 9, "libfaketime");
+		else if (here && !strncmp(line, "Version: ", 9))
+			snprintf(text, size, "libfaketime %.40s", line + 9);
+	}
+	if (f)
+		fclose(f);
+}
+
+int ks_ft_find_subject(char path[4096], char *why, size_t size)
+{
+	static const char *const beside[] = {"", "../subject/", "../libexec/keyskew/"};
+	const char *libexec = getenv("KEYSKEW_LIBEXEC");
+	char self[2048];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (libexec) {
+		snprintf(path, 4096, "%.2000s/keyskew-subject", libexec);
+		if (access(path, X_OK) == 0)
+			return 0;
+	}
+	self[n > 0 ? n : 0] = '\0';
+	char *slash = strrchr(self, '/');
+	for (size_t i = 0; slash && !libexec && i < sizeof(beside) / sizeof(beside[0]); i++) {
+		snprintf(path, 4096, "%.*s/%skeyskew-subject", (int)(slash - self), self, beside[i]);
+		if (access(path, X_OK) == 0)
+			return 0;
+	}
+	snprintf(why, size, "no program keyskew-subject %s: install keyskew as a whole, or set KEYSKEW_LIBEXEC to its folder",
+	         libexec ? "in KEYSKEW_LIBEXEC" : "beside keyskew or in ../libexec/keyskew");
+	return -1;
+}
+
+/* ---- leftovers ---- */
+
+/* The folder notes which processes were started in it, because libfaketime keeps a semaphore and a page under the
+ * process's number and forgets both when the process is killed. */
+static void forget_process(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), SHM "/sem.faketime_sem_%ld", (long)pid);
+	unlink(path);
+	snprintf(path, sizeof(path), SHM "/faketime_shm_%ld", (long)pid);
+	unlink(path);
+}
+
+static bool gone(long pid)
+{
+	return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+static void remove_files(int fd, DIR *d)
+{
+	for (struct dirent *e; (e = readdir(d));) {
+		long pid;
+		if (sscanf(e->d_name, "pid-%ld", &pid) == 1 && gone(pid))
+			forget_process((pid_t)pid);
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlinkat(fd, e->d_name, 0);
+	}
+}
+
+static void remove_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	/* Anyone may make names in /dev/shm: touch only what is ours. */
+	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != geteuid()) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	DIR *d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return;
+	}
+	remove_files(fd, d);
+	closedir(d);
+	rmdir(path);
+}
+
+static void sweep(void)
+{
+	DIR *d = opendir(SHM);
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		char path[320];
+		long pid;
+		if (sscanf(e->d_name, PREFIX "%ld-", &pid) != 1 || !gone(pid))
+			continue;
+		snprintf(path, sizeof(path), SHM "/%s", e->d_name);
+		remove_dir(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* ---- the folder ---- */
+
+int ks_ft_open(struct ks_ft_stage *stage, uint32_t nodes, struct ks_err *err)
+{
+	char why[256];
+
+	*stage = (struct ks_ft_stage){.nodes = nodes};
+	if (ks_ft_find_library(stage->lib, why, sizeof(why)) != 0)
+		return ks_fail(err, KS_E_JUDGE, "%s", why);
+	sweep();
+	snprintf(stage->dir, sizeof(stage->dir), SHM "/" PREFIX "%ld-XXXXXX", (long)getpid());
+	if (!mkdtemp(stage->dir)) {
+		int no = errno;
+		stage->dir[0] = '\0';
+		return ks_fail(err, KS_E_JUDGE, "cannot make a folder in " SHM ": %s", strerror(no));
+	}
+	stage->offset_ns = ks_alloc(nodes, sizeof(*stage->offset_ns));
+	if (!stage->offset_ns) {
+		ks_ft_close(stage);
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	}
+	return 0;
+}
+
+void ks_ft_close(struct ks_ft_stage *stage)
+{
+	if (stage->dir[0])
+		remove_dir(stage->dir);
+	ks_free(stage->offset_ns);
+	*stage = (struct ks_ft_stage){0};
+}
+
+/* Written beside and renamed over: a reader would parse a file that is half written, and a missing one would show it
+ * the real time. */
+int ks_ft_set(struct ks_ft_stage *stage, uint32_t node, int64_t offset_ns, struct ks_err *err)
+{
+	uint64_t size = offset_ns < 0 ? 0 - (uint64_t)offset_ns : (uint64_t)offset_ns;
+	char temp[96], path[96], text[48];
+	int n = snprintf(text, sizeof(text), "%c%" PRIu64 ".%09" PRIu64 "\n", offset_ns < 0 ? '-' : '+',
+	                 size / 1000000000, size % 1000000000);
+
+	snprintf(temp, sizeof(temp), "%s/new-%u", stage->dir, node);
+	snprintf(path, sizeof(path), "%s/node-%u", stage->dir, node);
+	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
+	int no = errno;
+	if (fd >= 0)
+		close(fd);
+	if (!ok || rename(temp, path) != 0)
+		return ks_fail(err, KS_E_INTERNAL, "cannot write '%s': %s", path, strerror(ok ? errno : no));
+	stage->offset_ns[node] = offset_ns;
+	return 0;
+}
+
+/* ---- processes ---- */
+
+/* The caller's environment without anything that would fake time in another way. */
+static bool is_ours(const char *entry)
+{
+	return !strncmp(entry, "LD_PRELOAD=", 11) || !strncmp(entry, "FAKETIME", 8) || !strncmp(entry, "_STDBUF_", 8);
+}
+
+#define EXTRA 6
+
+static char **make_environment(const struct ks_ft_stage *stage, uint32_t node, const char *extra, char preload[600],
+                               char file[128])
+{
+	static char monotonic[] = "FAKETIME_DONT_FAKE_MONOTONIC=1", no_cache[] = "FAKETIME_NO_CACHE=1";
+	static char line_buffered[] = "_STDBUF_O=L";
+	size_t n = 0, at = 0;
+
+	while (environ[n])
+		n++;
+	char **env = ks_alloc(n + EXTRA, sizeof(*env));
+	if (!env)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (!is_ours(environ[i]))
+			env[at++] = environ[i];
+	snprintf(preload, 600, "LD_PRELOAD=%s%s%s", stage->lib, extra ? ":" : "", extra ? extra : "");
+	snprintf(file, 128, "FAKETIME_TIMESTAMP_FILE=%s/node-%u", stage->dir, node);
+	env[at++] = preload;
+	env[at++] = file;
+	env[at++] = monotonic;
+	env[at++] = no_cache;
+	if (extra)
+		env[at++] = line_buffered;
+	return env;
+}
+
+static void note_process(const struct ks_ft_stage *stage, pid_t pid)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "%s/pid-%ld", stage->dir, (long)pid);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
+}
+
+int ks_ft_start(struct ks_ft_stage *stage, uint32_t node, char *const argv[], bool with_input, const char *extra,
+                struct ks_proc *proc, struct ks_err *err)
+{
+	char preload[600], file[128];
+	char **env = make_environment(stage, node, extra, preload, file);
+
+	if (!env)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	int status = ks_proc_start(proc, argv, env, with_input, err);
+	if (status == 0)
+		note_process(stage, proc->pid);
+	ks_free(env);
+	return status;
+}
+
+int64_t ks_ft_base(int64_t start_unix_ns, int64_t start_ns)
+{
+	int64_t best = INT64_MAX, unix_minus_true = 0;
+
+	for (int i = 0; i < 5; i++) { /* the narrowest bracket of five */
+		int64_t before = ks_true_ns(), now = ks_true_unix_ns(), after = ks_true_ns();
+		if (after - before < best) {
+			best = after - before;
+			unix_minus_true = now - (before + best / 2);
+		}
+	}
+	return start_unix_ns - (unix_minus_true + start_ns);
+}
+
+int ks_ft_lanes(struct ks_records *records, const struct ks_plan *plan, uint32_t threads, struct ks_err *err)
+{
+	size_t n = (size_t)plan->nodes * plan->processes * threads;
+
+	records->lanes = ks_alloc(n, sizeof(*records->lanes));
+	if (!records->lanes)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	records->nlanes = n;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t process = (uint32_t)(i / threads);
+		records->lanes[i] = (struct ks_lane){.node = process / plan->processes, .process = process % plan->processes,
+		                                     .thread = (uint32_t)(i % threads)};
+	}
+	return 0;
+}
+
+int ks_ft_interrupted(const struct ks_run_request *request, int64_t limit_ns, struct ks_err *err)
+{
+	if (request->stop && *request->stop)
+		return ks_fail(err, KS_E_JUDGE, "interrupted");
+	if (ks_true_ns() > limit_ns)
+		return ks_fail(err, KS_E_JUDGE, "the subjects took too long, the run was given up");
+	return 0;
+}

@@ -1,0 +1,111 @@
+/* Guests under QEMU: start one, talk to it, end it. Shared by the world `qemu` and the five-clock probe.
+ *
+ * Channel, monitor and console of a guest are socket pairs that QEMU inherits, so nothing of it has a name in the
+ * file system and nothing can be left there. QEMU dies with the thread that started it. */
+#ifndef KS_QEMU_H
+#define KS_QEMU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ks_err.h"
+#include "ks_wire.h"
+
+/* ---- Where things are ---- */
+
+/* The guest image's file (vmlinux, bzImage, initramfs, about) in $KEYSKEW_GUEST, or the user's cache.
+ * @return 0, or -1 when the path is too long or there is no home folder. */
+int ks_guest_path(const char *file, char *path, size_t size);
+/* @return 0 and the program's path, or -1 when QEMU is not on PATH. */
+int ks_qemu_path(char *path, size_t size);
+/* Can guests be started here? @return 0, or -1 with the reason and what would help in why. */
+int ks_guest_available(char *why, size_t size);
+/* "kvm" when /dev/kvm opens, else "tcg". */
+const char *ks_qemu_accel(void);
+
+/* ---- The monitor (QMP) ---- */
+
+enum ks_qmp_kind { KS_QMP_BAD, KS_QMP_GREETING, KS_QMP_RETURN, KS_QMP_ERROR, KS_QMP_EVENT };
+/* Events that anybody here waits for; all others are skipped. */
+enum ks_qmp_event { KS_QMP_OTHER, KS_QMP_STOP, KS_QMP_RESUME, KS_QMP_SUSPEND, KS_QMP_WAKEUP, KS_QMP_SHUTDOWN };
+
+struct ks_qmp_message {
+	enum ks_qmp_kind kind;
+	enum ks_qmp_event event; /* of EVENT */
+	char text[160];          /* of ERROR: what QEMU says; of GREETING: its version, "7.2.22" */
+};
+
+/* Reads one line of len bytes without its end. Pure. A line that is no message of the protocol is KS_QMP_BAD. */
+void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *message);
+
+#define KS_QMP_LINE_MAX 65536
+
+struct ks_qmp {
+	int fd;
+	unsigned seen; /* events that came and nobody has waited for yet: mask of 1 << enum ks_qmp_event */
+	char version[32];
+	size_t len, used; /* of buf: filled, and already taken */
+	char buf[KS_QMP_LINE_MAX];
+};
+
+/* All deadlines are ks_host_ns. @return 0, or -1 with KS_E_JUDGE. */
+int ks_qmp_open(struct ks_qmp *qmp, int fd, int64_t deadline_ns, struct ks_err *err);
+/* A command without arguments: "stop", "cont", "system_wakeup". */
+int ks_qmp_command(struct ks_qmp *qmp, const char *command, int64_t deadline_ns, struct ks_err *err);
+int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err);
+
+/* ---- A guest ---- */
+
+/* The harness's own clock for deadlines and for true time: CLOCK_MONOTONIC_RAW would be truer, but no kernel call waits
+ * on it. ns. */
+int64_t ks_host_ns(void);
+/* CLOCK_MONOTONIC_RAW of the host: the reference that the probe compares guests with. ns. */
+int64_t ks_host_raw_ns(void);
+
+struct ks_vm_options {
+	const char *clocksource; /* of the guest's kernel; NULL: its own choice */
+	bool s3;                 /* a machine that can be suspended to RAM (slower to boot) */
+	int cpus;                /* 0: 1 */
+	volatile const int *stop; /* non-zero: waiting ends, KS_E_JUDGE "interrupted"; may be NULL */
+};
+
+struct ks_vm;
+
+/* Starts a guest; does not wait for it. From here on SIGPIPE is ignored, as a dead guest is an error like any other.
+ * @return NULL with KS_E_JUDGE (no QEMU, no image) or KS_E_INTERNAL. End with ks_vm_free. */
+struct ks_vm *ks_vm_start(const struct ks_vm_options *options, struct ks_err *err);
+/* Waits until monitor and agent have answered. */
+int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err);
+/* Kills and reaps it. NULL is fine. */
+void ks_vm_free(struct ks_vm *vm);
+
+/* "linux 6.1.0-56-cloud-amd64 tsc", as the agent said. */
+const char *ks_vm_system(const struct ks_vm *vm);
+pid_t ks_vm_pid(const struct ks_vm *vm);
+int ks_vm_fd(const struct ks_vm *vm);
+struct ks_qmp *ks_vm_qmp(struct ks_vm *vm);
+
+/* Fails with KS_E_JUDGE, and what the guest's console said last. @return -1. */
+int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+int ks_vm_send(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, struct ks_err *err);
+/* Waits for any frame. @return its type, payload in *payload until the next call; or -1. */
+int ks_vm_recv(struct ks_vm *vm, const void **payload, uint32_t *length, int64_t deadline_ns, struct ks_err *err);
+/* Waits for one frame of this type and exactly this length; any other is an error. */
+int ks_vm_expect(struct ks_vm *vm, uint32_t type, void *payload, uint32_t length, int64_t deadline_ns,
+                 struct ks_err *err);
+
+/* The guest's clocks beside the host's. */
+struct ks_vm_clocks {
+	int64_t host_raw_ns, width_ns; /* the middle of the exchange, and how long it took */
+	struct ks_wire_clocks guest;
+};
+/* The quickest of `tries` exchanges. */
+int ks_vm_clocks(struct ks_vm *vm, int tries, struct ks_vm_clocks *clocks, struct ks_err *err);
+/* Acts on the guest's clock and waits for it. A refusal of the guest's kernel is an error. */
+int ks_vm_act(struct ks_vm *vm, enum ks_wire_act_kind kind, int64_t at_raw_ns, int64_t amount,
+              struct ks_wire_acted *acted, int64_t deadline_ns, struct ks_err *err);
+
+#endif

@@ -1,0 +1,52 @@
+/* Worlds: where a run happens. A world turns a plan into records; it knows no checker. */
+#ifndef KS_WORLD_H
+#define KS_WORLD_H
+
+#include "keygen.h"
+#include "ks_plan.h"
+
+/* A fault, as it was proven from a clock reading of the subject's own. */
+struct ks_injection {
+	uint32_t fault;      /* index into the plan */
+	uint32_t node;
+	int64_t at_ns;       /* when it was done */
+	int64_t commanded;   /* ns for a step, ppb for a drift */
+	int64_t observed;    /* the same quantity from the subject's clock readings around it */
+	int64_t tolerance;   /* |observed - commanded| beyond this ends the run with KS_E_JUDGE */
+};
+
+struct ks_run_request {
+	const struct ks_plan *plan;
+	const struct ks_gen_spec *gen;
+	uint64_t seed;
+	bool control;             /* without the faults */
+	volatile const int *stop; /* non-zero: end soon, leave nothing behind, KS_E_JUDGE "interrupted" */
+	int64_t timeout_ns;       /* of host time; 0: the world's own */
+};
+
+struct ks_run_output {
+	struct ks_records records; /* in fleet order */
+	struct ks_injection *injection; /* owned (ks_free) */
+	size_t ninjection;
+	int64_t noise_ns;          /* how far a clock reading may be from what it shows without a fault: 0 in sim */
+	char detail[256];          /* "libfaketime 0.9.10", "TCG, linux 6.1.0-54-cloud-amd64, tsc"; "" in sim */
+};
+
+struct ks_world {
+	enum ks_world_id id;
+	const char *name, *title;
+	/* Can it run on this host? @return 0, or -1 with the reason and what would help in why. */
+	int (*available)(char *why, size_t size);
+	/* Can it carry this plan with this generator? @return 0, or -1 with the reason in why (the run is untested). */
+	int (*carries)(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size);
+	/* @return 0, or -1: KS_E_JUDGE when it could not be judged. Leaves no process, file, socket behind. */
+	int (*run)(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err);
+	bool runs_control; /* false: real time, a control would double it */
+};
+
+extern const struct ks_world ks_world_sim, ks_world_faketime, ks_world_qemu;
+extern const struct ks_world *const ks_worlds[]; /* ends with NULL */
+
+void ks_run_output_release(struct ks_run_output *output);
+
+#endif

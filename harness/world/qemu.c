@@ -1,0 +1,420 @@
+/* The world `qemu`: every node is a guest with a kernel of its own, all booted side by side.
+ *
+ * A guest's true time is its RAW clock, which no discipline bends; the guests' are aligned with each other through the
+ * harness's when the run begins. The scenario's start falls on one instant in all of them, and REALTIME is set so that
+ * it shows the scenario's date then. Faults are handed over beforehand and each guest acts at its own true time, so
+ * that the way from here to there makes nothing late. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ft_records.h"
+#include "ks_mem.h"
+#include "ks_qemu.h"
+#include "ks_subject.h"
+#include "ks_world.h"
+
+#define GUESTS_MAX 4     /* that two cores can run and still be on time */
+#define THREADS_MAX 256  /* of a guest */
+#define CALLS_MAX 1500000 /* of a node: what the guest's memory holds twice over (chance, retries) */
+#define BOOT_NS (120 * KS_SEC)
+#define ANSWER_NS (30 * KS_SEC)
+#define LEAD_NS (200 * KS_MS)  /* from the last preparation to the start, for each guest */
+#define GRACE_NS (60 * KS_SEC) /* after the end: time to bring the records over */
+#define TOLERANCE_NS (2 * KS_MS) /* of a proof: the guest may be interrupted between two clock readings */
+#define AHEAD_MAX_NS (100 * KS_MS) /* what returned is not later than now; a guest's RAW clock runs a little off ours */
+#define SETTABLE_UNIX_NS INT64_C(8277292036000000000) /* 2232-04-18: Linux keeps 30 years up to the end of its time */
+
+struct guest {
+	struct ks_vm *vm;
+	uint32_t node;
+	int64_t ahead_ns;     /* its RAW clock - the host's, when it was aligned */
+	int64_t start_raw_ns; /* of the scenario, on its RAW clock */
+	int64_t shift_ns;     /* of REALTIME against RAW, as it was set */
+	struct ks_wire_account account;
+	bool done;
+};
+
+struct fleet {
+	const struct ks_run_request *request;
+	const struct ks_plan *plan;
+	struct ks_run_output *output;
+	struct ks_fault_event *events;
+	uint32_t nevents, acted;
+	struct guest guest[GUESTS_MAX];
+	uint32_t n;
+	struct ks_err *err;
+};
+
+static int available(char *why, size_t size)
+{
+	return ks_guest_available(why, size);
+}
+
+static int refuse(char *why, size_t size, const char *reason)
+{
+	snprintf(why, size, "%s", reason);
+	return -1;
+}
+
+static bool too_many_calls(const struct ks_plan *plan)
+{
+	__int128 calls = (__int128)plan->duration_ns * plan->load.rate.count / plan->load.rate.per_ns;
+	return calls > CALLS_MAX;
+}
+
+static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
+{
+	if (!gen->gen)
+		return refuse(why, size, "guests run built-in generators only");
+	if (plan->nodes > GUESTS_MAX)
+		return refuse(why, size, "at most 4 nodes: each is a guest");
+	if (plan->processes != 1 || plan->threads > THREADS_MAX)
+		return refuse(why, size, "one process of at most 256 threads a guest");
+	if (plan->start_unix_ns + plan->duration_ns > SETTABLE_UNIX_NS)
+		return refuse(why, size, "no Linux clock can be set beyond 2232-04-18");
+	if (too_many_calls(plan))
+		return refuse(why, size, "more than 1500000 calls of a node: a guest's memory does not hold them");
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		if (plan->node[i].drift_ppb)
+			return refuse(why, size, "a guest's oscillator cannot be made to drift");
+	for (size_t i = 0; i < plan->faults; i++) {
+		if (plan->fault[i].kind->op != KS_FAULT_STEP) {
+			snprintf(why, size, "fault '%s': guests carry step only", plan->fault[i].kind->name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* ---- Preparing ---- */
+
+static int boot(struct fleet *f)
+{
+	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 2, .stop = f->request->stop};
+	int64_t deadline = ks_host_ns() + BOOT_NS;
+
+	for (f->n = 0; f->n < f->plan->nodes; f->n++) {
+		struct guest *g = &f->guest[f->n];
+		g->node = f->n;
+		g->account = (struct ks_wire_account){.gen = f->request->gen->gen, .first_lane = f->n * f->plan->threads,
+		                                      .threads = f->plan->threads, .duration_ns = f->plan->duration_ns,
+		                                      .thread = ks_alloc(f->plan->threads, sizeof(*g->account.thread))};
+		if (!g->account.thread)
+			return ks_fail(f->err, KS_E_INTERNAL, "out of memory");
+		g->vm = ks_vm_start(&options, f->err);
+		if (!g->vm)
+			return -1;
+	}
+	for (uint32_t i = 0; i < f->n; i++)
+		if (ks_vm_wait_hello(f->guest[i].vm, deadline, f->err) != 0)
+			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+	return 0;
+}
+
+static int configure(struct fleet *f, struct guest *g)
+{
+	const struct ks_load *load = &f->plan->load;
+	struct {
+		struct ks_wire_config config;
+		char text[sizeof(f->request->gen->text)];
+	} message = {.config = {
+		.threads = f->plan->threads, .lanes_of_node = f->plan->threads, .seed = f->request->seed,
+		.worker = ks_plan_worker(f->plan, f->request->seed, g->node), .duration_ns = f->plan->duration_ns,
+		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .arrival = load->arrival,
+		.model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->plan->threads,
+	}};
+	int len = snprintf(message.text, sizeof(message.text), "%s", f->request->gen->text);
+
+	if (ks_vm_send(g->vm, KS_WIRE_CONFIG, &message, (uint32_t)(sizeof(message.config) + (size_t)len + 1), f->err) != 0)
+		return -1;
+	return ks_vm_expect(g->vm, KS_WIRE_READY, NULL, 0, ks_host_ns() + ANSWER_NS, f->err);
+}
+
+static int64_t middle(const struct ks_wire_clocks *c)
+{
+	return c->raw_ns + (c->raw_after_ns - c->raw_ns) / 2;
+}
+
+/* By how much the clock is ahead of RAW. */
+static int64_t shift(const struct ks_wire_clocks *c, enum ks_clock_id id)
+{
+	return c->clock_ns[id] - middle(c);
+}
+
+static int64_t apart(int64_t a, int64_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
+/* Lets REALTIME show the scenario's date when the scenario starts, and makes sure that it does. */
+static int set_date(struct fleet *f, struct guest *g, int64_t start_host_raw_ns)
+{
+	int64_t date = f->plan->start_unix_ns + f->plan->node[g->node].offset_ns;
+	struct ks_wire_acted acted;
+	struct ks_vm_clocks c;
+
+	if (ks_vm_clocks(g->vm, 16, &c, f->err) != 0)
+		return -1;
+	g->ahead_ns = middle(&c.guest) - c.host_raw_ns;
+	g->start_raw_ns = start_host_raw_ns + g->ahead_ns;
+	if (ks_vm_act(g->vm, KS_ACT_SET_REALTIME, g->start_raw_ns, date, &acted, ks_host_ns() + ANSWER_NS, f->err) != 0)
+		return -1;
+	g->shift_ns = shift(&acted.after, KS_REALTIME);
+	/* What the clocks show at the start without offset and faults. */
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		g->account.clock_base_ns[id] = g->start_raw_ns + shift(&acted.after, (enum ks_clock_id)id);
+	g->account.clock_base_ns[KS_TAI] -= date - f->plan->start_unix_ns;
+	g->account.clock_base_ns[KS_REALTIME] = f->plan->start_unix_ns;
+	if (apart(g->shift_ns, date - g->start_raw_ns) > TOLERANCE_NS)
+		return ks_vm_fail(g->vm, f->err, "guest's clock does not show the date that it was set to");
+	return 0;
+}
+
+/* Agrees on a start that is still to come when the last guest has been prepared; a slow machine needs a longer lead. */
+static int agree_on_start(struct fleet *f)
+{
+	for (int64_t lead = LEAD_NS * f->n; lead < 60 * KS_SEC; lead *= 2) {
+		int64_t start = ks_host_raw_ns() + lead;
+		for (uint32_t i = 0; i < f->n; i++)
+			if (set_date(f, &f->guest[i], start) != 0)
+				return -1;
+		if (ks_host_raw_ns() < start - lead / 2)
+			return 0;
+	}
+	return ks_fail(f->err, KS_E_JUDGE, "this machine is too slow to start %u guests at one time", f->n);
+}
+
+static int hand_over(struct fleet *f, struct guest *g)
+{
+	struct ks_wire_start start = {g->start_raw_ns, f->plan->start_unix_ns};
+
+	if (ks_vm_send(g->vm, KS_WIRE_START, &start, sizeof(start), f->err) != 0)
+		return -1;
+	for (uint32_t i = 0; i < f->nevents; i++) {
+		const struct ks_fault_event *e = &f->events[i];
+		struct ks_wire_act act = {.kind = KS_ACT_STEP, .at_raw_ns = g->start_raw_ns + e->at_ns, .amount = e->amount};
+		if (e->node == g->node && ks_vm_send(g->vm, KS_WIRE_ACT, &act, sizeof(act), f->err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- Running ---- */
+
+/* The next event of the node that has no proof yet: a guest acts, and answers, in order. */
+static const struct ks_fault_event *next_event(const struct fleet *f, uint32_t node)
+{
+	uint32_t proven = 0;
+
+	for (uint32_t i = 0; i < f->acted; i++)
+		proven += f->output->injection[i].node == node;
+	for (uint32_t i = 0; i < f->nevents; i++)
+		if (f->events[i].node == node && proven-- == 0)
+			return &f->events[i];
+	return NULL;
+}
+
+/* REALTIME and TAI have moved by what was commanded, and no other clock has. */
+static int prove(struct fleet *f, struct guest *g, const struct ks_wire_acted *acted)
+{
+	const struct ks_fault_event *e = next_event(f, g->node);
+	int64_t moved[KS_NCLOCKS];
+
+	if (!e)
+		return ks_vm_fail(g->vm, f->err, "guest acted on its clock unasked");
+	const char *name = f->plan->fault[e->fault].name;
+	if (acted->error)
+		return ks_vm_fail(g->vm, f->err, "fault '%s': the guest's kernel refuses: %s", name, strerror(acted->error));
+	for (int id = 0; id < KS_NCLOCKS; id++) {
+		bool steps = id == KS_REALTIME || id == KS_TAI;
+		moved[id] = shift(&acted->after, (enum ks_clock_id)id) - shift(&acted->before, (enum ks_clock_id)id);
+		if (apart(moved[id], steps ? e->amount : 0) > TOLERANCE_NS)
+			return ks_vm_fail(g->vm, f->err, "fault '%s' is not proven: clock '%s' moved by %lld ns, expected %lld",
+			                  name, ks_clock_names[id], (long long)moved[id], (long long)(steps ? e->amount : 0));
+	}
+	f->output->injection[f->acted++] = (struct ks_injection){
+		.fault = e->fault, .node = g->node, .at_ns = acted->after.raw_ns - g->start_raw_ns, .commanded = e->amount,
+		.observed = moved[KS_REALTIME], .tolerance = TOLERANCE_NS};
+	g->shift_ns += e->amount;
+	return 0;
+}
+
+static int take_done(struct fleet *f, struct guest *g, const struct ks_wire_done *done)
+{
+	if (done->records != g->account.records)
+		return ks_vm_fail(g->vm, f->err, "guest sent %llu records and says that it made %llu",
+		                  (unsigned long long)g->account.records, (unsigned long long)done->records);
+	f->output->records.clock_reads += done->clock_reads;
+	g->done = true;
+	return 0;
+}
+
+static int take_records(struct fleet *f, struct guest *g, const void *payload, uint32_t len)
+{
+	int64_t now = ks_host_raw_ns() + g->ahead_ns - g->start_raw_ns + AHEAD_MAX_NS;
+	struct ks_err first;
+
+	if (ks_wire_account_add(&g->account, payload, len, now, &f->output->records, &first) == 0)
+		return 0;
+	if (first.code != KS_E_JUDGE)
+		return ks_fail(f->err, first.code, "%s", first.text);
+	return ks_vm_fail(g->vm, f->err, "%s", first.text);
+}
+
+static int take_frame(struct fleet *f, struct guest *g, int64_t deadline_ns)
+{
+	const void *payload;
+	uint32_t len;
+	int type = ks_vm_recv(g->vm, &payload, &len, deadline_ns, f->err);
+
+	if (type < 0)
+		return -1;
+	if (type == KS_WIRE_ACTED && len == sizeof(struct ks_wire_acted)) {
+		struct ks_wire_acted acted;
+		memcpy(&acted, payload, sizeof(acted));
+		return prove(f, g, &acted);
+	}
+	if (type == KS_WIRE_DONE && len == sizeof(struct ks_wire_done)) {
+		struct ks_wire_done done;
+		memcpy(&done, payload, sizeof(done));
+		return take_done(f, g, &done);
+	}
+	if (type != KS_WIRE_RECORDS)
+		return ks_vm_fail(g->vm, f->err, "guest sent message %d of %u bytes out of turn", type, len);
+	return take_records(f, g, payload, len);
+}
+
+/* Waits for any guest that is not done. @return it, or NULL with an error. */
+static struct guest *wait_any(struct fleet *f, int64_t deadline_ns)
+{
+	struct pollfd p[GUESTS_MAX];
+
+	for (;;) {
+		for (uint32_t i = 0; i < f->n; i++)
+			p[i] = (struct pollfd){.fd = f->guest[i].done ? -1 : ks_vm_fd(f->guest[i].vm), .events = POLLIN};
+		int ready = poll(p, f->n, 50);
+		for (uint32_t i = 0; ready > 0 && i < f->n; i++)
+			if (p[i].revents)
+				return &f->guest[i];
+		if (f->request->stop && *f->request->stop) {
+			ks_fail(f->err, KS_E_JUDGE, "interrupted");
+			return NULL;
+		}
+		if (ks_host_ns() >= deadline_ns) {
+			ks_fail(f->err, KS_E_JUDGE, "guests did not finish in time");
+			return NULL;
+		}
+	}
+}
+
+static uint32_t running(const struct fleet *f)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < f->n; i++)
+		n += !f->guest[i].done;
+	return n;
+}
+
+static int collect(struct fleet *f)
+{
+	int64_t limit = f->request->timeout_ns ? f->request->timeout_ns : f->plan->duration_ns + KS_DRAIN_NS + GRACE_NS;
+	int64_t deadline = ks_host_ns() + limit;
+
+	while (running(f)) {
+		struct guest *g = wait_any(f, deadline);
+		if (!g)
+			return -1;
+		if (take_frame(f, g, deadline) != 0)
+			return ks_fail_in(f->err, "node '%s'", f->plan->node[g->node].name);
+	}
+	if (f->acted != f->nevents)
+		return ks_fail(f->err, KS_E_JUDGE, "%u of %u faults were not acted on", f->nevents - f->acted, f->nevents);
+	return 0;
+}
+
+/* After the end: has anything but the faults moved a clock? */
+static int check_end(struct fleet *f, struct guest *g)
+{
+	struct ks_vm_clocks c;
+
+	if (ks_vm_clocks(g->vm, 8, &c, f->err) != 0)
+		return -1;
+	int64_t off = shift(&c.guest, KS_REALTIME) - g->shift_ns;
+	if (apart(off, 0) > TOLERANCE_NS * (1 + (int64_t)f->nevents))
+		return ks_vm_fail(g->vm, f->err, "guest's clock moved by %lld ns that no fault explains", (long long)off);
+	return 0;
+}
+
+static int play(struct fleet *f)
+{
+	if (boot(f) != 0)
+		return -1;
+	for (uint32_t i = 0; i < f->n; i++)
+		if (configure(f, &f->guest[i]) != 0)
+			return -1;
+	if (agree_on_start(f) != 0)
+		return -1;
+	for (uint32_t i = 0; i < f->n; i++)
+		if (hand_over(f, &f->guest[i]) != 0)
+			return -1;
+	if (collect(f) != 0)
+		return -1;
+	for (uint32_t i = 0; i < f->n; i++)
+		if (check_end(f, &f->guest[i]) != 0)
+			return -1;
+	return 0;
+}
+
+/* "tcg, linux 6.1.0-56-cloud-amd64 tsc, QEMU 7.2.22" */
+static void describe(struct fleet *f)
+{
+	snprintf(f->output->detail, sizeof(f->output->detail), "%s, %.120s, QEMU %.31s", ks_qemu_accel(),
+	         ks_vm_system(f->guest[0].vm), ks_vm_qmp(f->guest[0].vm)->version);
+}
+
+static int reserve(struct fleet *f)
+{
+	struct ks_run_output *out = f->output;
+	uint32_t lanes = f->plan->nodes * f->plan->threads;
+
+	out->injection = ks_alloc(f->nevents + 1, sizeof(*out->injection));
+	out->records.lanes = ks_alloc(lanes, sizeof(*out->records.lanes));
+	if (!out->injection || !out->records.lanes)
+		return ks_fail(f->err, KS_E_INTERNAL, "out of memory for %u lanes", lanes);
+	out->records.nlanes = lanes;
+	for (uint32_t i = 0; i < lanes; i++)
+		out->records.lanes[i] = (struct ks_lane){.node = i / f->plan->threads, .thread = i % f->plan->threads};
+	return 0;
+}
+
+static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
+{
+	struct fleet f = {.request = request, .plan = request->plan, .output = output, .err = err};
+	int failed = 0;
+
+	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS};
+	if (!request->control)
+		failed = ks_plan_events(request->plan, &f.events, &f.nevents, err);
+	failed = failed || reserve(&f) != 0 || play(&f) != 0;
+	if (!failed) {
+		output->ninjection = f.acted;
+		describe(&f);
+		failed = ks_records_sort(&output->records) != 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory for records") : 0;
+	}
+	for (uint32_t i = 0; i < GUESTS_MAX; i++) {
+		ks_vm_free(f.guest[i].vm);
+		ks_free(f.guest[i].account.thread);
+	}
+	ks_free(f.events);
+	if (failed)
+		ks_run_output_release(output);
+	return failed ? -1 : 0;
+}
+
+const struct ks_world ks_world_qemu = {
+	.id = KS_WORLD_QEMU, .name = "qemu", .title = "real guest kernels under QEMU", .available = available,
+	.carries = carries, .run = run, .runs_control = false,
+};

@@ -1,0 +1,200 @@
+/* What of the world `qemu` can be tested without a guest: the monitor's messages, and finding things. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ks_qemu.h"
+#include "ks_test.h"
+#include "ks_time.h"
+#include "ks_world.h"
+
+static struct ks_qmp_message parse(const char *line)
+{
+	struct ks_qmp_message m;
+	ks_qmp_parse(line, strlen(line), &m);
+	return m;
+}
+
+static void test_parse_known(void)
+{
+	struct ks_qmp_message m;
+
+	m = parse("{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"Debian\"}, "
+	          "\"capabilities\": [\"oob\"]}}\r");
+	CU_ASSERT_EQUAL(m.kind, KS_QMP_GREETING);
+	CU_ASSERT_STRING_EQUAL(m.text, "7.2.22");
+	CU_ASSERT_EQUAL(parse("{\"return\": {}}").kind, KS_QMP_RETURN);
+	m = parse("{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"The command nap has not been found\"}}");
+	CU_ASSERT_EQUAL(m.kind, KS_QMP_ERROR);
+	CU_ASSERT_STRING_EQUAL(m.text, "The command nap has not been found");
+	m = parse("{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"SUSPEND\"}");
+	CU_ASSERT_EQUAL(m.kind, KS_QMP_EVENT);
+	CU_ASSERT_EQUAL(m.event, KS_QMP_SUSPEND);
+	m = parse("{\"event\": \"NIC_RX_FILTER_CHANGED\"}");
+	CU_ASSERT_EQUAL(m.kind, KS_QMP_EVENT);
+	CU_ASSERT_EQUAL(m.event, KS_QMP_OTHER);
+}
+
+static void test_parse_garbage(void)
+{
+	static const char *const lines[] = {
+		"", "{", "[]", "null", "7", "{}", "{\"QMP\": 1}", "{\"QMP\": {\"version\": {\"qemu\": {\"major\": \"7\"}}}}",
+		"{\"error\": \"x\"}", "{\"error\": {\"desc\": 5}}", "{\"event\": {}}", "{\"return\": {}} x",
+		"{\"return\": 1, \"return\": 2}", "\xff\xfe", "{\"event\": \"ST\\u0000OP",
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		CU_ASSERT_EQUAL(parse(lines[i]).kind, KS_QMP_BAD);
+	struct ks_qmp_message m;
+	ks_qmp_parse("{\"return\": {}}\0", 15, &m);
+	CU_ASSERT_EQUAL(m.kind, KS_QMP_BAD);
+}
+
+static void test_error_text_is_cut(void)
+{
+	char line[1024];
+	memset(line, 'x', sizeof(line));
+	int n = snprintf(line, sizeof(line), "{\"error\": {\"desc\": \"");
+	line[n] = 'x';
+	memcpy(line + 900, "\"}}", 4);
+	struct ks_qmp_message m = parse(line);
+	CU_ASSERT_EQUAL(m.kind, KS_QMP_ERROR);
+	CU_ASSERT_EQUAL(strlen(m.text), sizeof(m.text) - 1);
+}
+
+/* A monitor of which all that it will ever say has been said. */
+static int canned(struct ks_qmp *q, const char *text, int fds[2], struct ks_err *err)
+{
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	CU_ASSERT_EQUAL_FATAL(write(fds[1], text, strlen(text)), (ssize_t)strlen(text));
+	return ks_qmp_open(q, fds[0], ks_host_ns() + KS_SEC, err);
+}
+
+#define GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 2, \"major\": 9}}}}\r\n"
+
+static void test_dialogue(void)
+{
+	static struct ks_qmp q;
+	struct ks_err err = {0};
+	int fds[2];
+	char sent[256] = "";
+
+	CU_ASSERT_EQUAL(canned(&q,
+	                       GREETING "{\"return\": {}}\n{\"event\": \"STOP\"}\n{\"return\": {}}\n{\"event\": \"RESUME\"}\n"
+	                                "{\"error\": {\"desc\": \"no\"}}\n", fds, &err), 0);
+	CU_ASSERT_STRING_EQUAL(q.version, "9.2.0");
+	CU_ASSERT_EQUAL(ks_qmp_command(&q, "stop", ks_host_ns() + KS_SEC, &err), 0);
+	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), 0); /* came before the answer */
+	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_RESUME, ks_host_ns() + KS_SEC, &err), 0);
+	CU_ASSERT_EQUAL(ks_qmp_command(&q, "cont", ks_host_ns() + KS_SEC, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "qemu refuses 'cont': no");
+	CU_ASSERT(read(fds[1], sent, sizeof(sent) - 1) > 0);
+	CU_ASSERT_STRING_EQUAL(sent, "{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \"stop\"}\n{\"execute\": \"cont\"}\n");
+	close(fds[1]);
+	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "qemu ended"));
+	close(fds[0]);
+}
+
+static void test_bad_dialogues(void)
+{
+	static struct ks_qmp q;
+	struct ks_err err = {0};
+	int fds[2];
+
+	CU_ASSERT_EQUAL(canned(&q, "SSH-2.0-OpenSSH\n", fds, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	close(fds[0]), close(fds[1]);
+	CU_ASSERT_EQUAL(canned(&q, "{\"return\": {}}\n", fds, &err), -1);
+	close(fds[0]), close(fds[1]);
+	/* nothing at all: the deadline ends it */
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	CU_ASSERT_EQUAL(ks_qmp_open(&q, fds[0], ks_host_ns() + 10 * KS_MS, &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "did not answer in time"));
+	close(fds[0]), close(fds[1]);
+}
+
+/* A line without an end must not take more memory than the buffer has. */
+static void test_endless_line(void)
+{
+	static struct ks_qmp q;
+	static char text[KS_QMP_LINE_MAX + 1];
+	struct ks_err err = {0};
+	int fds[2];
+
+	memset(text, ' ', KS_QMP_LINE_MAX);
+	CU_ASSERT_EQUAL(canned(&q, text, fds, &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "a line of more than"));
+	close(fds[0]), close(fds[1]);
+}
+
+static void test_available_says_why(void)
+{
+	char why[600] = "", path[1024], *old = strdup(getenv("PATH"));
+
+	setenv("PATH", "/nonexistent::", 1);
+	CU_ASSERT_EQUAL(ks_world_qemu.available(why, sizeof(why)), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "apt-get install qemu-system-x86"));
+	setenv("PATH", old, 1);
+	setenv("KEYSKEW_GUEST", "/nonexistent", 1);
+	if (ks_qemu_path(path, sizeof(path)) == 0) {
+		CU_ASSERT_EQUAL(ks_world_qemu.available(why, sizeof(why)), -1);
+		CU_ASSERT_PTR_NOT_NULL(strstr(why, "/nonexistent/current/vmlinux"));
+	}
+	unsetenv("KEYSKEW_GUEST");
+	free(old);
+}
+
+static int carries(struct ks_plan *plan, char why[200])
+{
+	static const struct ks_gen gen = {.name = "g"};
+	struct ks_gen_spec spec = {.gen = &gen};
+	return ks_world_qemu.carries(plan, &spec, why, 200);
+}
+
+static void test_carries(void)
+{
+	static struct ks_plan_node nodes[8];
+	const struct ks_fault_kind step = {.name = "step", .op = KS_FAULT_STEP}, drift = {.name = "drift", .op = KS_FAULT_DRIFT};
+	struct ks_fault fault = {.kind = &step};
+	struct ks_plan plan = {.nodes = 4, .processes = 1, .threads = 2, .node = nodes, .duration_ns = KS_SEC,
+	                       .load = {.rate = {1000, KS_SEC}}, .fault = &fault, .faults = 1};
+	struct ks_gen_spec foreign = {.command = "x"};
+	char why[200] = "";
+
+	CU_ASSERT_EQUAL(carries(&plan, why), 0);
+	fault.kind = &drift;
+	CU_ASSERT_EQUAL(carries(&plan, why), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "drift"));
+	fault.kind = &step;
+	nodes[3].drift_ppb = 1;
+	CU_ASSERT_EQUAL(carries(&plan, why), -1);
+	nodes[3].drift_ppb = 0;
+	plan.nodes = 5;
+	CU_ASSERT_EQUAL(carries(&plan, why), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "4 nodes"));
+	plan.nodes = 1, plan.processes = 2;
+	CU_ASSERT_EQUAL(carries(&plan, why), -1);
+	plan.processes = 1, plan.duration_ns = 4000 * KS_SEC;
+	CU_ASSERT_EQUAL(carries(&plan, why), -1);
+	plan.duration_ns = KS_SEC, plan.start_unix_ns = INT64_C(8300000000) * KS_SEC;
+	CU_ASSERT_EQUAL(carries(&plan, why), -1);
+	plan.start_unix_ns = 0;
+	CU_ASSERT_EQUAL(carries(&plan, why), 0);
+	CU_ASSERT_EQUAL(ks_world_qemu.carries(&plan, &foreign, why, sizeof(why)), -1);
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"known messages", test_parse_known},     {"garbage", test_parse_garbage},
+		{"long error text", test_error_text_is_cut}, {"a dialogue", test_dialogue},
+		{"bad dialogues", test_bad_dialogues},    {"endless line", test_endless_line},
+		{"available says why", test_available_says_why}, {"carries", test_carries},
+		{NULL, NULL},
+	};
+	return ks_test_main("qemu", tests);
+}

@@ -1,0 +1,11 @@
+# cmake -DOUT=x.c "-DFILES=symbol=path;..." -P embed.cmake: files as NUL-terminated arrays of C.
+set(text "#include \"report.h\"\n")
+foreach(entry ${FILES})
+  string(REGEX MATCH "^([^=]+)=(.*)$" _ "${entry}")
+  set(symbol ${CMAKE_MATCH_1})
+  file(READ "${CMAKE_MATCH_2}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(REGEX REPLACE "(0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,0x..,)" "\\1\n" bytes "${bytes}")
+  string(APPEND text "const char ${symbol}[] = {${bytes}0};\n")
+endforeach()
+file(WRITE "${OUT}" "${text}")

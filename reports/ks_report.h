@@ -1,0 +1,46 @@
+/* Writers: from a result (JSON, schema 1) to what people and CI read. They see the result and the run folders only.
+ *
+ * What they read of a result (all strings UTF-8, all text untrusted; a missing member is "not known", never 0):
+ *
+ *   summary  runs, as_expected (runs); expectations, met, unmet, untested; failed (runs)
+ *   runs[]   id (also its folder, runs/ID beside index.html), scenario, title, source, generator, world, world_detail, seed,
+ *            status judged | untested | failed with reason, about, calls, keys, canary, as_expected, reproduce, effective
+ *     claims[]        claim, verdict kept | broken | untested, by, source, count, exposed, exposed_pairs, reason,
+ *                     bound (of a probabilistic kept), control {count}, witness {text, rows[], neighbours[]}
+ *     expectations[]  text "SUBJECT: WANTED", met, untested, reason, value (a verdict, or a number with a band), band,
+ *                     exposed, control
+ *     metrics, control.metrics    a number, or one a scope
+ *     theory.duplicates           law, mean, low, high, scope, text, value, met
+ *     damage, control_damage      {CONSUMER: {NAME: number}}
+ *     faults[]        name, kind, at_ns, nodes[], text
+ *     injection[]     fault, node, commanded_ns, observed_ns, tolerance_ns (or _ppb in place of _ns)
+ *   host     system, compiler, time, wall_s
+ *
+ * Integers may come as decimal strings (above 2^53). */
+#ifndef KS_REPORT_H
+#define KS_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "ks_err.h"
+
+/* The terminal summary: DESIGN's table, one block a scenario x world, several seeds folded into one row each. width: columns
+ * of the terminal, at least 40; tables are never cut, sentences are folded. where: the folder of the run as the user would
+ * type it, printed in the closing line; NULL leaves it out. @return 0, or -1 when out of memory or when out fails. */
+int ks_report_text(const json_t *result, FILE *out, bool colour, int width, const char *where);
+/* JUnit XML: a suite a scenario x generator x world, a case an expectation. Bytes XML 1.0 forbids are escaped. */
+int ks_report_junit(const json_t *result, const char *path, struct ks_err *err);
+int ks_report_markdown(const json_t *result, const char *path, struct ks_err *err);
+/* Draws the plots of every run folder (DIR/runs/ID: clock, keytime, dups; .dat -> .gp, .svg) with gnuplot, `jobs` at a time
+ * (at least 1). A run without meta.json has nothing to draw. Without gnuplot: 0, and the page says that plots are missing.
+ * Scripts are kept, and drawn again by hand with `gnuplot clock.gp`. @return 0, or -1 (KS_E_INTERNAL) with gnuplot's own
+ * words. Its children get no shell, at most 60 s, and are ended on every way out. */
+int ks_report_plots(const json_t *result, const char *dir, int jobs, struct ks_err *err);
+/* DIR/index.html, self-contained: plots inlined (up to KS_REPORT_PLOT_BYTES in all, unexpected runs first; the others stay
+ * files beside it), no network, readable without JavaScript. */
+#define KS_REPORT_PLOT_BYTES (24u << 20)
+int ks_report_html(const json_t *result, const char *dir, struct ks_err *err);
+
+#endif

@@ -1,0 +1,269 @@
+/* A guest from end to end: a step in it, duplicates of the right number, the proof; and what is left when it dies.
+ * Skipped (77) where no guest can run. */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ks_qemu.h"
+#include "ks_test.h"
+#include "ks_time.h"
+#include "ks_world.h"
+
+/* 1000 calls/s without randomness: a step back of 120 ms makes 120 milliseconds show twice, of which the phase may
+ * cost one at each end, and a busy machine that is late a few more. */
+static const char scenario[] =
+	"keyskew: 1\n"
+	"start: 2026-01-15T10:00:00Z\n"
+	"duration: 4s\n"
+	"faults:\n"
+	"- {name: back, at: 1500ms, node: n1, step: -120ms}\n";
+
+static void nap(int64_t ns)
+{
+	struct timespec ts = {.tv_sec = ns / KS_SEC, .tv_nsec = ns % KS_SEC};
+	nanosleep(&ts, NULL);
+}
+
+/* Processes of the name that this one has started. @return how many; the pid of one in *pid. */
+static int children(const char *name, pid_t *pid)
+{
+	DIR *d = opendir("/proc");
+	int n = 0;
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		char path[300], text[512] = "", *end;
+		int parent = 0;
+		snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+		FILE *f = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+		if (!f)
+			continue;
+		if (fgets(text, sizeof(text), f) && (end = strrchr(text, ')')) && sscanf(end, ") %*c %d", &parent) == 1 &&
+		    parent == getpid() && strstr(text, name)) {
+			*pid = atoi(e->d_name);
+			n++;
+		}
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static int descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static int run(const char *text, const char *generator, volatile const int *stop, struct ks_run_output *out,
+               struct ks_err *err)
+{
+	struct ks_plan plan;
+	struct ks_gen_spec spec;
+	char why[200];
+	int failed = -1;
+
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(text, strlen(text), "test", NULL, 0, &plan, err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &spec, err), 0);
+	CU_ASSERT_EQUAL(ks_world_qemu.carries(&plan, &spec, why, sizeof(why)), 0);
+	struct ks_run_request request = {.plan = &plan, .gen = &spec, .seed = 1, .stop = stop};
+	failed = ks_world_qemu.run(&request, out, err);
+	if (failed)
+		fprintf(stderr, "%s\n", err->text);
+	ks_plan_release(&plan);
+	return failed;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return ks_key_cmp(((const struct ks_record *)a)->key, ((const struct ks_record *)b)->key);
+}
+
+/* Reorders the records. */
+static size_t duplicates(struct ks_records *r)
+{
+	size_t n = 0;
+
+	qsort(r->v, r->n, sizeof(*r->v), by_key);
+	for (size_t i = 1; i < r->n; i++)
+		n += ks_key_equal(r->v[i - 1].key, r->v[i].key);
+	return n;
+}
+
+static void test_step(void)
+{
+	struct ks_run_output out;
+	struct ks_err err = {0};
+	int fds = descriptors();
+	pid_t pid;
+
+	CU_ASSERT_EQUAL_FATAL(run(scenario, "unixmilli", NULL, &out, &err), 0);
+	fprintf(stderr, "%s\n", out.detail);
+	CU_ASSERT_EQUAL(out.records.n, 4000);
+	CU_ASSERT_EQUAL_FATAL(out.ninjection, 1);
+	CU_ASSERT_EQUAL(out.injection[0].commanded, -120 * KS_MS);
+	CU_ASSERT(llabs(out.injection[0].observed - out.injection[0].commanded) <= out.injection[0].tolerance);
+	CU_ASSERT(llabs(out.injection[0].at_ns - 1500 * KS_MS) < 100 * KS_MS);
+	for (size_t i = 0; i < out.records.n; i++) {
+		const struct ks_record *r = &out.records.v[i];
+		int64_t ahead = r->read_ns - r->read_at_ns - (r->read_at_ns > 1600 * KS_MS ? -120 * KS_MS : 0);
+		if (r->read_ns != KS_NO_TIME && (r->read_at_ns < 1490 * KS_MS || r->read_at_ns > 1600 * KS_MS) &&
+		    llabs(ahead) > 5 * KS_MS) {
+			CU_FAIL("a clock reading is not what it should be");
+			break;
+		}
+	}
+	size_t n = duplicates(&out.records);
+	fprintf(stderr, "%zu duplicates\n", n);
+	CU_ASSERT(n >= 110 && n <= 200);
+	ks_run_output_release(&out);
+	CU_ASSERT_EQUAL(children("qemu", &pid), 0);
+	CU_ASSERT_EQUAL(descriptors(), fds);
+}
+
+static void test_two_nodes(void)
+{
+	static const char text[] = "keyskew: 1\nduration: 2s\n"
+	                           "fleet: {nodes: [{name: a}, {name: b, offset: +40ms}], threads: 2}\n"
+	                           "workload: {rate: 200/s}\n"
+	                           "faults:\n- {name: on, at: 1s, node: b, step: +250ms}\n";
+	struct ks_run_output out;
+	struct ks_err err = {0};
+
+	CU_ASSERT_EQUAL_FATAL(run(text, "snowflake", NULL, &out, &err), 0);
+	CU_ASSERT_EQUAL(out.records.n, 800);
+	CU_ASSERT_EQUAL(out.records.nlanes, 4);
+	CU_ASSERT_EQUAL(out.ninjection, 1);
+	CU_ASSERT_EQUAL(out.injection[0].node, 1);
+	CU_ASSERT_EQUAL(duplicates(&out.records), 0);
+	for (size_t i = 0; i < out.records.n; i++) {
+		const struct ks_record *r = &out.records.v[i];
+		int64_t due = out.records.lanes[r->lane].node == 0 ? 0 : r->read_at_ns < KS_SEC ? 40 * KS_MS : 290 * KS_MS;
+		if (r->read_ns != KS_NO_TIME && llabs(r->read_at_ns - KS_SEC) > 100 * KS_MS &&
+		    llabs(r->read_ns - r->read_at_ns - due) > 5 * KS_MS) {
+			CU_FAIL("a node's clock is not where its offset and its fault put it");
+			break;
+		}
+	}
+	ks_run_output_release(&out);
+}
+
+/* Waits for the guest, gives it time to boot, and does to it what is to be done. */
+struct attack {
+	int signal;         /* to QEMU; 0: none */
+	volatile int *stop; /* to set */
+	int64_t after_ns;
+};
+
+static void *attack(void *arg)
+{
+	const struct attack *a = arg;
+	pid_t pid = 0;
+
+	while (!children("qemu", &pid))
+		nap(10 * KS_MS);
+	nap(a->after_ns);
+	if (a->signal)
+		kill(pid, a->signal);
+	if (a->stop)
+		*a->stop = SIGINT;
+	return NULL;
+}
+
+static void attacked(struct attack a, const char *expected)
+{
+	struct ks_run_output out;
+	struct ks_err err = {0};
+	pthread_t thread;
+	int fds = descriptors();
+	pid_t pid;
+
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, attack, &a), 0);
+	CU_ASSERT_EQUAL(run(scenario, "unixmilli", a.stop, &out, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, expected));
+	CU_ASSERT_PTR_NULL(out.records.v);
+	pthread_join(thread, NULL);
+	CU_ASSERT_EQUAL(children("qemu", &pid), 0);
+	CU_ASSERT_EQUAL(descriptors(), fds);
+}
+
+static void test_killed_at_boot(void)
+{
+	attacked((struct attack){.signal = SIGKILL, .after_ns = 300 * KS_MS}, "ended");
+}
+
+static void test_killed_in_the_run(void)
+{
+	attacked((struct attack){.signal = SIGKILL, .after_ns = 4 * KS_SEC}, "ended");
+}
+
+static void test_interrupted(void)
+{
+	static volatile int stop;
+	attacked((struct attack){.stop = &stop, .after_ns = 1 * KS_SEC}, "interrupted");
+}
+
+/* An image whose kernel finds no init panics: the console's words must be in the error. */
+static void test_panic(void)
+{
+	char dir[] = "/tmp/keyskew-test-XXXXXX", path[1024], link[128], from[1024];
+	struct ks_run_output out;
+	struct ks_err err = {0};
+	char *old = getenv("KEYSKEW_GUEST") ? strdup(getenv("KEYSKEW_GUEST")) : NULL;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	CU_ASSERT_EQUAL_FATAL(ks_guest_path("vmlinux", from, sizeof(from)), 0);
+	snprintf(path, sizeof(path), "%s/vmlinux", dir);
+	CU_ASSERT_EQUAL_FATAL(symlink(from, path), 0);
+	snprintf(link, sizeof(link), "%s/current", dir);
+	CU_ASSERT_EQUAL_FATAL(symlink(".", link), 0);
+	snprintf(link, sizeof(link), "%s/initramfs", dir);
+	FILE *f = fopen(link, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs("no archive", f);
+	fclose(f);
+	setenv("KEYSKEW_GUEST", dir, 1);
+	CU_ASSERT_EQUAL(run(scenario, "unixmilli", NULL, &out, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "Kernel panic"));
+	if (old)
+		setenv("KEYSKEW_GUEST", old, 1);
+	else
+		unsetenv("KEYSKEW_GUEST");
+	free(old);
+	unlink(path);
+	unlink(link);
+	snprintf(link, sizeof(link), "%s/current", dir);
+	unlink(link);
+	CU_ASSERT_EQUAL(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"a step in a guest", test_step},           {"two nodes", test_two_nodes},
+		{"qemu killed at boot", test_killed_at_boot}, {"qemu killed in the run", test_killed_in_the_run},
+		{"interrupted", test_interrupted},          {"kernel panic", test_panic},
+		{NULL, NULL},
+	};
+	char why[600];
+
+	if (ks_world_qemu.available(why, sizeof(why)) != 0) {
+		printf("skipped: %s\n", why);
+		return 77;
+	}
+	return ks_test_main("guest", tests);
+}
