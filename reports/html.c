@@ -207,6 +207,18 @@ static void put_legend(FILE *out)
 	fputs("<span>3/100: seeds</span></p>\n", out);
 }
 
+/* A generator's name, which may break where its options begin. */
+static void put_breakable(FILE *out, const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, ":/");
+		len += text[len] != 0;
+		ks_rp_putn(out, KS_RP_XML, text, len);
+		fputs("<wbr>", out);
+		text += len;
+	}
+}
+
 static void put_matrix(const struct page *p)
 {
 	bool worlds = false;
@@ -218,7 +230,7 @@ static void put_matrix(const struct page *p)
 	      p->out);
 	for (size_t g = 0; g < p->ngenerators; g++) {
 		fputs("<th scope=\"col\">", p->out);
-		put(p->out, p->generators[g]);
+		put_breakable(p->out, p->generators[g]);
 		fputs("</th>", p->out);
 	}
 	fputs("</tr></thead>\n<tbody>\n", p->out);

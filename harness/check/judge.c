@@ -356,7 +356,7 @@ int ks_judge(const struct ks_evidence *e, struct ks_claim_ref claim, struct ks_j
 {
 	struct ks_groups groups;
 	struct search s = {e, &groups, claim.bound_ns, j};
-	struct counts c;
+	struct counts c = {0};
 	*j = (struct ks_judgement){.claim = claim, .witness = {-1, -1}};
 	ks_claim_format(j->text, claim);
 	int failed = ks_groups_init(&groups, e->records, claim.scope, err);

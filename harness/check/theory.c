@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ks_check.h"
 #include "ks_mem.h"
 #include "wall.h"
 

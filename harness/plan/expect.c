@@ -237,7 +237,8 @@ static int read_group(struct ks_reader *r, const struct ks_tree *n, struct ks_ex
 		if (read_expectation(r, c, e))
 			return -1;
 		if (same_subject(g, e))
-			return ks_bad_key(r, c, "'%s' is expected twice, first in line %d", c->key, same_subject(g, e)->mark.line);
+			return ks_bad_key(r, c, "'%s' is expected twice, first in line %d", c->key,
+					  same_subject(g, e)->mark.line);
 		g->n++;
 	}
 	return 0;

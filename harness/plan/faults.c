@@ -7,10 +7,10 @@
 
 /* One line a kind. Those of the design that are not carried yet are here to be refused by name. */
 const struct ks_fault_kind ks_fault_kinds[] = {
-	{"step", "moves the wall clock at once; positive: later", KS_FAULT_STEP, KS_OPT_DUR, -KS_SPAN_MAX, KS_SPAN_MAX,
-	 "realtime tai"},
-	{"drift", "sets the error of the oscillator from then on; positive: faster", KS_FAULT_DRIFT, KS_OPT_PPB, -100000000,
-	 100000000, "realtime monotonic raw boottime tai"},
+	{"step", "moves the wall clock at once; positive: later", KS_FAULT_STEP, KS_OPT_DUR, -KS_SPAN_MAX,
+	 KS_SPAN_MAX, "realtime tai"},
+	{"drift", "sets the error of the oscillator from then on; positive: faster", KS_FAULT_DRIFT, KS_OPT_PPB,
+	 -KS_DRIFT_MAX_PPB, KS_DRIFT_MAX_PPB, "realtime monotonic raw boottime tai"},
 	{.name = "slew", .title = "bends the rate of the disciplined clocks for a while", .op = -1},
 	{.name = "smear", .title = "bends the rate of the clock around a leap second", .op = -1},
 	{.name = "leap", .title = "inserts or deletes a second after midnight", .op = -1},
@@ -140,7 +140,8 @@ static const struct ks_field fault_fields[] = {
 	 .type = KS_OPT_DUR, .max = KS_SPAN_MAX},
 	{.name = "node", .help = "whom it hits; default: all nodes", .accepts = "a name or a list of names",
 	 .kinds = KS_TREE_TEXT | KS_TREE_LIST, .read = read_node},
-	{.name = "zone", .help = "whom it hits: the nodes of a zone", .read = read_zone, KS_AT(struct draft, fault.zone)},
+	{.name = "zone", .help = "whom it hits: the nodes of a zone", .read = read_zone,
+	 KS_AT(struct draft, fault.zone)},
 	{.name = "for", .read = ks_read_not_carried},
 	{.name = "period", .read = ks_read_not_carried},
 	{.name = "process", .read = ks_read_not_carried},
@@ -441,8 +442,8 @@ static int check_times(struct ks_reader *r, const struct ks_tree *root)
 		const struct ks_fault *f = &plan->fault[i];
 		last = f->at_ns > last ? f->at_ns : last;
 		if (plan->duration_ns && f->at_ns >= plan->duration_ns)
-			return ks_bad(r, item_of(root, "faults", i), "fault '%s' at %s is not before the end at %s", f->name,
-			              ks_dur_format(at, f->at_ns), ks_dur_format(end, plan->duration_ns));
+			return ks_bad(r, item_of(root, "faults", i), "fault '%s' at %s is not before the end at %s",
+				      f->name, ks_dur_format(at, f->at_ns), ks_dur_format(end, plan->duration_ns));
 	}
 	if (!plan->duration_ns)
 		plan->duration_ns = last + 10 * KS_SEC;

@@ -69,7 +69,8 @@ bool ks_want(struct ks_reader *r, const struct ks_tree *n, unsigned kinds, const
 {
 	if (n->kind & kinds)
 		return true;
-	const char *quote = n->key ? "'" : ""; /* a name of the file, or words of ours for the root and items of lists */
+	/* a name of the file in quotes; words of ours, for the root and items of lists, without */
+	const char *quote = n->key ? "'" : "";
 	ks_bad(r, n, "%s%s%s is %s, expected %s", quote, what, quote, kind_name(n->kind), accepts);
 	return false;
 }
@@ -205,8 +206,8 @@ int ks_parse_name(struct ks_reader *r, const struct ks_tree *n, const char *what
 	for (const char *p = n->text; *p; p++)
 		ok = ok && (is_letter(*p) || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_');
 	if (!ok)
-		return ks_bad(r, n, "bad %s '%s', expected a letter, then letters, digits, - or _, at most %zu in all", what,
-		              n->text, size - 1);
+		return ks_bad(r, n, "bad %s '%s', expected a letter, then letters, digits, - or _, at most %zu in all",
+			      what, n->text, size - 1);
 	memcpy(out, n->text, len + 1);
 	return 0;
 }

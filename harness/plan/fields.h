@@ -87,5 +87,7 @@ void ks_faults_print(FILE *out);
 int ks_plan_node_find(const struct ks_plan *plan, const char *name);
 
 #define KS_SPAN_MAX (36500 * KS_DAY) /* of durations, steps, offsets */
+/* Beyond a tenth no oscillator and no kernel goes: the tick of adjtimex ends there too. */
+#define KS_DRIFT_MAX_PPB 100000000
 
 #endif

@@ -5,9 +5,6 @@
 #include "ks_mem.h"
 #include "ks_rand.h"
 
-/* Beyond a tenth no oscillator and no kernel goes: the tick of adjtimex ends there too. */
-#define DRIFT_MAX_PPB 100000000
-
 /* --- drift --- */
 
 static int parse_drift(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, int64_t *ppb)
@@ -57,8 +54,8 @@ static const struct ks_field node_fields[] = {
 	{.name = "offset", .help = "of its wall clock at the start; positive: reads later", .def = "0s",
 	 .read = ks_read_number, KS_AT(struct ks_plan_node, offset_ns), .type = KS_OPT_DUR, .min = -KS_SPAN_MAX,
 	 .max = KS_SPAN_MAX},
-	{.name = "drift", .help = "of its oscillator; positive: runs faster", .read = read_node_drift, .type = KS_OPT_PPB,
-	 .min = -DRIFT_MAX_PPB, .max = DRIFT_MAX_PPB},
+	{.name = "drift", .help = "of its oscillator; positive: runs faster", .read = read_node_drift,
+	 .type = KS_OPT_PPB, .min = -KS_DRIFT_MAX_PPB, .max = KS_DRIFT_MAX_PPB},
 	{0},
 };
 
@@ -181,9 +178,11 @@ const struct ks_field ks_fleet_fields[] = {
 	{.name = "nodes", .help = "how many (n1, n2, ..), or each by itself", .def = "1",
 	 .accepts = "a whole number, 1..1024, or a list of mappings", .kinds = KS_TREE_TEXT | KS_TREE_LIST,
 	 .read = read_nodes, .min = 1, .max = KS_NODES_MAX, .table = node_fields},
-	{.name = "drift", .help = "of the oscillators; positive: faster. A free clock's is drawn within +-20ppm unless given",
-	 .read = read_fleet_drift, .type = KS_OPT_PPB, .min = -DRIFT_MAX_PPB, .max = DRIFT_MAX_PPB},
-	{.name = "node_id", .help = "what tells nodes apart: index: 1, 2, ..; random: 0..1023; {fixed: 7}: all the same",
+	{.name = "drift",
+	 .help = "of the oscillators; positive: faster. A free clock's is drawn within +-20ppm unless given",
+	 .read = read_fleet_drift, .type = KS_OPT_PPB, .min = -KS_DRIFT_MAX_PPB, .max = KS_DRIFT_MAX_PPB},
+	{.name = "node_id",
+	 .help = "what tells nodes apart: index: 1, 2, ..; random: 0..1023; {fixed: 7}: all the same",
 	 .def = "index", .accepts = "index|fixed|random, or {fixed: NUMBER}", .kinds = KS_TREE_TEXT | KS_TREE_MAP,
 	 .read = read_node_id, KS_AT(struct ks_plan, node_id), .words = node_ids,
 	 .carried = 1 << KS_NODE_ID_INDEX | 1 << KS_NODE_ID_FIXED | 1 << KS_NODE_ID_RANDOM},

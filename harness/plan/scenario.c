@@ -22,8 +22,8 @@ static int read_range(struct ks_reader *r, const struct ks_tree *n, const struct
 	if (ks_parse_band(r, n, f->name, &band))
 		return -1;
 	if (band.is_time || band.low < f->min || band.high > f->max)
-		return ks_bad(r, n, "bad %s '%s', expected a band within %lld..%lld", f->name, n->text, (long long)f->min,
-		              (long long)f->max);
+		return ks_bad(r, n, "bad %s '%s', expected a band within %lld..%lld", f->name, n->text,
+			      (long long)f->min, (long long)f->max);
 	*low = band.low;
 	*high = band.high;
 	return 0;
@@ -70,7 +70,8 @@ static int read_tags(struct ks_reader *r, const struct ks_tree *n, const struct 
 {
 	struct ks_plan *plan = into;
 	if (n->n > sizeof plan->tags / sizeof *plan->tags)
-		return ks_bad(r, n, "%zu %s, expected at most %zu", n->n, f->name, sizeof plan->tags / sizeof *plan->tags);
+		return ks_bad(r, n, "%zu %s, expected at most %zu", n->n, f->name,
+			      sizeof plan->tags / sizeof *plan->tags);
 	for (const struct ks_tree *c = n->first; c; c = c->next)
 		if (!ks_want(r, c, KS_TREE_TEXT, "a tag", "a word") ||
 		    ks_parse_name(r, c, "tag", plan->tags[plan->ntags++], KS_NAME_MAX))
@@ -111,7 +112,8 @@ static const struct ks_field plan_fields[] = {
 	{.name = "source", .help = "where it comes from", .read = ks_read_text, KS_AT(struct ks_plan, source)},
 	{.name = "tags", .help = "words to select it by", .kinds = KS_TREE_LIST, .read = read_tags},
 	{.name = "start", .help = "the true time that 0s is", .def = "2026-01-15T10:00:00Z",
-	 .accepts = "a UTC time such as 2026-01-15T10:00:00Z", .read = ks_read_utc, KS_AT(struct ks_plan, start_unix_ns)},
+	 .accepts = "a UTC time such as 2026-01-15T10:00:00Z", .read = ks_read_utc,
+	 KS_AT(struct ks_plan, start_unix_ns)},
 	{.name = "duration", .help = "of the run; default: 10s after the last fault", .read = ks_read_number,
 	 KS_AT(struct ks_plan, duration_ns), .type = KS_OPT_DUR, .min = 1, .max = KS_SPAN_MAX},
 	{.name = "worlds", .help = "where it may run; auto: in all that can carry it and that the caller asks for",
@@ -126,8 +128,8 @@ static const struct ks_field plan_fields[] = {
 	 .table = workload_fields},
 	{.name = "faults", .help = "what happens to clocks, nodes, processes and threads", .def = "[]",
 	 .kinds = KS_TREE_LIST, .read = ks_read_faults},
-	{.name = "consumers", .help = "downstream models, by name, with their options", .def = "{}", .kinds = KS_TREE_MAP,
-	 .read = ks_read_consumers},
+	{.name = "consumers", .help = "downstream models, by name, with their options", .def = "{}",
+	 .kinds = KS_TREE_MAP, .read = ks_read_consumers},
 	{.name = "expect", .help = "expectations, by generator; other: those not named, {claims: kept} unless given",
 	 .def = "{}", .kinds = KS_TREE_MAP, .read = ks_read_expect},
 	{0},

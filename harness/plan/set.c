@@ -78,8 +78,9 @@ static int no_item(const struct ks_tree *list, const char *word, const struct ks
 	const char *of = list->key ? list->key : "the list";
 	if (!list->n)
 		return ks_fail(err, KS_E_USAGE, "--set %.500s: no '%s', '%s' is empty", set->path, word, of);
-	return ks_fail(err, KS_E_USAGE, "--set %.500s: no '%s' in '%s', expected a name or an index 0..%zu%s%s%s", set->path,
-	               word, of, list->n - 1, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
+	return ks_fail(err, KS_E_USAGE, "--set %.500s: no '%s' in '%s', expected a name or an index 0..%zu%s%s%s",
+		       set->path, word, of, list->n - 1, near ? "; did you mean '" : "", near ? near : "",
+		       near ? "'" : "");
 }
 
 /* The mapping under key of *at, made when it is not there. */
@@ -116,7 +117,8 @@ static int take_part(const char **path, struct slot *slot, const struct ks_set *
 	slot->key[n] = 0;
 	*path += n;
 	if (at->kind == KS_TREE_TEXT)
-		return ks_fail(err, KS_E_USAGE, "--set %.500s: no '%s' inside the value '%s'", set->path, slot->key, at->text);
+		return ks_fail(err, KS_E_USAGE, "--set %.500s: no '%s' inside the value '%s'", set->path, slot->key,
+			       at->text);
 	if (at->kind == KS_TREE_LIST && !(slot->item = find_item(at, slot->key)))
 		return no_item(at, slot->key, set, err);
 	return 0;

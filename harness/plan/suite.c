@@ -33,8 +33,8 @@ static int read_seeds(struct ks_reader *r, const struct ks_tree *n, const struct
 	if (ks_parse_band(r, n, f->name, &band))
 		return -1;
 	if (band.is_time || band.low < 0 || band.high == INT64_MAX || band.high - band.low >= SEEDS_MAX)
-		return ks_bad(r, n, "bad %s '%s', expected a number or a band such as 1..3, of at most %d", f->name, n->text,
-		              SEEDS_MAX);
+		return ks_bad(r, n, "bad %s '%s', expected a number or a band such as 1..3, of at most %d", f->name,
+			      n->text, SEEDS_MAX);
 	item->seed_low = band.low;
 	item->seed_high = band.high;
 	return 0;
@@ -55,7 +55,8 @@ static int read_sets(struct ks_reader *r, const struct ks_tree *n, const struct 
 			return -1;
 		int len = snprintf(item->sets[item->nsets], sizeof *item->sets, "%s=%s", c->key, c->text);
 		if (strchr(c->key, '=') || len < 0 || (size_t)len >= sizeof *item->sets)
-			return ks_bad_key(r, c, "bad path '%s', expected PATH: VALUE of at most 254 bytes, without '='", c->key);
+			return ks_bad_key(r, c, "bad path '%s', expected PATH: VALUE of at most 254 bytes, without '='",
+					  c->key);
 		item->nsets++;
 	}
 	return 0;
@@ -67,8 +68,8 @@ static const struct ks_field item_fields[] = {
 	{.name = "generators", .help = "as on the command line; default: as the caller asks", .kinds = KS_TREE_LIST,
 	 .read = read_generators},
 	{.name = "worlds", .help = "default: as the caller asks", .def = "auto",
-	 .accepts = "auto, or a list of sim faketime qemu", .kinds = KS_TREE_TEXT | KS_TREE_LIST, .read = ks_read_worlds,
-	 KS_AT(struct ks_suite_item, worlds)},
+	 .accepts = "auto, or a list of sim faketime qemu", .kinds = KS_TREE_TEXT | KS_TREE_LIST,
+	 .read = ks_read_worlds, KS_AT(struct ks_suite_item, worlds)},
 	{.name = "seeds", .help = "a run each", .def = "1", .accepts = "a number or a band such as 1..3",
 	 .read = read_seeds},
 	{.name = "set", .help = "changes to the scenario, as --set on the command line", .def = "{}",

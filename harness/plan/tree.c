@@ -196,7 +196,8 @@ static int bad_yaml(struct parse *p)
 	const yaml_parser_t *y = &p->yaml;
 	if (y->error == YAML_MEMORY_ERROR)
 		return ks_fail(p->err, KS_E_INTERNAL, "out of memory");
-	struct ks_mark m = y->error == YAML_READER_ERROR ? mark_of_offset(p, y->problem_offset) : mark_of(y->problem_mark);
+	bool by_offset = y->error == YAML_READER_ERROR;
+	struct ks_mark m = by_offset ? mark_of_offset(p, y->problem_offset) : mark_of(y->problem_mark);
 	return ks_fail(p->err, KS_E_USAGE, "%.500s:%d:%d: not YAML: %s%s%s", p->name, m.line, m.col, y->problem,
 	               y->context ? " " : "", y->context ? y->context : "");
 }
@@ -323,7 +324,8 @@ static int check_key(struct parse *p, const struct ks_tree *map, const yaml_even
 	const struct ks_tree *before = ks_tree_get(map, (const char *)e->data.scalar.value);
 	if (!before || e->data.scalar.length >= KS_TREE_TEXT_MAX)
 		return 0;
-	snprintf(problem, sizeof problem, "key '%s' is given twice, first in line %d", before->key, before->key_mark.line);
+	snprintf(problem, sizeof problem, "key '%s' is given twice, first in line %d", before->key,
+		 before->key_mark.line);
 	return bad(p, e->start_mark, problem);
 }
 
@@ -407,7 +409,8 @@ static struct ks_tree *read_stream(struct parse *p)
 {
 	yaml_event_t e;
 	if (expect_event(p, YAML_STREAM_START_EVENT, "not YAML") ||
-	    expect_event(p, YAML_DOCUMENT_START_EVENT, "empty, expected a value such as 'keyskew: 1'") || next_event(p, &e))
+	    expect_event(p, YAML_DOCUMENT_START_EVENT, "empty, expected a value such as 'keyskew: 1'") ||
+	    next_event(p, &e))
 		return NULL;
 	struct ks_tree *root = read_value(p, &e, 0);
 	if (root && (expect_event(p, YAML_DOCUMENT_END_EVENT, "expected the end") ||

@@ -75,7 +75,8 @@ static int read_bound(const char *text, const char *bound, struct ks_claim_ref *
 	if (ks_dur_parse(bound, &claim->bound_ns, &why))
 		return ks_fail(err, KS_E_USAGE, "bad bound in claim '%.100s', expected %s", text, why);
 	if (claim->bound_ns < 0)
-		return ks_fail(err, KS_E_USAGE, "bad bound in claim '%.100s', expected a duration of at least 0s", text);
+		return ks_fail(err, KS_E_USAGE, "bad bound in claim '%.100s', expected a duration of at least 0s",
+			       text);
 	return 0;
 }
 
@@ -84,7 +85,8 @@ int ks_claim_parse(const char *text, struct ks_claim_ref *claim, struct ks_err *
 	char copy[128], *property, *bound, *scope;
 	int n = snprintf(copy, sizeof copy, "%s", text);
 	if (n < 0 || (size_t)n >= sizeof copy || split(copy, &property, &bound, &scope))
-		return ks_fail(err, KS_E_USAGE, "bad claim '%.100s', expected PROPERTY@SCOPE such as unique@fleet", text);
+		return ks_fail(err, KS_E_USAGE, "bad claim '%.100s', expected PROPERTY@SCOPE such as unique@fleet",
+			       text);
 	int p = find(property, ks_property_names, KS_NPROPERTIES), s = find(scope, ks_scope_names, KS_NSCOPES);
 	if (p < 0)
 		return unknown("property", property, ks_property_names, KS_NPROPERTIES, err);

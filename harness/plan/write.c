@@ -14,7 +14,8 @@ static bool is_plain(const char *text)
 	for (size_t i = 0; i < sizeof special / sizeof *special; i++)
 		if (!strcasecmp(text, special[i]))
 			return false;
-	return letter && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(text);
+	return letter &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(text);
 }
 
 static void put_text(FILE *out, const char *text)
@@ -131,8 +132,9 @@ static void put_workload(FILE *out, const struct ks_plan *p)
 	static const char *const arrivals[] = {"regular", "poisson", "burst"};
 	char text[KS_TIME_TEXT];
 	fprintf(out, "workload:\n  rate: %s\n  arrival: %s\n  model: %s\n  on_refuse: %s\n",
-	        ks_rate_format(text, p->load.rate), arrivals[p->load.arrival],
-	        p->load.model == KS_MODEL_OPEN ? "open" : "closed", p->load.on_refuse == KS_REFUSE_DROP ? "drop" : "retry");
+		ks_rate_format(text, p->load.rate), arrivals[p->load.arrival],
+		p->load.model == KS_MODEL_OPEN ? "open" : "closed",
+		p->load.on_refuse == KS_REFUSE_DROP ? "drop" : "retry");
 	fprintf(out, "  context: {user: %lld..%lld, depth: %lld..%lld}\n", (long long)p->user_low,
 	        (long long)p->user_high, (long long)p->depth_low, (long long)p->depth_high);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -179,6 +180,7 @@ static void become_qemu(const struct command *c, pid_t parent, const int theirs[
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
+	setpriority(PRIO_PROCESS, 0, -10); /* where it is allowed: a guest that waits for a core makes its calls late */
 	setpgid(0, 0); /* a terminal's ^C is for the harness, which ends its guests itself */
 	for (int i = 0; i < 3; i++)
 		high[i] = fcntl(theirs[i], F_DUPFD, 10);

@@ -16,11 +16,11 @@ static size_t files_fed;
 
 /* Pieces that the format gives a meaning, so that mutations get past the scanner. */
 static const char *const pieces[] = {
-	"{",       "}",        "[",        "]",        ": ",       "- ",       "\n",    "\n  ",  "#",     "'",       "\"",
-	"&a ",     "*a",       "!!int ",   "---\n",    "%YAML 1",  "\\x00",    "\t",    "\xff",  "..",    "1e9",     "-",
-	"99999999999999999999", "ms",      "ppm",      "/s",       "n1",       "n2",    "auto",  "free",  "~",       "faults:",
-	"step: ",  "drift: ",  "fleet: ",  "expect: ", "claims: ", "other: ",  "kept",  "1..",   "..1s",  "zone: a", "name: b",
-	"\n--set duration=1s", "\n--set fleet.nodes=[{},{zone: b}]", "\n--set faults.0.step=-1ms", "\xe2\x80\xae", "\xef\xbb\xbf",
+	"{", "}", "[", "]", ": ", "- ", "\n", "\n  ", "#", "'", "\"", "&a ", "*a", "!!int ", "---\n", "%YAML 1",
+	"\\x00", "\t", "\xff", "..", "1e9", "-", "99999999999999999999", "ms", "ppm", "/s", "n1", "n2", "auto", "free", "~",
+	"faults:", "step: ", "drift: ", "fleet: ", "expect: ", "claims: ", "other: ", "kept", "1..", "..1s", "zone: a",
+	"name: b", "\n--set duration=1s", "\n--set fleet.nodes=[{},{zone: b}]", "\n--set faults.0.step=-1ms",
+	"\xe2\x80\xae", "\xef\xbb\xbf",
 };
 
 static size_t pick(struct ks_stream *s, size_t n)
@@ -108,7 +108,8 @@ static void test_hostile(void)
 {
 	enum { BIG = 100000 };
 	char *text = ks_alloc(BIG + 1, 1);
-	static const char *const repeated[] = {"[", "{", "- ", "? ", "a: ", "&a ", "\"", "!", "a\n", "{a,", "[a,", "\xc3"};
+	static const char *const repeated[] = {"[",  "{", "- ",  "? ",  "a: ", "&a ",
+					       "\"", "!", "a\n", "{a,", "[a,", "\xc3"};
 	for (size_t i = 0; i < sizeof repeated / sizeof *repeated; i++) {
 		size_t n = strlen(repeated[i]);
 		for (size_t at = 0; at + n <= BIG; at += n)

@@ -198,7 +198,8 @@ static void test_node_ids_and_drift(void)
 	CU_ASSERT_NOT_EQUAL(ks_plan_node_drift(&p, 1, 0), ks_plan_node_drift(&p, 2, 0));
 	ks_plan_release(&p);
 	p = must("keyskew: 1\nfleet: {nodes: 3, clock: free, drift: 7ppm}");
-	CU_ASSERT_TRUE(ks_plan_node_drift(&p, 1, 2) == 7000 && ks_plan_worker(&p, 1, 0) == 1 && ks_plan_worker(&p, 9, 2) == 3);
+	CU_ASSERT_TRUE(ks_plan_node_drift(&p, 1, 2) == 7000 && ks_plan_worker(&p, 1, 0) == 1 &&
+		       ks_plan_worker(&p, 9, 2) == 3);
 	ks_plan_release(&p);
 	p = must("keyskew: 1\nfleet: {node_id: fixed}");
 	CU_ASSERT_EQUAL(ks_plan_worker(&p, 1, 0), 1);
@@ -228,7 +229,8 @@ static void test_about(void)
 		CU_ASSERT_STRING_EQUAL(ks_plan_about(&p, buf, sizeof buf), tries[i].about);
 		CU_ASSERT_EQUAL(strlen(ks_plan_about(&p, small, sizeof small)), 7);
 		if (i == 1)
-			CU_ASSERT_STRING_EQUAL(ks_fault_text(&p, &p.fault[0], buf, sizeof buf), "n2 steps -120ms at 10s");
+			CU_ASSERT_STRING_EQUAL(ks_fault_text(&p, &p.fault[0], buf, sizeof buf),
+					       "n2 steps -120ms at 10s");
 		ks_plan_release(&p);
 	}
 }
@@ -260,7 +262,8 @@ static void test_round_trip(void)
 	static const char *const texts[] = {
 		"keyskew: 1", full,
 		"keyskew: 1\ntitle: 'no'\nfleet: {nodes: 4, clock: free}\nfaults: [{step: -1ns}]",
-		"keyskew: 1\nfleet: {nodes: [{name: a}, {name: yes}], clock: free, drift: 2.5ppm}\nfaults: [{node: yes, step: 1m}]",
+		"keyskew: 1\nfleet: {nodes: [{name: a}, {name: yes}], clock: free, drift: 2.5ppm}\n"
+		"faults: [{node: yes, step: 1m}]",
 		"keyskew: 1\nfleet: {node_id: random}\nworkload: {rate: 1/us, arrival: burst}\nduration: 100us",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -381,8 +384,9 @@ static void test_claims(void)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		CU_ASSERT_EQUAL(ks_claim_parse(bad[i], &c, &err), -1);
 	CU_ASSERT_EQUAL(ks_claim_parse("uniqe@fleet", &c, &err), -1);
-	CU_ASSERT_STRING_EQUAL(err.text, "unknown property 'uniqe', expected one of unique increasing sorted causal clock "
-	                                 "available; did you mean 'unique'");
+	CU_ASSERT_STRING_EQUAL(err.text,
+			       "unknown property 'uniqe', expected one of unique increasing sorted causal clock "
+			       "available; did you mean 'unique'");
 }
 
 static void test_fault_kinds(void)
@@ -608,7 +612,8 @@ static const struct {
 	{"keyskew: 1\nexpect: {snowflake: {payment-gateway.double_charges: 5}}", NULL, NULL,
 	 "bad.yaml:2:22: consumer 'payment-gateway' is not used by this scenario, expected it under "
 	 "'consumers'"},
-	{"keyskew: 1\nconsumers: {payment-gateway: {}}\nexpect: {snowflake: {payment-gateway.double_charge: 5}}", NULL, NULL,
+	{"keyskew: 1\nconsumers: {payment-gateway: {}}\nexpect: {snowflake: {payment-gateway.double_charge: 5}}", NULL,
+	 NULL,
 	 "bad.yaml:3:22: consumer 'payment-gateway' does no damage 'double_charge'; did you mean "
 	 "'double_charges'"},
 	{"keyskew: 1\ntitle: &a x", NULL, NULL, "bad.yaml:2:8: YAML anchors are not accepted"},
@@ -687,7 +692,8 @@ static void test_bytes(void)
 	              "bad.yaml:2:8: not YAML: invalid leading UTF-8 octet");
 	refuses_bytes("\x7f""ELF\2\1\1", 7, "bad.yaml:1:1: not YAML: control characters are not allowed");
 	refuses_bytes("k\0e\0y\0", 6, "'bad.yaml' is not a text file: a NUL at byte 1");
-	struct ks_plan p = must("\xef\xbb\xbfkeyskew: 1\r\nfleet: 2\r\n"); /* a byte order mark and DOS lines are harmless */
+	/* a byte order mark and DOS lines are harmless */
+	struct ks_plan p = must("\xef\xbb\xbfkeyskew: 1\r\nfleet: 2\r\n");
 	CU_ASSERT_EQUAL(p.nodes, 2);
 	ks_plan_release(&p);
 }
@@ -713,7 +719,8 @@ static void refuses_repeat(const char *head, const char *item, size_t n, const c
 
 static void test_limits(void)
 {
-	refuses_repeat("keyskew: 1\nfaults: [", "{step: 1ns},", 1025, "dir/try.yaml:2:9: 1025 faults, expected at most 1024");
+	refuses_repeat("keyskew: 1\nfaults: [", "{step: 1ns},", 1025,
+		       "dir/try.yaml:2:9: 1025 faults, expected at most 1024");
 	refuses_repeat("keyskew: 1\nfleet: {nodes: [", "{},", 1025, "dir/try.yaml:2:16: 1025 nodes, expected 1..1024");
 	refuses_repeat("keyskew: 1\ntags: [", "a,", 17, "dir/try.yaml:2:7: 17 tags, expected at most 16");
 	refuses_repeat("keyskew: 1\ntags: [", "a,", 40000, "dir/try.yaml:2:65538: more than 32768 values");
