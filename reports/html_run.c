@@ -30,7 +30,7 @@ static void put_number(FILE *out, const char *name, const json_t *value)
 
 static void put_record(FILE *out, const json_t *r, bool marked)
 {
-	char at[KS_TIME_TEXT], off[KS_TIME_TEXT];
+	char at[KS_RP_NUMBER], off[KS_RP_NUMBER];
 	int64_t ns;
 	fprintf(out, "<tr%s><td class=\"n\">%" PRId64 "</td><td>", marked ? " class=\"surprise\"" : "", ks_rp_int(r, "row"));
 	put(out, ks_rp_str(r, "node"));
@@ -38,9 +38,9 @@ static void put_record(FILE *out, const json_t *r, bool marked)
 	        ks_rp_int(r, "incarnation"), ks_rp_int(r, "thread"), ks_rp_int(r, "seq"));
 	const char *const times[] = {"call_ns", "return_ns"};
 	for (int i = 0; i < 2; i++)
-		fprintf(out, "<td class=\"n\">%s</td>", ks_rp_integer(json_object_get(r, times[i]), &ns) ? ks_dur_format(at, ns) : "–");
+		fprintf(out, "<td class=\"n\">%s</td>", ks_rp_integer(json_object_get(r, times[i]), &ns) ? ks_rp_ns_like(at, ns, KS_SEC) : "–");
 	fprintf(out, "<td class=\"n\">%s</td><td class=\"key\">",
-	        ks_rp_integer(json_object_get(r, "clock_minus_true_ns"), &ns) ? ks_dur_format(off, ns) : "–");
+	        ks_rp_integer(json_object_get(r, "clock_minus_true_ns"), &ns) ? ks_rp_number(off, "_ns", ns) : "–");
 	put(out, *ks_rp_str(r, "key") ? ks_rp_str(r, "key") : ks_rp_str(r, "outcome"));
 	fputs("</td></tr>\n", out);
 }
@@ -90,9 +90,10 @@ static void put_exposed(FILE *out, const json_t *claim)
 
 static void put_claim(FILE *out, const json_t *run, const json_t *claim)
 {
-	const json_t *witness = json_object_get(claim, "witness"), *bound = json_object_get(claim, "bound");
+	const json_t *witness = json_object_get(claim, "witness");
+	double bound = ks_rp_real(json_object_get(claim, "bound"));
 	const char *text = ks_rp_str(witness, "text"), *reason = ks_rp_str(claim, "reason");
-	bool bounded = json_is_number(bound) && json_number_value(bound) > 0 && claim_letter(claim) == 'K';
+	bool bounded = bound > 0 && claim_letter(claim) == 'K';
 	bool below = *text || *reason || bounded;
 	fprintf(out, "<tr%s><td>", below ? " class=\"above\"" : "");
 	ks_html_chip(out, claim_letter(claim), true);
@@ -116,7 +117,7 @@ static void put_claim(FILE *out, const json_t *run, const json_t *claim)
 	if (bounded) {
 		char small[KS_RP_NUMBER];
 		fprintf(out, "%" PRId64 " of %" PRId64 ", at most %s per key (95 %%)", ks_rp_int(claim, "count"), ks_rp_int(run, "keys"),
-		        ks_rp_small(small, json_number_value(bound)));
+		        ks_rp_small(small, bound));
 	}
 	put_records(out, witness);
 	fputs("</td></tr>\n", out);
@@ -424,6 +425,8 @@ static void put_facts(FILE *out, const json_t *run)
 	}
 	if (ks_rp_int(run, "calls"))
 		fprintf(out, "%s%" PRId64 " calls, %" PRId64 " keys", any ? " · " : "", ks_rp_int(run, "calls"), ks_rp_int(run, "keys"));
+	if (ks_rp_int(run, "attempts") > 1)
+		fprintf(out, " · judged at attempt %" PRId64, ks_rp_int(run, "attempts"));
 	if (ks_rp_true(run, "canary"))
 		fputs(" · a canary: it must fail, or the lab is blind", out);
 	fputs("</p>\n", out);

@@ -30,6 +30,11 @@ bool ks_rp_integer(const json_t *v, int64_t *value)
 	return !*end && !errno;
 }
 
+double ks_rp_real(const json_t *v)
+{
+	return json_is_string(v) ? strtod(json_string_value(v), NULL) : json_number_value(v);
+}
+
 int64_t ks_rp_int(const json_t *o, const char *key)
 {
 	int64_t v;
@@ -109,10 +114,31 @@ void ks_rp_put(FILE *out, enum ks_rp_form form, const char *text)
 	ks_rp_putn(out, form, text, strlen(text));
 }
 
+const char *ks_rp_ns_like(char buf[KS_RP_NUMBER], int64_t ns, int64_t like)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+		int decimals;
+	} units[] = {{"s", 1000000000, 9}, {"ms", 1000000, 6}, {"us", 1000, 3}, {"ns", 1, 0}};
+	uint64_t size = like < 0 ? 0 - (uint64_t)like : (uint64_t)like, v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+	int u = 0;
+	while (u < 3 && size < units[u].ns)
+		u++;
+	int n = snprintf(buf, KS_RP_NUMBER, "%s%" PRIu64, ns < 0 ? "-" : "", v / units[u].ns);
+	if (v % units[u].ns) {
+		n += snprintf(buf + n, KS_RP_NUMBER - (size_t)n, ".%0*" PRIu64, units[u].decimals, v % units[u].ns);
+		while (buf[n - 1] == '0')
+			n--;
+	}
+	snprintf(buf + n, KS_RP_NUMBER - (size_t)n, "%s", units[u].name);
+	return buf;
+}
+
 const char *ks_rp_number(char buf[KS_RP_NUMBER], const char *name, int64_t value)
 {
 	if (strstr(name, "_ns"))
-		return ks_dur_format(buf, value);
+		return value ? ks_rp_ns_like(buf, value, value) : "0s";
 	snprintf(buf, KS_RP_NUMBER, "%" PRId64, value);
 	return buf;
 }
@@ -226,27 +252,6 @@ void ks_rp_sentence(FILE *out, enum ks_rp_form form, const json_t *run)
 	fputs(".", out);
 }
 
-/* ns as a decimal number of the unit that fits `like`: two values in one unit compare at a glance. */
-static void ns_like(char buf[KS_RP_NUMBER], int64_t ns, int64_t like)
-{
-	static const struct {
-		const char *name;
-		uint64_t ns;
-		int decimals;
-	} units[] = {{"s", 1000000000, 9}, {"ms", 1000000, 6}, {"us", 1000, 3}, {"ns", 1, 0}};
-	uint64_t size = like < 0 ? 0 - (uint64_t)like : (uint64_t)like, v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
-	int u = 0;
-	while (u < 3 && size < units[u].ns)
-		u++;
-	int n = snprintf(buf, KS_RP_NUMBER, "%s%" PRIu64, ns < 0 ? "-" : "", v / units[u].ns);
-	if (v % units[u].ns) {
-		n += snprintf(buf + n, KS_RP_NUMBER - (size_t)n, ".%0*" PRIu64, units[u].decimals, v % units[u].ns);
-		while (buf[n - 1] == '0')
-			n--;
-	}
-	snprintf(buf + n, KS_RP_NUMBER - (size_t)n, "%s", units[u].name);
-}
-
 void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 {
 	char c[KS_RP_NUMBER], o[KS_RP_NUMBER];
@@ -255,8 +260,8 @@ void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 		ks_ppb_format(o, ks_rp_int(injection, "observed_ppb"));
 	} else {
 		int64_t commanded = ks_rp_int(injection, "commanded_ns");
-		ns_like(c, commanded, commanded);
-		ns_like(o, ks_rp_int(injection, "observed_ns"), commanded);
+		ks_rp_ns_like(c, commanded, commanded);
+		ks_rp_ns_like(o, ks_rp_int(injection, "observed_ns"), commanded);
 	}
 	const char *node = ks_rp_str(injection, "node");
 	snprintf(buf, size, "%s%s%s: commanded %s, observed %s", ks_rp_str(injection, "fault"), *node ? " on " : "", node, c, o);

@@ -10,6 +10,8 @@
 const char *ks_rp_str(const json_t *o, const char *key);
 int64_t ks_rp_int(const json_t *o, const char *key); /* decimal strings count */
 bool ks_rp_true(const json_t *o, const char *key);
+/* A number, or the text of one ("2.5e-06"); else 0. */
+double ks_rp_real(const json_t *v);
 /* @return whether v is an integer or a string that is one. */
 bool ks_rp_integer(const json_t *v, int64_t *value);
 
@@ -23,8 +25,10 @@ enum ks_rp_form {
 void ks_rp_put(FILE *out, enum ks_rp_form form, const char *text);
 void ks_rp_putn(FILE *out, enum ks_rp_form form, const char *text, size_t len);
 
-/* A number as people read it: values of names with "_ns" as durations ("1.5ms"). @return buf. */
 #define KS_RP_NUMBER 48
+/* ns, exact, in the unit that fits `like`: two values in one unit compare at a glance ("-120ms", "-120.000003ms"). @return buf. */
+const char *ks_rp_ns_like(char buf[KS_RP_NUMBER], int64_t ns, int64_t like);
+/* A number as people read it: values of names with "_ns" as durations ("1.5ms"). @return buf, or static text. */
 const char *ks_rp_number(char buf[KS_RP_NUMBER], const char *name, int64_t value);
 
 /* A small positive number: "2.5e-6". @return buf. */

@@ -188,6 +188,13 @@ static const json_t *same_expectation(const json_t *run, const char *text)
 	return NULL;
 }
 
+/* The verdict that an expectation on a claim found; NULL for one on a number. */
+static const char *verdict_of(const json_t *e)
+{
+	const char *value = ks_rp_str(e, "value");
+	return !strcmp(value, "kept") || !strcmp(value, "broken") || !strcmp(value, "untested") ? value : NULL;
+}
+
 static void fold_one(struct folded *f, const json_t *run, const json_t *e)
 {
 	const char *wanted;
@@ -203,8 +210,11 @@ static void fold_one(struct folded *f, const json_t *run, const json_t *e)
 	f->n++;
 	f->untested += untested;
 	f->met += met && !untested;
+	const json_t *count = json_object_get(claim, "count");
 	int64_t v;
-	if (untested || !ks_rp_integer(json_object_get(claim ? claim : e, claim ? "count" : "value"), &v))
+	if (!count)
+		count = json_object_get(e, verdict_of(e) ? "count" : "value");
+	if (untested || !ks_rp_integer(count, &v))
 		return;
 	f->low = f->valued && f->low < v ? f->low : v;
 	f->high = f->valued && f->high > v ? f->high : v;
@@ -224,7 +234,7 @@ static struct folded fold(const struct ks_rp_cell *cell, const json_t *first)
 
 static void verdict_text(char *buf, size_t size, const struct folded *f)
 {
-	const char *wanted, *verdict = json_string_value(json_object_get(f->shown, "value"));
+	const char *wanted, *verdict = verdict_of(f->shown);
 	bool unmet = f->met + f->untested < f->n;
 	size_t share = unmet ? f->n - f->met - f->untested : f->met;
 	char seeds[48] = "";
@@ -233,8 +243,8 @@ static void verdict_text(char *buf, size_t size, const struct folded *f)
 		snprintf(seeds, sizeof(seeds), " %zu/%zu", f->untested == f->n ? f->n : share, f->n);
 	if (f->untested == f->n)
 		snprintf(buf, size, "untested%s", seeds);
-	else if (!verdict || !f->claim)
-		snprintf(buf, size, "%s%s", verdict ? verdict : unmet ? "unmet" : "met", seeds);
+	else if (!verdict)
+		snprintf(buf, size, "%s%s", unmet ? "unmet" : "met", seeds);
 	else if (unmet && ks_rp_true(f->run, "canary"))
 		snprintf(buf, size, "%s%s, as a canary must", verdict, seeds);
 	else if (unmet)
@@ -258,19 +268,21 @@ static void value_text(char *buf, size_t size, const struct folded *f)
 
 static void detail_text(char *buf, size_t size, const struct folded *f)
 {
-	const json_t *bound = json_object_get(f->claim, "bound");
-	const char *verdict = ks_rp_str(f->claim, "verdict");
+	const json_t *exposed = json_object_get(f->claim ? f->claim : f->shown, "exposed");
+	double bound = ks_rp_real(json_object_get(f->claim, "bound"));
+	const char *verdict = verdict_of(f->shown);
 	char small[KS_RP_NUMBER];
+	int64_t v;
 	*buf = 0;
 	if (f->untested == f->n)
 		return;
-	if (!f->claim)
+	if (!verdict)
 		snprintf(buf, size, "%s", ks_rp_str(f->shown, "band"));
-	else if (json_is_number(bound) && json_number_value(bound) > 0)
+	else if (bound > 0)
 		snprintf(buf, size, "%" PRId64 " of %" PRId64 ", at most %s per key (95 %%)", ks_rp_int(f->claim, "count"),
-		         ks_rp_int(f->run, "keys"), ks_rp_small(small, json_number_value(bound)));
-	else if (!strcmp(verdict, "kept"))
-		snprintf(buf, size, "exposed %" PRId64, ks_rp_int(f->claim, "exposed"));
+		         ks_rp_int(f->run, "keys"), ks_rp_small(small, bound));
+	else if (!strcmp(verdict, "kept") && ks_rp_integer(exposed, &v))
+		snprintf(buf, size, "exposed %" PRId64, v);
 }
 
 static void control_text(char *buf, size_t size, const struct folded *f)
@@ -394,6 +406,8 @@ static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 			continue;
 		if (!proven)
 			put_injections(t, out, run);
+		if (!proven && ks_rp_int(run, "attempts") > 1)
+			put_note(t, out, "", YELLOW, "judged at a second attempt: this world is noisy, and the first was not as expected");
 		proven = true;
 		if (ks_rp_true(run, "as_expected"))
 			continue;

@@ -52,7 +52,7 @@ static _Noreturn void become(const struct pipes *p, char *const argv[], char *co
 	sigset_t none;
 	sigemptyset(&none);
 
-	setpgid(0, 0);
+	setsid(); /* a group of its own to end it by, no terminal, a share of the CPU apart from ours */
 	for (int s = 1; s < NSIG; s++)
 		if (s != SIGKILL && s != SIGSTOP)
 			signal(s, SIG_DFL);
@@ -66,7 +66,7 @@ static _Noreturn void become(const struct pipes *p, char *const argv[], char *co
 	_exit(127);
 }
 
-/* The report pipe closes by itself when exec succeeds. */
+/* The report pipe closes by itself when exec succeeds; by then the child leads its group. */
 static int exec_error(int fd)
 {
 	int why = 0;
@@ -93,7 +93,6 @@ int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], boo
 	}
 	if (pid == 0)
 		become(&pipes, argv, envp, parent);
-	setpgid(pid, pid); /* as the child does: whoever is first */
 	close_fd(&pipes.report[1]);
 	int why = exec_error(pipes.report[0]);
 	p->pid = pid;

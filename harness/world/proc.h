@@ -1,4 +1,4 @@
-/* Child processes: started without a shell, in a process group of their own, ended and waited for on every way out. */
+/* Child processes: started without a shell, each in a session and process group of its own, ended and waited for on every way out. */
 #ifndef KS_PROC_H
 #define KS_PROC_H
 

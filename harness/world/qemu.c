@@ -23,6 +23,7 @@
 #define LEAD_NS (200 * KS_MS)  /* from the last preparation to the start, for each guest */
 #define GRACE_NS (60 * KS_SEC) /* after the end: time to bring the records over */
 #define TOLERANCE_NS (2 * KS_MS) /* of a proof: the guest may be interrupted between two clock readings */
+#define LATE_MAX_NS (100 * KS_MS) /* a step later than this is another scenario */
 #define AHEAD_MAX_NS (100 * KS_MS) /* what returned is not later than now; a guest's RAW clock runs a little off ours */
 #define SETTABLE_UNIX_NS INT64_C(8277292036000000000) /* 2232-04-18: Linux keeps 30 years up to the end of its time */
 
@@ -92,7 +93,7 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 
 static int boot(struct fleet *f)
 {
-	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 2, .stop = f->request->stop};
+	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 1, .stop = f->request->stop};
 	int64_t deadline = ks_host_ns() + BOOT_NS;
 
 	for (f->n = 0; f->n < f->plan->nodes; f->n++) {
@@ -234,6 +235,9 @@ static int prove(struct fleet *f, struct guest *g, const struct ks_wire_acted *a
 			return ks_vm_fail(g->vm, f->err, "fault '%s' is not proven: clock '%s' moved by %lld ns, expected %lld",
 			                  name, ks_clock_names[id], (long long)moved[id], (long long)(steps ? e->amount : 0));
 	}
+	if (acted->before.raw_ns - g->start_raw_ns - e->at_ns > LATE_MAX_NS)
+		return ks_fail(f->err, KS_E_JUDGE, "fault '%s' came %lld ms late: this machine is too busy", name,
+		               (long long)((acted->before.raw_ns - g->start_raw_ns - e->at_ns) / KS_MS));
 	f->output->injection[f->acted++] = (struct ks_injection){
 		.fault = e->fault, .node = g->node, .at_ns = acted->after.raw_ns - g->start_raw_ns, .commanded = e->amount,
 		.observed = moved[KS_REALTIME], .tolerance = TOLERANCE_NS};

@@ -25,7 +25,7 @@
  * @return 0, or -1 with *why set to what was expected (static text). */
 int ks_dur_parse(const char *text, int64_t *ns, const char **why);
 
-/* Writes the shortest exact form: the largest unit that leaves a whole number or at most three decimals. */
+/* Writes it exactly, in the largest unit that it reaches: "-120.000003ms", "1.5s"; m, h and d only when whole. */
 const char *ks_dur_format(char buf[KS_TIME_TEXT], int64_t ns);
 
 /* Parses "2026-01-15T10:00:00[.frac]Z" (RFC 3339, UTC only; at most 9 decimals).

@@ -121,14 +121,12 @@ const char *ks_dur_format(char buf[KS_TIME_TEXT], int64_t ns)
 		return strcpy(buf, "0s");
 	for (size_t i = 0; i < sizeof ladder / sizeof *ladder; i++) {
 		uint64_t scale = (uint64_t)ladder[i].ns;
-		/* days, hours, minutes only when whole; decimal units with up to three decimals */
-		bool fits = scale > (uint64_t)KS_SEC ? v % scale == 0 : v >= scale && (scale == 1 || v % (scale / 1000) == 0);
+		bool fits = scale > (uint64_t)KS_SEC ? v % scale == 0 : v >= scale;
 		if (fits) {
 			print_scaled(buf, KS_TIME_TEXT, ns < 0, v, scale, ladder[i].name);
 			return buf;
 		}
 	}
-	print_scaled(buf, KS_TIME_TEXT, ns < 0, v, 1, "ns");
 	return buf;
 }
 

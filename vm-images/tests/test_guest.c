@@ -15,8 +15,7 @@
 #include "ks_time.h"
 #include "ks_world.h"
 
-/* 1000 calls/s without randomness: a step back of 120 ms makes 120 milliseconds show twice, of which the phase may
- * cost one at each end, and a busy machine that is late a few more. */
+/* 1000 calls/s: a step back of 120 ms makes 120 milliseconds come twice. */
 static const char scenario[] =
 	"keyskew: 1\n"
 	"start: 2026-01-15T10:00:00Z\n"
@@ -91,43 +90,73 @@ static int by_key(const void *a, const void *b)
 	return ks_key_cmp(((const struct ks_record *)a)->key, ((const struct ks_record *)b)->key);
 }
 
-/* Reorders the records. */
-static size_t duplicates(struct ks_records *r)
+/* Keys that were issued before and again after an instant of true time, each once. Reorders the records. */
+static size_t issued_again(struct ks_records *r, int64_t at_ns)
 {
 	size_t n = 0;
 
 	qsort(r->v, r->n, sizeof(*r->v), by_key);
-	for (size_t i = 1; i < r->n; i++)
-		n += ks_key_equal(r->v[i - 1].key, r->v[i].key);
+	for (size_t i = 0, j; i < r->n; i = j) {
+		bool before = false, after = false;
+		for (j = i; j < r->n && ks_key_equal(r->v[j].key, r->v[i].key); j++) {
+			before |= r->v[j].read_at_ns < at_ns;
+			after |= r->v[j].read_at_ns >= at_ns;
+		}
+		n += before && after;
+	}
 	return n;
+}
+
+/* Readings that are off by more than is right before or after the step of a node. */
+static size_t wrong_readings(const struct ks_run_output *out, uint32_t node, int64_t before_ns, int64_t after_ns)
+{
+	size_t n = 0, seen = 0;
+
+	for (size_t i = 0; i < out->records.n; i++) {
+		const struct ks_record *r = &out->records.v[i];
+		const struct ks_injection *step = &out->injection[0];
+		if (out->records.lanes[r->lane].node != node || r->read_ns == KS_NO_TIME)
+			continue;
+		int64_t since = r->read_at_ns - step->at_ns;
+		bool after = step->node == node && since > 0;
+		seen++;
+		if (step->node != node || llabs(since) > 10 * KS_MS)
+			n += llabs(r->read_ns - r->read_at_ns - (after ? after_ns : before_ns)) > 5 * KS_MS;
+	}
+	return seen ? n : SIZE_MAX;
+}
+
+/* A machine that is busy with other things may be too late for the step; the world says so and is asked again. */
+static int run_patiently(const char *text, const char *generator, struct ks_run_output *out)
+{
+	struct ks_err err = {0};
+
+	for (int tries = 0; tries < 4; tries++) {
+		if (run(text, generator, NULL, out, &err) == 0)
+			return 0;
+		if (!strstr(err.text, "too busy"))
+			break;
+	}
+	return -1;
 }
 
 static void test_step(void)
 {
 	struct ks_run_output out;
-	struct ks_err err = {0};
 	int fds = descriptors();
 	pid_t pid;
 
-	CU_ASSERT_EQUAL_FATAL(run(scenario, "unixmilli", NULL, &out, &err), 0);
-	fprintf(stderr, "%s\n", out.detail);
+	CU_ASSERT_EQUAL_FATAL(run_patiently(scenario, "unixmilli", &out), 0);
 	CU_ASSERT_EQUAL(out.records.n, 4000);
 	CU_ASSERT_EQUAL_FATAL(out.ninjection, 1);
 	CU_ASSERT_EQUAL(out.injection[0].commanded, -120 * KS_MS);
 	CU_ASSERT(llabs(out.injection[0].observed - out.injection[0].commanded) <= out.injection[0].tolerance);
-	CU_ASSERT(llabs(out.injection[0].at_ns - 1500 * KS_MS) < 100 * KS_MS);
-	for (size_t i = 0; i < out.records.n; i++) {
-		const struct ks_record *r = &out.records.v[i];
-		int64_t ahead = r->read_ns - r->read_at_ns - (r->read_at_ns > 1600 * KS_MS ? -120 * KS_MS : 0);
-		if (r->read_ns != KS_NO_TIME && (r->read_at_ns < 1490 * KS_MS || r->read_at_ns > 1600 * KS_MS) &&
-		    llabs(ahead) > 5 * KS_MS) {
-			CU_FAIL("a clock reading is not what it should be");
-			break;
-		}
-	}
-	size_t n = duplicates(&out.records);
-	fprintf(stderr, "%zu duplicates\n", n);
-	CU_ASSERT(n >= 110 && n <= 200);
+	CU_ASSERT(out.injection[0].at_ns >= 1500 * KS_MS);
+	CU_ASSERT_EQUAL(wrong_readings(&out, 0, 0, -120 * KS_MS), 0);
+	/* where calls are late, milliseconds are left out: fewer come twice, never more */
+	size_t again = issued_again(&out.records, out.injection[0].at_ns);
+	fprintf(stderr, "%s: %zu keys again\n", out.detail, again);
+	CU_ASSERT(again >= 60 && again <= 121);
 	ks_run_output_release(&out);
 	CU_ASSERT_EQUAL(children("qemu", &pid), 0);
 	CU_ASSERT_EQUAL(descriptors(), fds);
@@ -140,23 +169,19 @@ static void test_two_nodes(void)
 	                           "workload: {rate: 200/s}\n"
 	                           "faults:\n- {name: on, at: 1s, node: b, step: +250ms}\n";
 	struct ks_run_output out;
-	struct ks_err err = {0};
 
-	CU_ASSERT_EQUAL_FATAL(run(text, "snowflake", NULL, &out, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(run_patiently(text, "snowflake", &out), 0);
 	CU_ASSERT_EQUAL(out.records.n, 800);
 	CU_ASSERT_EQUAL(out.records.nlanes, 4);
-	CU_ASSERT_EQUAL(out.ninjection, 1);
+	CU_ASSERT_EQUAL_FATAL(out.ninjection, 1);
 	CU_ASSERT_EQUAL(out.injection[0].node, 1);
-	CU_ASSERT_EQUAL(duplicates(&out.records), 0);
-	for (size_t i = 0; i < out.records.n; i++) {
-		const struct ks_record *r = &out.records.v[i];
-		int64_t due = out.records.lanes[r->lane].node == 0 ? 0 : r->read_at_ns < KS_SEC ? 40 * KS_MS : 290 * KS_MS;
-		if (r->read_ns != KS_NO_TIME && llabs(r->read_at_ns - KS_SEC) > 100 * KS_MS &&
-		    llabs(r->read_ns - r->read_at_ns - due) > 5 * KS_MS) {
-			CU_FAIL("a node's clock is not where its offset and its fault put it");
-			break;
-		}
-	}
+	CU_ASSERT_EQUAL(wrong_readings(&out, 0, 0, 0), 0);
+	CU_ASSERT_EQUAL(wrong_readings(&out, 1, 40 * KS_MS, 290 * KS_MS), 0);
+	qsort(out.records.v, out.records.n, sizeof(*out.records.v), by_key);
+	size_t twice = 0;
+	for (size_t i = 1; i < out.records.n; i++)
+		twice += ks_key_equal(out.records.v[i - 1].key, out.records.v[i].key);
+	CU_ASSERT_EQUAL(twice, 0);
 	ks_run_output_release(&out);
 }
 

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ks_consumer.h"
 #include "ks_mem.h"
 #include "ks_test.h"
 

@@ -1,0 +1,323 @@
+/* Theory against arithmetic done here in another way, and against the simulation. */
+#include <math.h>
+
+#include "fixture.h"
+#include "law.h"
+
+/* ---- laws ---- */
+
+static double pmf(double mean, int k)
+{
+	double p = exp(-mean);
+	for (int i = 1; i <= k; i++)
+		p *= mean / i;
+	return p;
+}
+
+static void moments_of_excess(void)
+{
+	static const double means[] = {1e-6, 0.1, 1, 5, 300};
+	for (size_t i = 0; i < 5; i++) {
+		struct ks_sum s = {0};
+		double mean, variance, l = means[i], p = 1 - exp(-l);
+		CU_ASSERT_EQUAL(ks_sum_excess(&s, l, 1000), 0);
+		ks_sum_moments(&s, &mean, &variance);
+		CU_ASSERT_DOUBLE_EQUAL(mean, 1000 * (l - p), 1e-9 * l * 1000);
+		CU_ASSERT_DOUBLE_EQUAL(variance, 1000 * (l + p * (1 - p) - 2 * l * exp(-l)), 1e-9 * l * 1000);
+		ks_sum_release(&s);
+	}
+}
+
+static void moments_of_lesser(void)
+{
+	struct ks_sum s = {0};
+	double mean, variance, m = 0, m2 = 0;
+	for (int a = 0; a < 40; a++)
+		for (int b = 0; b < 40; b++) {
+			int low = a < b ? a : b;
+			m += pmf(1.5, a) * pmf(2.5, b) * low;
+			m2 += pmf(1.5, a) * pmf(2.5, b) * low * low;
+		}
+	CU_ASSERT_EQUAL(ks_sum_lesser(&s, 1.5, 2.5, 1), 0);
+	ks_sum_moments(&s, &mean, &variance);
+	CU_ASSERT_DOUBLE_EQUAL(mean, m, 1e-12);
+	CU_ASSERT_DOUBLE_EQUAL(variance, m2 - m * m, 1e-12);
+	ks_sum_release(&s);
+}
+
+/* The exact tails of a Poisson count outside the interval are below 1e-9, and not absurdly so. */
+static void interval_covers(void)
+{
+	static const double means[] = {1e-17, 1e-10, 1e-8, 0.3, 4, 60, 500};
+	for (size_t i = 0; i < 7; i++) {
+		struct ks_sum s = {0};
+		int64_t low, high;
+		double below = 0, above = 0, inner = 0;
+		CU_ASSERT_EQUAL(ks_sum_poisson(&s, means[i], 1), 0);
+		ks_sum_interval(&s, &low, &high);
+		for (int k = 0; k < 1500; k++) {
+			double p = k ? exp(k * log(means[i]) - means[i] - lgamma(k + 1.0)) : exp(-means[i]);
+			below += k < low ? p : 0;
+			above += k > high ? p : 0;
+			inner += k >= high ? p : 0;
+		}
+		CU_ASSERT(below <= 5e-10 && above <= 5e-10);
+		CU_ASSERT(inner > 1e-11);
+		CU_ASSERT(low <= means[i] && means[i] <= (double)high + 1);
+		ks_sum_release(&s);
+	}
+}
+
+/* The same of a sum of unlike parts, by convolution. */
+static void interval_of_sums(void)
+{
+	enum { N = 600 };
+	static double p[N], q[N];
+	struct ks_sum s = {0};
+	int64_t low, high;
+	CU_ASSERT_EQUAL(ks_sum_excess(&s, 1, 100) || ks_sum_excess(&s, 0.4, 1), 0);
+	ks_sum_interval(&s, &low, &high);
+	memset(p, 0, sizeof p);
+	p[0] = 1;
+	for (int part = 0; part < 101; part++) {
+		double mean = part < 100 ? 1 : 0.4;
+		memset(q, 0, sizeof q);
+		for (int a = 0; a < N; a++)
+			for (int k = 0; k < 30 && a + (k ? k - 1 : 0) < N; k++)
+				q[a + (k ? k - 1 : 0)] += p[a] * pmf(mean, k);
+		memcpy(p, q, sizeof p);
+	}
+	double below = 0, above = 0, edge = 0;
+	for (int k = 0; k < N; k++) {
+		below += k < low ? p[k] : 0;
+		above += k > high ? p[k] : 0;
+		edge += k == low || k == high ? p[k] : 0;
+	}
+	CU_ASSERT(below <= 5e-10 && above <= 5e-10 && edge > 1e-11);
+	ks_sum_release(&s);
+}
+
+static void law_limits(void)
+{
+	struct ks_sum s = {0};
+	CU_ASSERT_EQUAL(ks_sum_excess(&s, KS_LAW_MEAN_MAX + 1, 1), -1);
+	CU_ASSERT_EQUAL(ks_sum_excess(&s, -1, 1), -1);
+	CU_ASSERT_EQUAL(ks_sum_excess(&s, NAN, 1), -1);
+	for (int i = 0; i < KS_LAW_PARTS_MAX; i++)
+		CU_ASSERT_EQUAL_FATAL(ks_sum_poisson(&s, 0.5, 1), 0);
+	CU_ASSERT_EQUAL(ks_sum_poisson(&s, 0.5, 1), -1);
+	ks_sum_release(&s);
+}
+
+/* ---- plans ---- */
+
+static void load(const char *yaml, const char *generator, struct ks_plan *plan, struct ks_gen_spec *spec)
+{
+	struct ks_err err = {0};
+	char text[2000];
+	snprintf(text, sizeof text, "keyskew: 1\ntitle: t\n%s\n", yaml);
+	int failed = ks_plan_parse(text, strlen(text), "t.yaml", NULL, 0, plan, &err) ||
+	             ks_gen_parse(ks_gens_sim, generator, spec, &err);
+	if (failed)
+		printf("\n%s\n", err.text);
+	CU_ASSERT_EQUAL_FATAL(failed, 0);
+}
+
+static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *spec, uint64_t seed, enum ks_scope scope)
+{
+	struct ks_node_desc node[16];
+	struct ks_fault_event *events;
+	struct ks_sim_result result;
+	struct ks_metrics m;
+	struct ks_err err = {0};
+	uint32_t n;
+	CU_ASSERT_FATAL(plan->nodes <= 16);
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		node[i] = (struct ks_node_desc){plan->node[i].offset_ns, plan->node[i].drift_ppb, ks_plan_worker(plan, seed, i)};
+	CU_ASSERT_EQUAL_FATAL(ks_plan_events(plan, &events, &n, &err), 0);
+	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns, .duration_ns = plan->duration_ns, .seed = seed,
+	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = node,
+	                     .load = plan->load, .events = events, .nevents = n, .gen = spec->gen, .cfg = spec->cfg};
+	int failed = ks_sim_run(&sim, &result, &err);
+	if (failed)
+		printf("\n%s\n", err.text);
+	CU_ASSERT_EQUAL_FATAL(failed, 0);
+	ks_records_sort(&result.records);
+	struct ks_evidence e = {.plan = plan, .gen = spec, .records = &result.records, .seed = seed};
+	CU_ASSERT_EQUAL_FATAL(ks_evidence_init(&e, &err) || ks_metrics_compute(&e, &m, &err), 0);
+	ks_evidence_release(&e);
+	ks_sim_result_release(&result);
+	ks_free(events);
+	return m.scoped[KS_M_DUPLICATES][scope];
+}
+
+#define BACK "faults: [{at: 2s, node: n2, step: -120ms}]\nduration: 4s\nfleet: 3"
+#define FORTH "faults: [{at: 2s, node: n2, step: 120ms}]\nduration: 4s\nfleet: 3"
+
+/* mean by hand; wide: how far the interval may be from it (exact). */
+static const struct {
+	const char *yaml, *generator;
+	enum ks_law law;
+	enum ks_scope scope;
+	double mean;
+	int64_t wide;
+} cases[] = {
+	/* one node, a call a ms: as many ticks as calls; then 120 of them twice */
+	{"duration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"faults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
+	/* three nodes in phase: two thirds; the one that went back or forth leaves the others' ticks for its own 120 at the end */
+	{"fleet: 3\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
+	{BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
+	{FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000 - 120, 0},
+	/* four calls a ms: 3/4; 500/s: every other tick; a step of an odd number of ms meets none of the ticks before */
+	{"workload: {rate: 4000/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 3000, 0},
+	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 60, 0},
+	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -121ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"workload: {rate: 1000/s, arrival: burst}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 900, 1},
+	/* a slow clock shows fewer ticks than there are calls: 1e-3 x 4000; a fast one skips some */
+	{"fleet: {nodes: 1, clock: free, drift: -1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 4, 1},
+	{"fleet: {nodes: 1, clock: free, drift: 1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 1},
+	{"fleet: {nodes: [{name: a}, {name: b, offset: 2500us}]}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 998, 0},
+	/* Poisson: L = 1: 1/e of the calls. Three nodes: L = 3 */
+	{"workload: {arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 4000 / 2.718281828, 0},
+	{"workload: {arrival: poisson}\nfleet: 3\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
+	 4000 * (3 - (1 - 0.0497870684)), 0},
+	/* a replayed window of D ticks adds D (1 - 1/e)^2 */
+	{"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
+	 4000 / 2.718281828 + 120 * 0.399576, 0},
+	{"fleet: {processes: 2, threads: 2}\nduration: 4s", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000, 0},
+	{"fleet: {nodes: 3, processes: 3, threads: 1}\nworkload: {rate: 100/s}\nduration: 1s", "counter", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 300 - 34, 0},
+	{"fleet: {nodes: 2}\nworkload: {arrival: poisson}\nduration: 1s", "counter", KS_LAW_EXACT, KS_SCOPE_PROCESS, 0, 0},
+	{"fleet: {nodes: 2, threads: 3}\nduration: 1s", "null", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000 - 334, 0},
+	{BACK, "snowflake", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
+	{FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"fleet: {nodes: 1, processes: 2}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
+	 KS_SCOPE_PROCESS, 120, 0},
+	{"workload: {rate: 3000/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 360, 1},
+	/* K and K' of mean 1: E min = sum over k of P(K >= k)^2 = 0.399576 + 0.069825 + 0.006448 + 0.000361 + ... */
+	{"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_NORMAL,
+	 KS_SCOPE_FLEET, 120 * 0.476224, 0},
+	{BACK, "uuidv7", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
+	{BACK, "uuidv7:counter", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
+	{"duration: 4s\nfaults: [{at: 2s, step: -120ms}]", "uuidv7:counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+};
+#define NCASES (sizeof cases / sizeof *cases)
+
+static void by_hand(void)
+{
+	for (size_t i = 0; i < NCASES; i++) {
+		struct ks_plan plan;
+		struct ks_gen_spec spec;
+		struct ks_theory t;
+		load(cases[i].yaml, cases[i].generator, &plan, &spec);
+		ks_theory_duplicates(&plan, &spec, &t);
+		bool right = t.law == cases[i].law && t.scope == cases[i].scope && t.text[0];
+		right = right && fabs(t.mean - cases[i].mean) <= (t.law == KS_LAW_NORMAL ? 1e-4 * cases[i].mean : 0.001 + (double)cases[i].wide);
+		if (t.law == KS_LAW_EXACT)
+			right = right && (double)t.low >= t.mean - (double)cases[i].wide && t.low >= 0 &&
+			        (double)t.high <= t.mean + (double)cases[i].wide;
+		right = right && (double)t.low <= t.mean && t.mean <= (double)t.high + 0.001;
+		CU_ASSERT(right);
+		if (!right)
+			printf("\n%s | %s: %s %d %.6g [%lld, %lld] %s\n", cases[i].yaml, cases[i].generator, ks_law_names[t.law],
+			       t.scope, t.mean, (long long)t.low, (long long)t.high, t.text);
+		ks_plan_release(&plan);
+	}
+}
+
+static void by_simulation(void)
+{
+	for (size_t i = 0; i < NCASES; i++) {
+		struct ks_plan plan;
+		struct ks_gen_spec spec;
+		struct ks_theory t;
+		load(cases[i].yaml, cases[i].generator, &plan, &spec);
+		ks_theory_duplicates(&plan, &spec, &t);
+		double sum = 0, square = 0;
+		int seeds = t.law == KS_LAW_NORMAL ? 60 : 2;
+		for (int seed = 1; seed <= seeds; seed++) {
+			int64_t d = simulate(&plan, &spec, (uint64_t)seed, t.scope);
+			CU_ASSERT(d >= t.low && d <= t.high);
+			if (d < t.low || d > t.high)
+				printf("\n%s | %s: %lld not in [%lld, %lld]\n", cases[i].yaml, cases[i].generator, (long long)d,
+				       (long long)t.low, (long long)t.high);
+			sum += (double)d;
+			square += ((double)d - t.mean) * ((double)d - t.mean);
+		}
+		if (t.law == KS_LAW_NORMAL) { /* the mean of 60 within 4 standard errors; the variance within a factor of 2 */
+			CU_ASSERT(fabs(sum / seeds - t.mean) < 4 * sqrt(t.variance / seeds));
+			CU_ASSERT(square / seeds > t.variance / 2 && square / seeds < t.variance * 2);
+		}
+		ks_plan_release(&plan);
+	}
+}
+
+/* What theory says must be wrong for another world: the interval excludes a neighbouring law. */
+static void intervals_tell_laws_apart(void)
+{
+	struct ks_plan plan;
+	struct ks_gen_spec spec;
+	struct ks_theory still, back;
+	load("workload: {arrival: poisson, rate: 4000/s}\nduration: 20s\nfaults: [{at: 10s, step: -5s}]", "unixmilli", &plan, &spec);
+	ks_theory_duplicates(&plan, &spec, &back);
+	plan.faults = 0;
+	ks_theory_duplicates(&plan, &spec, &still);
+	CU_ASSERT(still.high < back.low);
+	struct ks_fault *fault = plan.fault;
+	ks_free(fault[0].nodes); /* which release would have found */
+	ks_plan_release(&plan);
+}
+
+static void premises(void)
+{
+	static const struct {
+		const char *yaml, *generator, *says;
+	} none[] = {
+		{"workload: {model: closed}", "unixmilli", "closed loop"},
+		{"workload: {rate: 2000000/s}\nduration: 1ms", "unixmilli", "1us apart"},
+		{"fleet: {nodes: 1, clock: free}", "unixmilli", "drawn by seed"},
+		{"workload: {rate: 999/s}\nduration: 2000s", "unixmilli", "2^20 calls"},
+		{"workload: {rate: 3000/s}\nduration: 2s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:seq_bits=1", "sequence holds"},
+		{"workload: {arrival: poisson}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}, {at: 2s, step: -20ms}]",
+		 "snowflake:unchecked", "more than twice"},
+		{"workload: {arrival: poisson}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:seq_bits=2",
+		 "sequence holds"},
+		{"fleet: {nodes: 4}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:node_bits=2", "do not fit"},
+	};
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		struct ks_plan plan;
+		struct ks_gen_spec spec;
+		struct ks_theory t;
+		load(none[i].yaml, none[i].generator, &plan, &spec);
+		ks_theory_duplicates(&plan, &spec, &t);
+		CU_ASSERT(t.law == KS_LAW_NONE && strstr(t.text, none[i].says));
+		if (t.law != KS_LAW_NONE || !strstr(t.text, none[i].says))
+			printf("\n%s | %s: %s %s\n", none[i].yaml, none[i].generator, ks_law_names[t.law], t.text);
+		ks_plan_release(&plan);
+	}
+	struct ks_gen_spec foreign = {.text = "exec:x"};
+	struct ks_plan plan = {.nodes = 0};
+	struct ks_theory t;
+	ks_theory_duplicates(&plan, &foreign, &t);
+	CU_ASSERT_EQUAL(t.law, KS_LAW_NONE);
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"moments of excess", moments_of_excess},
+		{"moments of the lesser", moments_of_lesser},
+		{"intervals cover", interval_covers},
+		{"intervals of sums cover", interval_of_sums},
+		{"limits of laws", law_limits},
+		{"plans by hand", by_hand},
+		{"plans by simulation", by_simulation},
+		{"intervals tell laws apart", intervals_tell_laws_apart},
+		{"premises", premises},
+		{0},
+	};
+	return ks_test_main("theory", tests);
+}

@@ -1,0 +1,439 @@
+/* World faketime with real processes. Each test ends with a look for what must not be left: processes, files. Exits 77
+ * (skipped, to ctest) where there is no libfaketime. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ks_mem.h"
+#include "ks_test.h"
+#include "ks_world.h"
+
+#define STEP                                                                                                           \
+	"keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 3s\nfleet: 2\nworkload: {rate: 1000/s}\n"                  \
+	"faults:\n- {name: back, at: 1s, node: n2, step: -120ms}\n"
+#define STEADY "keyskew: 1\nduration: 1s\nworkload: {rate: 1000/s}\n"
+
+struct outcome {
+	int status;
+	struct ks_plan plan;
+	struct ks_gen_spec gen;
+	struct ks_run_output out;
+	struct ks_err err;
+};
+
+/* ---- what must not be left ---- */
+
+static int leftovers(void)
+{
+	DIR *d = opendir("/dev/shm");
+	char mine[32];
+	int n = 0;
+
+	snprintf(mine, sizeof(mine), "keyskew-%ld-", (long)getpid());
+	for (struct dirent *e; (e = readdir(d));) {
+		long pid;
+		bool lost = (sscanf(e->d_name, "faketime_shm_%ld", &pid) == 1 || sscanf(e->d_name, "sem.faketime_sem_%ld", &pid) == 1) &&
+		            kill((pid_t)pid, 0) != 0;
+		n += lost || !strncmp(e->d_name, mine, strlen(mine));
+	}
+	closedir(d);
+	return n;
+}
+
+static void nothing_left(void)
+{
+	CU_ASSERT_EQUAL(waitpid(-1, NULL, WNOHANG), -1); /* no child, dead or alive */
+	CU_ASSERT_EQUAL(leftovers(), 0);
+}
+
+static void run(struct outcome *o, const char *yaml, const char *generator, volatile const int *stop)
+{
+	*o = (struct outcome){0};
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(yaml, strlen(yaml), "test", NULL, 0, &o->plan, &o->err), 0);
+	if (!strncmp(generator, "exec:", 5)) {
+		snprintf(o->gen.text, sizeof(o->gen.text), "%s", generator);
+		o->gen.command = o->gen.text + 5;
+	} else {
+		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &o->gen, &o->err), 0);
+	}
+	struct ks_run_request request = {.plan = &o->plan, .gen = &o->gen, .seed = 1, .stop = stop};
+	o->status = ks_world_faketime.run(&request, &o->out, &o->err);
+	if (o->status)
+		printf("(%s) ", o->err.text);
+	nothing_left();
+}
+
+static void release(struct outcome *o)
+{
+	ks_run_output_release(&o->out);
+	ks_plan_release(&o->plan);
+}
+
+static void refused(const char *yaml, const char *generator, enum ks_errcode code, const char *text)
+{
+	struct outcome o;
+	run(&o, yaml, generator, NULL);
+	CU_ASSERT_EQUAL(o.status, -1);
+	CU_ASSERT_EQUAL(o.err.code, code);
+	CU_ASSERT_PTR_NOT_NULL(strstr(o.err.text, text));
+	CU_ASSERT_EQUAL(o.out.records.n, 0);
+	release(&o);
+}
+
+/* ---- built-in generators ---- */
+
+static int by_key(const void *a, const void *b)
+{
+	return ks_key_cmp(*(const struct ks_key *)a, *(const struct ks_key *)b);
+}
+
+static size_t duplicates_of_node(const struct ks_records *r, uint32_t node)
+{
+	struct ks_key *keys = ks_alloc(r->n, sizeof(*keys));
+	size_t n = 0, same = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (r->lanes[r->v[i].lane].node == node && r->v[i].outcome == KS_KEY)
+			keys[n++] = r->v[i].key;
+	qsort(keys, n, sizeof(*keys), by_key);
+	for (size_t i = 1; i < n; i++)
+		same += ks_key_equal(keys[i - 1], keys[i]);
+	ks_free(keys);
+	return same;
+}
+
+static size_t count(const struct ks_records *r, uint32_t node, enum ks_outcome outcome)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < r->n; i++)
+		n += r->lanes[r->v[i].lane].node == node && r->v[i].outcome == outcome;
+	return n;
+}
+
+static void proven(const struct outcome *o)
+{
+	CU_ASSERT_EQUAL_FATAL(o->status, 0);
+	CU_ASSERT_EQUAL_FATAL(o->out.ninjection, 1);
+	const struct ks_injection *in = &o->out.injection[0];
+	CU_ASSERT_EQUAL(in->node, 1);
+	CU_ASSERT_EQUAL(in->commanded, -120 * KS_MS);
+	CU_ASSERT(llabs(in->observed - in->commanded) <= in->tolerance);
+	CU_ASSERT(in->at_ns >= KS_SEC && in->at_ns < KS_SEC + 60 * KS_MS);
+	printf("(%s; step seen as %" PRId64 " ns, at %" PRId64 " ns, noise %" PRId64 ") ", o->out.detail, in->observed,
+	       in->at_ns, o->out.noise_ns);
+}
+
+static void step_doubles_milliseconds(void)
+{
+	struct outcome o;
+	run(&o, STEP, "unixmilli", NULL);
+	proven(&o);
+	CU_ASSERT_EQUAL(o.out.records.n, 6000);
+	size_t hit = duplicates_of_node(&o.out.records, 1), spared = duplicates_of_node(&o.out.records, 0);
+	printf("(%zu duplicates, %zu on the other node) ", hit, spared);
+	/* A busy machine holds threads up into the next ms: chance duplicates, seen on the other node, come on top. */
+	CU_ASSERT(hit >= 100 && hit <= 140 + 2 * spared);
+	const struct ks_record *first = &o.out.records.v[0];
+	CU_ASSERT(first->key.lo - UINT64_C(1768471200000) < 100); /* keys carry the scenario's date */
+	CU_ASSERT(first->read_ns != KS_NO_TIME && first->read_ns >= 0 && first->read_ns < 100 * KS_MS);
+	release(&o);
+}
+
+static void step_makes_snowflake_refuse(void)
+{
+	struct outcome o;
+	run(&o, STEP, "snowflake", NULL);
+	proven(&o);
+	CU_ASSERT_EQUAL(duplicates_of_node(&o.out.records, 1), 0);
+	size_t refused_calls = count(&o.out.records, 1, KS_REFUSE);
+	printf("(%zu refusals) ", refused_calls);
+	CU_ASSERT(refused_calls >= 100 && refused_calls <= 140);
+	CU_ASSERT_EQUAL(count(&o.out.records, 0, KS_REFUSE), 0);
+	release(&o);
+}
+
+static void many_threads_and_offsets(void)
+{
+	static const char yaml[] =
+		"keyskew: 1\nstart: 2035-01-15T10:00:00Z\nduration: 1500ms\n"
+		"fleet: {nodes: [{name: a, offset: +8ms}, {name: b, offset: -3s}], processes: 2, threads: 2}\n"
+		"workload: {rate: 400/s}\n"
+		"faults:\n- {at: 500ms, node: a, step: +2s}\n- {at: 600ms, node: a, step: -2s}\n- {at: 600ms, node: b, step: 1h}\n";
+	struct outcome o;
+	run(&o, yaml, "uuidv7", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	CU_ASSERT_EQUAL(o.out.ninjection, 3);
+	CU_ASSERT_EQUAL(o.out.records.nlanes, 8);
+	CU_ASSERT_EQUAL(o.out.records.n, 1200);
+	for (size_t i = 0; i < o.out.records.n; i++) {
+		const struct ks_record *r = &o.out.records.v[i];
+		int64_t off = r->read_ns - r->read_at_ns;
+		bool a = o.out.records.lanes[r->lane].node == 0;
+		if (r->read_ns == KS_NO_TIME || r->return_ns > 490 * KS_MS)
+			continue;
+		CU_ASSERT(llabs(off - (a ? 8 * KS_MS : -3 * KS_SEC)) <= o.out.noise_ns);
+	}
+	release(&o);
+}
+
+static void control_is_without_faults(void)
+{
+	struct outcome o = {0};
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(STEP, strlen(STEP), "test", NULL, 0, &o.plan, &o.err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "snowflake", &o.gen, &o.err), 0);
+	o.plan.duration_ns = 1200 * KS_MS;
+	struct ks_run_request request = {.plan = &o.plan, .gen = &o.gen, .seed = 1, .control = true};
+	CU_ASSERT_EQUAL(ks_world_faketime.run(&request, &o.out, &o.err), 0);
+	CU_ASSERT_EQUAL(o.out.ninjection, 0);
+	CU_ASSERT_EQUAL(count(&o.out.records, 1, KS_REFUSE), 0);
+	nothing_left();
+	release(&o);
+}
+
+/* A thread that runs beside the world: after a while it kills the first subject, or asks the run to stop. */
+static volatile int stop;
+
+static void *kill_a_subject(void *unused)
+{
+	char path[64];
+	(void)unused;
+	usleep(1500000);
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/children", (long)getpid());
+	FILE *f = fopen(path, "r");
+	long pid = 0;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL(fscanf(f, "%ld", &pid), 1);
+	fclose(f);
+	if (pid > 1)
+		kill((pid_t)pid, SIGKILL);
+	return NULL;
+}
+
+static void *ask_to_stop(void *unused)
+{
+	(void)unused;
+	usleep(1000000);
+	stop = 1;
+	return NULL;
+}
+
+static void killed_subject(void)
+{
+	pthread_t t;
+	pthread_create(&t, NULL, kill_a_subject, NULL);
+	refused(STEP, "unixmilli", KS_E_JUDGE, "was killed by signal 9");
+	pthread_join(t, NULL);
+}
+
+static void interrupted(void)
+{
+	struct outcome o;
+	struct timespec a, b;
+	pthread_t t;
+
+	stop = 0;
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	pthread_create(&t, NULL, ask_to_stop, NULL);
+	run(&o, STEP, "unixmilli", &stop);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	pthread_join(t, NULL);
+	CU_ASSERT_EQUAL(o.status, -1);
+	CU_ASSERT_STRING_EQUAL(o.err.text, "interrupted");
+	release(&o);
+}
+
+static void bad_generator_text(void)
+{
+	struct outcome o = {0};
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(STEADY, strlen(STEADY), "test", NULL, 0, &o.plan, &o.err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "counter", &o.gen, &o.err), 0);
+	strcpy(o.gen.text, "counter:nonsense=1");
+	struct ks_run_request request = {.plan = &o.plan, .gen = &o.gen, .seed = 1};
+	CU_ASSERT_EQUAL(ks_world_faketime.run(&request, &o.out, &o.err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(o.err.text, "nonsense"));
+	nothing_left();
+	release(&o);
+}
+
+/* ---- what it does not carry ---- */
+
+static void not_carried(const char *yaml, const char *reason)
+{
+	struct ks_plan plan;
+	struct ks_err err = {0};
+	struct ks_gen_spec gen;
+	char why[256] = "";
+
+	if (ks_plan_parse(yaml, strlen(yaml), "test", NULL, 0, &plan, &err) != 0)
+		printf("(%s) ", err.text);
+	CU_ASSERT_EQUAL_FATAL(err.code, KS_OK);
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "counter", &gen, &err), 0);
+	CU_ASSERT_EQUAL(ks_world_faketime.carries(&plan, &gen, why, sizeof(why)), reason ? -1 : 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, reason ? reason : ""));
+	if (reason && !strstr(why, reason))
+		printf("(%s) ", why);
+	ks_plan_release(&plan);
+}
+
+static void carries(void)
+{
+	not_carried(STEP, NULL);
+	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "drifts");
+	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, drift: 20ppm}\n", "can only step");
+	not_carried("keyskew: 1\nduration: 2h\n", "real time");
+	not_carried("keyskew: 1\nfleet: {nodes: 100}\n", "processes");
+	not_carried("keyskew: 1\nstart: 1970-01-01T00:00:00Z\n", "1970");
+	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, step: 1s}\n- {at: 1010ms, node: n1, step: 1s}\n", "too near");
+	not_carried("keyskew: 1\nworkload: {rate: 100000000/s}\n", "calls");
+}
+
+/* ---- foreign programs ---- */
+
+static void steady_foreign(void)
+{
+	struct outcome o;
+	run(&o, STEADY, "exec:./foreign millis", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	CU_ASSERT(o.out.records.n > 100);
+	CU_ASSERT_EQUAL(o.out.records.v[0].flags, KS_CALL_UNKNOWN);
+	CU_ASSERT_EQUAL(o.out.records.v[0].call_ns, KS_NO_TIME);
+	release(&o);
+}
+
+static void brief_foreign(void)
+{
+	struct outcome o;
+	size_t len = 0;
+	run(&o, STEADY, "exec:./foreign brief", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	CU_ASSERT_EQUAL_FATAL(o.out.records.n, 3);
+	const char *last = ks_texts_get(&o.out.records.texts, 2, &len);
+	CU_ASSERT_EQUAL(len, strlen("without an end"));
+	CU_ASSERT_EQUAL(memcmp(last, "without an end", len), 0);
+	release(&o);
+}
+
+static void garbage_foreign(void)
+{
+	struct outcome o;
+	size_t len = 0;
+	run(&o, STEADY, "exec:./foreign garbage", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	const char *first = ks_texts_get(&o.out.records.texts, 0, &len);
+	CU_ASSERT_EQUAL(len, 4);
+	CU_ASSERT_EQUAL(memcmp(first, "\xff\x00\x01\x80", 4), 0);
+	release(&o);
+}
+
+static void flooding_foreign(void)
+{
+	struct outcome o;
+	run(&o, STEADY, "exec:./foreign flood", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	printf("(%zu keys) ", o.out.records.n);
+	CU_ASSERT(o.out.records.n > 10000 && o.out.records.n <= 2000000);
+	release(&o);
+}
+
+static void stubborn_foreign(void)
+{
+	struct outcome o;
+	run(&o, STEADY, "exec:./foreign stubborn", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	release(&o);
+}
+
+static void bad_foreign(void)
+{
+	refused(STEADY, "exec:./foreign silent", KS_E_JUDGE, "printed no key");
+	refused(STEADY, "exec:./foreign endless", KS_E_JUDGE, "longer than 256");
+	refused(STEADY, "exec:./foreign dies", KS_E_JUDGE, "exited with status 3; its stderr ends with 'no database'");
+	refused(STEADY, "exec:./foreign aborts", KS_E_JUDGE, "was killed by signal 9");
+	refused(STEADY, "exec:true", KS_E_JUDGE, "printed no key");
+	refused(STEADY, "exec:./no-such-program", KS_E_USAGE, "cannot run './no-such-program'");
+	refused(STEADY, "exec:'", KS_E_USAGE, "quote");
+}
+
+static void unprovable_foreign(void)
+{
+	refused(STEP, "exec:./foreign millis", KS_E_JUDGE, "carry no time");
+	refused(STEP, "exec:./foreign brief", KS_E_JUDGE, "had ended before");
+}
+
+static void libuuid(void)
+{
+	struct outcome o;
+	if (access("../subject/libuuid-time", X_OK) != 0) {
+		printf("(libuuid was not there to build with) ");
+		CU_PASS("no libuuid");
+		return;
+	}
+	run(&o, STEP, "exec:../subject/libuuid-time", NULL);
+	proven(&o);
+	printf("(%zu keys, proven within %" PRId64 " ns) ", o.out.records.n, o.out.injection[0].tolerance);
+	CU_ASSERT(o.out.records.n > 1000);
+	release(&o);
+}
+
+/* Leftovers of a keyskew that was killed go at the next start. */
+static void sweeps(void)
+{
+	fflush(NULL);
+	pid_t dead = fork();
+	if (dead == 0)
+		_exit(0);
+	waitpid(dead, NULL, 0);
+	char dir[64], note[96], page[64], cmd[64];
+	snprintf(dir, sizeof(dir), "/dev/shm/keyskew-%ld-abcdef", (long)dead);
+	snprintf(note, sizeof(note), "%s/pid-%ld", dir, (long)dead);
+	snprintf(page, sizeof(page), "/dev/shm/faketime_shm_%ld", (long)dead);
+	snprintf(cmd, sizeof(cmd), "mkdir %s", dir);
+	CU_ASSERT_EQUAL(system(cmd), 0);
+	fclose(fopen(note, "w"));
+	fclose(fopen(page, "w"));
+	struct outcome o;
+	run(&o, STEADY, "exec:./foreign brief", NULL);
+	CU_ASSERT_EQUAL(access(dir, F_OK), -1);
+	CU_ASSERT_EQUAL(access(page, F_OK), -1);
+	release(&o);
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"carries", carries},
+		{"step doubles milliseconds", step_doubles_milliseconds},
+		{"step makes snowflake refuse", step_makes_snowflake_refuse},
+		{"many threads and offsets", many_threads_and_offsets},
+		{"control is without faults", control_is_without_faults},
+		{"killed subject", killed_subject},
+		{"interrupted", interrupted},
+		{"bad generator text", bad_generator_text},
+		{"steady foreign", steady_foreign},
+		{"brief foreign", brief_foreign},
+		{"garbage foreign", garbage_foreign},
+		{"flooding foreign", flooding_foreign},
+		{"stubborn foreign", stubborn_foreign},
+		{"bad foreign", bad_foreign},
+		{"unprovable foreign", unprovable_foreign},
+		{"libuuid", libuuid},
+		{"sweeps", sweeps},
+		{NULL, NULL},
+	};
+	char why[256];
+
+	if (ks_world_faketime.available(why, sizeof(why)) != 0) {
+		printf("skipped: %s\n", why);
+		return 77;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IONBF, 0);
+	return ks_test_main("faketime", tests);
+}
