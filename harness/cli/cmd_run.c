@@ -352,13 +352,19 @@ static int run_jobs(struct ks_schedule *s, int jobs, struct ks_err *err)
 
 /* ---- results ---- */
 
+#ifdef __clang__
+#define KS_COMPILER "clang " __clang_version__
+#else
+#define KS_COMPILER "gcc " __VERSION__
+#endif
+
 static json_t *host_of(double wall_s)
 {
 	struct utsname u;
 	char stamp[KS_TIME_TEXT], system[300];
 	uname(&u);
 	snprintf(system, sizeof system, "%s %s %s", u.sysname, u.release, u.machine);
-	return json_pack("{ss ss ss so}", "system", system, "compiler", __VERSION__, "time",
+	return json_pack("{ss ss ss so}", "system", system, "compiler", KS_COMPILER, "time",
 	                 ks_utc_format(stamp, (int64_t)time(NULL) * KS_SEC), "wall_s", json_real((double)(int64_t)(wall_s * 1000) / 1000));
 }
 

@@ -75,7 +75,7 @@ ks_read_fn ks_read_fleet, ks_read_faults, ks_read_consumers, ks_read_expect;
 int ks_fleet_normalise(struct ks_tree *root);
 int ks_faults_normalise(struct ks_tree *root);
 /* Once all is read: the default duration, and what depends on it. */
-int ks_faults_finish(struct ks_reader *r, const struct ks_tree *root);
+int ks_timeline_finish(struct ks_reader *r, const struct ks_tree *root);
 /* The default group of expectations. */
 int ks_expect_finish(struct ks_reader *r);
 

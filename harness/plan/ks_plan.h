@@ -1,6 +1,6 @@
 /* A plan: what a scenario file says, with every default filled in. The loader makes it, worlds and checkers read it.
  *
- * The file format and its words are listed in docs of `keyskew lint --help`; every error carries file:line:col. */
+ * ks_plan_reference prints the words of the file format; every error of a file carries file:line:col. */
 #ifndef KS_PLAN_H
 #define KS_PLAN_H
 
@@ -145,7 +145,8 @@ struct ks_plan {
 	size_t groups;
 };
 
-/* Sets from the command line: "faults.back.step=-10ms". */
+/* Sets from the command line: "faults.back.step=-10ms". Items of lists go by name or by index from 0, the value may be
+ * YAML's flow form ("[{zone: b}, {}]"). Borrowed while a plan is loaded. */
 struct ks_set {
 	const char *path, *value;
 };
@@ -175,7 +176,8 @@ const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fau
 /* "n2 steps -120ms at 10s; 3 nodes, 1000/s each, 20s". @return buf. */
 const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size);
 
-/* The plan's faults as events of the engine, by time, then in file order. *events is owned by the caller (ks_free). */
+/* The plan's faults as events of the engine, by time, then in file order, then by node. *events is owned by the
+ * caller (ks_free). */
 int ks_plan_events(const struct ks_plan *plan, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
 
 /* A suite: scenarios x generators x seeds x worlds. */

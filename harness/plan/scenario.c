@@ -206,7 +206,7 @@ static int interpret(struct ks_reader *r, struct ks_tree *root, const struct ks_
 		return -1;
 	if (ks_fields_read(r, root, plan_fields, r->plan) || ks_expect_finish(r))
 		return -1;
-	return ks_faults_finish(r, root);
+	return ks_timeline_finish(r, root);
 }
 
 int ks_plan_parse(const char *text, size_t len, const char *name, const struct ks_set *sets, size_t nsets,

@@ -13,7 +13,7 @@ struct point {
 	int64_t t, v;
 };
 struct bucket {
-	struct point low, high;
+	struct point low, high, first, last; /* by value; by time */
 	bool used;
 };
 struct window {
@@ -149,7 +149,7 @@ static void choose_windows(struct job *j)
 		center = f ? f->at_ns : of_calls;
 	int64_t half = of_calls;
 	if (f && f->kind->op == KS_FAULT_STEP) {
-		int64_t step = f->amount < 0 ? -(f->amount + 1) : f->amount;
+		int64_t step = f->amount >= 0 ? f->amount : f->amount > -j->end_ns ? -f->amount : j->end_ns;
 		half = step < j->end_ns ? step + step / 2 : j->end_ns;
 		half = half > of_calls / 10 ? half : of_calls / 10;
 	}
@@ -172,6 +172,10 @@ static void series_add(struct series *s, uint32_t block, int64_t t, int64_t v)
 		b->low = p;
 	if (!b->used || v > b->high.v)
 		b->high = p;
+	if (!b->used || t < b->first.t)
+		b->first = p;
+	if (!b->used || t >= b->last.t)
+		b->last = p;
 	b->used = true;
 	s->low = !s->points || v < s->low ? v : s->low;
 	s->high = !s->points || v > s->high ? v : s->high;
@@ -260,11 +264,23 @@ static int64_t gap_of(const struct series *s, const struct bucket *b)
 	for (size_t i = 0; i < BUCKETS; i++) {
 		if (!b[i].used)
 			continue;
-		first = used++ ? first : b[i].low.t;
-		last = b[i].low.t;
+		first = used++ ? first : b[i].first.t;
+		last = b[i].first.t;
 	}
 	int64_t mean = used > 1 ? (last - first) / (used - 1) : width;
 	return 8 * (mean > width ? mean : width);
+}
+
+/* The extremes of a bucket by time; where a line begins or ends there, also its very first or last point. */
+static void put_bucket(struct thin *h, const struct bucket *b, bool begins, bool ends)
+{
+	bool low_first = b->low.t <= b->high.t;
+	struct point p[] = {b->first, low_first ? b->low : b->high, low_first ? b->high : b->low, b->last};
+	for (int i = begins ? 0 : 1; i < (ends ? 4 : 3); i++) {
+		const struct point *at = h->n == 2 ? &h->last : &h->anchor;
+		if (h->n == 0 || p[i].t != at->t || p[i].v != at->v)
+			thin_add(h, p[i]);
+	}
 }
 
 static void put_block(const struct job *j, const struct series *s, uint32_t block, FILE *f)
@@ -272,29 +288,26 @@ static void put_block(const struct job *j, const struct series *s, uint32_t bloc
 	/* A four-thousandth of the range is a tenth of a pixel. */
 	double tolerance = ((double)s->high - (double)s->low) / 4000;
 	struct thin h = {.f = f, .name = block_name(j, block), .tolerance = tolerance > 1 ? tolerance : 1};
-	const struct bucket *b = &s->bucket[(size_t)block * BUCKETS];
-	int64_t gap = gap_of(s, b), before = 0;
-	bool any = false;
+	const struct bucket *b = &s->bucket[(size_t)block * BUCKETS], *before = NULL;
+	int64_t gap = gap_of(s, b);
 	fprintf(f, "%s# ", block ? "\n\n" : "");
 	put_name(f, h.name);
 	fputc('\n', f);
-	for (size_t i = 0; i < BUCKETS; i++) {
+	for (size_t i = 0; i < BUCKETS; before = b[i].used ? &b[i] : before, i++) {
+		size_t next = i + 1;
 		if (!b[i].used)
 			continue;
-		bool low_first = b[i].low.t <= b[i].high.t;
-		struct point first = low_first ? b[i].low : b[i].high, second = low_first ? b[i].high : b[i].low;
-		if (any && first.t - before > gap) {
-			thin_break(&h);
+		while (next < BUCKETS && !b[next].used)
+			next++;
+		bool begins = !before || b[i].first.t - before->last.t > gap;
+		bool ends = next == BUCKETS || b[next].first.t - b[i].last.t > gap;
+		if (begins && before)
 			fputc('\n', f);
-		}
-		thin_add(&h, first);
-		if (first.v != second.v)
-			thin_add(&h, second);
-		before = second.t;
-		any = true;
+		put_bucket(&h, &b[i], begins, ends);
+		if (ends)
+			thin_break(&h);
 	}
-	thin_break(&h);
-	if (!any) /* gnuplot counts blocks: an empty one needs a line */
+	if (!before) /* gnuplot counts blocks: an empty one needs a line */
 		fputs("NaN - NaN\n", f);
 }
 

@@ -396,7 +396,7 @@ static int carry_out(struct run *r)
 	return 0;
 }
 
-int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
+int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err)
 {
 	const struct ks_plan *plan = request->plan;
 	struct run r = {.request = request, .plan = plan, .output = output, .err = err,
@@ -421,6 +421,7 @@ int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *o
 		status = prove(&r);
 	if (status == 0)
 		describe(&r);
+	*busy = r.play.busy;
 	ks_ft_play_release(&r.play);
 	ks_free(r.program);
 	ks_free(r.fds);

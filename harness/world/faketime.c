@@ -11,6 +11,8 @@
 #define DURATION_MAX_NS KS_HOUR
 #define THREADS_MAX 256
 #define CALLS_MAX 20000000
+/* A machine that was too busy to start in time, or to step in time, gets another chance: nothing was judged yet. */
+#define TRIES 3
 
 static int available(char *why, size_t size)
 {
@@ -121,9 +123,18 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 
 static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
 {
-	*output = (struct ks_run_output){0};
-	int status = request->gen->gen ? ks_ft_run_host(request, output, err) : ks_ft_run_exec(request, output, err);
+	int status;
+	bool busy;
 
+	*output = (struct ks_run_output){0};
+	for (int try = 1;; try++) {
+		busy = false;
+		status = request->gen->gen ? ks_ft_run_host(request, output, &busy, err)
+		                           : ks_ft_run_exec(request, output, &busy, err);
+		if (status == 0 || !busy || try == TRIES)
+			break;
+		ks_run_output_release(output);
+	}
 	if (status == 0 && ks_records_sort(&output->records) != 0)
 		status = ks_fail(err, KS_E_INTERNAL, "out of memory");
 	if (status != 0)

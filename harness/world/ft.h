@@ -58,6 +58,7 @@ struct ks_ft_play {
 	struct ks_ft_step *step; /* by time */
 	uint32_t n, next;
 	int64_t start_ns;        /* true time of the scenario's start */
+	bool busy;               /* it failed because the machine was too busy: another try may go well */
 };
 
 int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *request, struct ks_err *err);
@@ -67,9 +68,9 @@ int64_t ks_ft_play_due(const struct ks_ft_play *play);
 /* Does the steps that are due within the next ms or two, each at its instant. KS_E_JUDGE when one comes too late. */
 int ks_ft_play_run(struct ks_ft_play *play, struct ks_ft_stage *stage, const struct ks_plan *plan, struct ks_err *err);
 
-/* Both ways to run; records are not sorted yet. */
-int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err);
-int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err);
+/* Both ways to run; records are not sorted yet. *busy: see struct ks_ft_play. */
+int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err);
+int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err);
 
 /* Common to both: lanes of the fleet, KS_E_JUDGE for interruption and time-out. */
 int ks_ft_lanes(struct ks_records *records, const struct ks_plan *plan, uint32_t threads, struct ks_err *err);

@@ -50,8 +50,7 @@ struct run {
 	struct pollfd *fds;    /* two a subject: its stdout and stderr */
 	int64_t limit_ns;      /* true time at which the run is given up */
 	int64_t next_ping_ns;
-	uint32_t pinged;       /* steps before which the subjects were asked */
-	bool control;
+	uint32_t pinged;       /* how many steps were preceded by a question */
 };
 
 /* ---- what subjects say ---- */
@@ -195,7 +194,8 @@ static int wait_for(struct run *r, enum phase phase, int64_t until_ns, const cha
 			there += r->subject[i].phase >= phase && !r->subject[i].pings_open;
 		if (there == r->n)
 			return 0;
-		if (ks_true_ns() > until_ns)
+		r->play.busy = ks_true_ns() > until_ns;
+		if (r->play.busy)
 			return ks_fail(r->err, KS_E_JUDGE, "%u of %u subjects %s in time: this machine is too busy", r->n - there,
 			               r->n, what);
 		if (listen(r, until_ns) != 0)
@@ -305,7 +305,8 @@ static int start(struct run *r)
 		if (tell(r, &r->subject[i], KS_WIRE_START, &s, sizeof(s)) != 0)
 			return -1;
 	}
-	if (ks_true_ns() > r->play.start_ns)
+	r->play.busy = ks_true_ns() > r->play.start_ns;
+	if (r->play.busy)
 		return ks_fail(r->err, KS_E_JUDGE, "the subjects were started late: this machine is too busy");
 	return 0;
 }
@@ -531,7 +532,7 @@ static void clean_up(struct run *r)
 	ks_free(r->fds);
 }
 
-int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
+int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err)
 {
 	const struct ks_plan *plan = request->plan;
 	struct run r = {.request = request, .plan = plan, .output = output, .err = err,
@@ -549,6 +550,7 @@ int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *o
 	for (uint32_t i = 0; i < r.n; i++)
 		r.subject[i].proc = (struct ks_proc)KS_PROC_NONE;
 	int status = carry_out(&r);
+	*busy = r.play.busy;
 	clean_up(&r);
 	return status;
 }

@@ -58,7 +58,8 @@ int ks_ft_play_run(struct ks_ft_play *play, struct ks_ft_stage *stage, const str
 		if (ks_ft_set(stage, s->event.node, stage->offset_ns[s->event.node] + s->event.amount, err) != 0)
 			return -1;
 		s->end_ns = ks_true_ns();
-		if (s->end_ns - due_ns > KS_FT_LATE_MAX_NS)
+		play->busy = s->end_ns - due_ns > KS_FT_LATE_MAX_NS;
+		if (play->busy)
 			return late(plan, s, s->end_ns - due_ns, err);
 		play->next++;
 	}

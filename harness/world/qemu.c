@@ -45,6 +45,7 @@ struct fleet {
 	uint32_t nevents, acted;
 	struct guest guest[GUESTS_MAX];
 	uint32_t n;
+	int64_t deadline_ns; /* of the whole run, ks_host_ns */
 	struct ks_err *err;
 };
 
@@ -91,10 +92,17 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 
 /* ---- Preparing ---- */
 
+/* When something that should take limit_ns is given up: then, or when the run is. */
+static int64_t within(const struct fleet *f, int64_t limit_ns)
+{
+	int64_t at = ks_host_ns() + limit_ns;
+	return at < f->deadline_ns ? at : f->deadline_ns;
+}
+
 static int boot(struct fleet *f)
 {
 	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 1, .stop = f->request->stop};
-	int64_t deadline = ks_host_ns() + BOOT_NS;
+	int64_t deadline = within(f, BOOT_NS);
 
 	for (f->n = 0; f->n < f->plan->nodes; f->n++) {
 		struct guest *g = &f->guest[f->n];
@@ -130,7 +138,7 @@ static int configure(struct fleet *f, struct guest *g)
 
 	if (ks_vm_send(g->vm, KS_WIRE_CONFIG, &message, (uint32_t)(sizeof(message.config) + (size_t)len + 1), f->err) != 0)
 		return -1;
-	return ks_vm_expect(g->vm, KS_WIRE_READY, NULL, 0, ks_host_ns() + ANSWER_NS, f->err);
+	return ks_vm_expect(g->vm, KS_WIRE_READY, NULL, 0, within(f, ANSWER_NS), f->err);
 }
 
 static int64_t middle(const struct ks_wire_clocks *c)
@@ -160,7 +168,7 @@ static int set_date(struct fleet *f, struct guest *g, int64_t start_host_raw_ns)
 		return -1;
 	g->ahead_ns = middle(&c.guest) - c.host_raw_ns;
 	g->start_raw_ns = start_host_raw_ns + g->ahead_ns;
-	if (ks_vm_act(g->vm, KS_ACT_SET_REALTIME, g->start_raw_ns, date, &acted, ks_host_ns() + ANSWER_NS, f->err) != 0)
+	if (ks_vm_act(g->vm, KS_ACT_SET_REALTIME, g->start_raw_ns, date, &acted, within(f, ANSWER_NS), f->err) != 0)
 		return -1;
 	g->shift_ns = shift(&acted.after, KS_REALTIME);
 	/* What the clocks show at the start without offset and faults. */
@@ -324,8 +332,7 @@ static uint32_t running(const struct fleet *f)
 
 static int collect(struct fleet *f)
 {
-	int64_t limit = f->request->timeout_ns ? f->request->timeout_ns : f->plan->duration_ns + KS_DRAIN_NS + GRACE_NS;
-	int64_t deadline = ks_host_ns() + limit;
+	int64_t deadline = within(f, f->plan->duration_ns + KS_DRAIN_NS + GRACE_NS);
 
 	while (running(f)) {
 		struct guest *g = wait_any(f, deadline);
@@ -396,7 +403,8 @@ static int reserve(struct fleet *f)
 
 static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
 {
-	struct fleet f = {.request = request, .plan = request->plan, .output = output, .err = err};
+	struct fleet f = {.request = request, .plan = request->plan, .output = output, .err = err,
+	                  .deadline_ns = request->timeout_ns ? ks_host_ns() + request->timeout_ns : INT64_MAX};
 	int failed = 0;
 
 	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS};

@@ -66,8 +66,8 @@ static int descriptors(void)
 	return n;
 }
 
-static int run(const char *text, const char *generator, volatile const int *stop, struct ks_run_output *out,
-               struct ks_err *err)
+static int run(const char *text, const char *generator, volatile const int *stop, int64_t timeout_ns,
+               struct ks_run_output *out, struct ks_err *err)
 {
 	struct ks_plan plan;
 	struct ks_gen_spec spec;
@@ -77,7 +77,7 @@ static int run(const char *text, const char *generator, volatile const int *stop
 	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(text, strlen(text), "test", NULL, 0, &plan, err), 0);
 	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &spec, err), 0);
 	CU_ASSERT_EQUAL(ks_world_qemu.carries(&plan, &spec, why, sizeof(why)), 0);
-	struct ks_run_request request = {.plan = &plan, .gen = &spec, .seed = 1, .stop = stop};
+	struct ks_run_request request = {.plan = &plan, .gen = &spec, .seed = 1, .stop = stop, .timeout_ns = timeout_ns};
 	failed = ks_world_qemu.run(&request, out, err);
 	if (failed)
 		fprintf(stderr, "%s\n", err->text);
@@ -132,7 +132,7 @@ static int run_patiently(const char *text, const char *generator, struct ks_run_
 	struct ks_err err = {0};
 
 	for (int tries = 0; tries < 4; tries++) {
-		if (run(text, generator, NULL, out, &err) == 0)
+		if (run(text, generator, NULL, 0, out, &err) == 0)
 			return 0;
 		if (!strstr(err.text, "too busy"))
 			break;
@@ -189,7 +189,7 @@ static void test_two_nodes(void)
 struct attack {
 	int signal;         /* to QEMU; 0: none */
 	volatile int *stop; /* to set */
-	int64_t after_ns;
+	int64_t after_ns, timeout_ns;
 };
 
 static void *attack(void *arg)
@@ -216,7 +216,7 @@ static void attacked(struct attack a, const char *expected)
 	pid_t pid;
 
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, attack, &a), 0);
-	CU_ASSERT_EQUAL(run(scenario, "unixmilli", a.stop, &out, &err), -1);
+	CU_ASSERT_EQUAL(run(scenario, "unixmilli", a.stop, a.timeout_ns, &out, &err), -1);
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, expected));
 	CU_ASSERT_PTR_NULL(out.records.v);
@@ -233,6 +233,11 @@ static void test_killed_at_boot(void)
 static void test_killed_in_the_run(void)
 {
 	attacked((struct attack){.signal = SIGKILL, .after_ns = 4 * KS_SEC}, "ended");
+}
+
+static void test_hung(void)
+{
+	attacked((struct attack){.signal = SIGSTOP, .after_ns = 5 * KS_SEC, .timeout_ns = 12 * KS_SEC}, "in time");
 }
 
 static void test_interrupted(void)
@@ -261,7 +266,7 @@ static void test_panic(void)
 	fputs("no archive", f);
 	fclose(f);
 	setenv("KEYSKEW_GUEST", dir, 1);
-	CU_ASSERT_EQUAL(run(scenario, "unixmilli", NULL, &out, &err), -1);
+	CU_ASSERT_EQUAL(run(scenario, "unixmilli", NULL, 0, &out, &err), -1);
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "Kernel panic"));
 	if (old)
@@ -281,6 +286,7 @@ int main(void)
 	static const struct ks_test tests[] = {
 		{"a step in a guest", test_step},           {"two nodes", test_two_nodes},
 		{"qemu killed at boot", test_killed_at_boot}, {"qemu killed in the run", test_killed_in_the_run},
+		{"qemu hung in the run", test_hung},
 		{"interrupted", test_interrupted},          {"kernel panic", test_panic},
 		{NULL, NULL},
 	};

@@ -266,8 +266,7 @@ static void intervals_tell_laws_apart(void)
 	plan.faults = 0;
 	ks_theory_duplicates(&plan, &spec, &still);
 	CU_ASSERT(still.high < back.low);
-	struct ks_fault *fault = plan.fault;
-	ks_free(fault[0].nodes); /* which release would have found */
+	plan.faults = 1;
 	ks_plan_release(&plan);
 }
 

@@ -17,9 +17,9 @@ static size_t files_fed;
 /* Pieces that the format gives a meaning, so that mutations get past the scanner. */
 static const char *const pieces[] = {
 	"{", "}", "[", "]", ": ", "- ", "\n", "\n  ", "#", "'", "\"", "&a ", "*a", "!!int ", "---\n", "%YAML 1",
-	"\\x00", "\t", "\xff", "..", "1e9", "-", "99999999999999999999", "ms", "ppm", "/s", "n1", "n2", "auto", "free", "~",
-	"faults:", "step: ", "drift: ", "fleet: ", "expect: ", "claims: ", "other: ", "kept", "1..", "..1s", "zone: a",
-	"name: b", "\n--set duration=1s", "\n--set fleet.nodes=[{},{zone: b}]", "\n--set faults.0.step=-1ms",
+	"\\x00", "\t", "\xff", "..", "1e9", "-", "99999999999999999999", "ms", "ppm", "/s", "n1", "n2", "auto", "free",
+	"~", "faults:", "step: ", "drift: ", "fleet: ", "expect: ", "claims: ", "other: ", "kept", "1..", "..1s",
+	"zone: a", "name: b", "\n--set duration=1s", "\n--set fleet.nodes=[{},{zone: b}]", "\n--set faults.0.step=-1ms",
 	"\xe2\x80\xae", "\xef\xbb\xbf",
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ks_qemu.h"
@@ -187,6 +188,79 @@ static void test_carries(void)
 	CU_ASSERT_EQUAL(ks_world_qemu.carries(&plan, &foreign, why, sizeof(why)), -1);
 }
 
+/* ---- Programs that only call themselves QEMU ---- */
+
+#define MONITOR "printf '{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 1, \"minor\": 0, \"major\": 1}}}}\\n' >&4\n" \
+	"read x <&4\nprintf '{\"return\": {}}\\n' >&4\n"
+
+static void put(const char *dir, const char *name, const char *text, mode_t mode)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs(text, f);
+	fclose(f);
+	chmod(path, mode);
+}
+
+static void drop(const char *dir)
+{
+	static const char *const names[] = {"current", "qemu-system-x86_64", "vmlinux", "initramfs"};
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	CU_ASSERT_EQUAL(rmdir(dir), 0);
+}
+
+/* Starts a guest of which QEMU is this shell script, and expects the words in the error. */
+static void impostor(const char *script, const char *expected)
+{
+	char dir[] = "/tmp/keyskew-test-XXXXXX", link[64], path[1024], text[1024], *old = strdup(getenv("PATH"));
+	struct ks_vm_options options = {0};
+	struct ks_err err = {0};
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	snprintf(link, sizeof(link), "%s/current", dir);
+	CU_ASSERT_EQUAL_FATAL(symlink(".", link), 0);
+	snprintf(text, sizeof(text), "#!/bin/sh\n%s", script);
+	put(dir, "qemu-system-x86_64", text, 0755);
+	put(dir, "vmlinux", "", 0644);
+	put(dir, "initramfs", "", 0644);
+	setenv("KEYSKEW_GUEST", dir, 1);
+	snprintf(path, sizeof(path), "%s:%s", dir, old);
+	setenv("PATH", path, 1);
+	struct ks_vm *vm = ks_vm_start(&options, &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
+	CU_ASSERT_EQUAL(ks_vm_wait_hello(vm, ks_host_ns() + 2 * KS_SEC, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, expected));
+	if (!strstr(err.text, expected))
+		fprintf(stderr, "%s\n", err.text);
+	ks_vm_free(vm);
+	setenv("PATH", old, 1);
+	unsetenv("KEYSKEW_GUEST");
+	free(old);
+	drop(dir);
+}
+
+static void test_impostors(void)
+{
+	impostor("echo 'no such machine' >&2\nexit 1\n", "no such machine");
+	impostor("exec sleep 100\n", "did not answer in time");
+	impostor("echo SSH-2.0 >&4\nexec sleep 100\n", "what is no message");
+	impostor(MONITOR "exec sleep 100\n", "guest did not answer in time");
+	impostor(MONITOR "echo twenty bytes and more of garbage >&3\nexec sleep 100\n", "guest sent garbage");
+	impostor(MONITOR "printf 'KSW1\\001\\0\\0\\0\\377\\377\\377\\377aaaa' >&3\nexec sleep 100\n", "guest sent garbage");
+	impostor(MONITOR "printf 'KSW1' >&3\nexec sleep 100\n", "in the middle of a message");
+	impostor(MONITOR "echo 'Kernel panic - no \\033[31msense'\nexit 0\n", "Kernel panic - no .[31msense");
+	/* a console that never stops must not stop the rest */
+	impostor(MONITOR "yes | head -c 3000000\nexit 0\n", "ended before its work was done; its console: y y y");
+}
+
 int main(void)
 {
 	static const struct ks_test tests[] = {
@@ -194,6 +268,7 @@ int main(void)
 		{"long error text", test_error_text_is_cut}, {"a dialogue", test_dialogue},
 		{"bad dialogues", test_bad_dialogues},    {"endless line", test_endless_line},
 		{"available says why", test_available_says_why}, {"carries", test_carries},
+		{"impostors", test_impostors},
 		{NULL, NULL},
 	};
 	return ks_test_main("qemu", tests);
