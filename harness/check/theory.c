@@ -248,7 +248,7 @@ static void replay_poisson(const struct premise *p, enum ks_scope scope, struct 
 		if (n == 2 && s[0].seg.rate_q64 == s[1].seg.rate_q64)
 			failed = add_replay(p, s, &sum);
 		else
-			failed = n == 1 ? 0 : -1;
+			failed = n <= 1 ? 0 : -1;
 	}
 	double in_tick = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns * (double)KS_TICK_NS;
 	if (failed) {

@@ -9,6 +9,8 @@
 
 static void add_stretch(struct ks_wall *w, uint32_t node, const struct ks_clocks *c, int64_t from_ns, int64_t to_ns)
 {
+	int64_t first_ns = w->plan->load.phase_ns; /* nobody calls before */
+	from_ns = from_ns > first_ns ? from_ns : first_ns;
 	if (from_ns < to_ns)
 		w->v[w->n++] = (struct ks_stretch){c->seg[KS_REALTIME], node, from_ns, to_ns};
 }
@@ -80,6 +82,8 @@ static uint64_t burst(const struct ks_load *load)
 
 uint64_t ks_calls_before(const struct ks_load *load, int64_t t_ns)
 {
+	t_ns -= load->phase_ns;
+	t_ns -= load->phase_ns;
 	if (t_ns <= 0)
 		return 0;
 	unsigned __int128 per = (uint64_t)load->rate.per_ns;
@@ -90,7 +94,7 @@ uint64_t ks_calls_before(const struct ks_load *load, int64_t t_ns)
 int64_t ks_due(const struct ks_load *load, uint64_t m)
 {
 	m -= m % burst(load);
-	return (int64_t)((unsigned __int128)m * (uint64_t)load->rate.per_ns / (uint64_t)load->rate.count);
+	return load->phase_ns + (int64_t)((unsigned __int128)m * (uint64_t)load->rate.per_ns / (uint64_t)load->rate.count);
 }
 
 static int64_t tick_at(const struct ks_stretch *s, int64_t t_ns)

@@ -9,7 +9,7 @@
 
 #define KS_TICK_NS KS_MS
 
-/* A stretch of a node's wall clock between two faults: a straight line. */
+/* A stretch of a node's wall clock between two faults, while there are calls: a straight line. */
 struct ks_stretch {
 	struct ks_seg seg;
 	uint32_t node;

@@ -52,6 +52,9 @@ static const struct ks_field context_fields[] = {
 static const struct ks_field workload_fields[] = {
 	{.name = "rate", .help = "calls of a node, shared by its threads", .def = "1000/s",
 	 .accepts = "a rate such as 1000/s", .read = ks_read_rate, KS_AT(struct ks_plan, load.rate)},
+	{.name = "phase", .help = "by how much every call is due later; off the ticks, jitter of real worlds crosses none",
+	 .def = "0s", .read = ks_read_number, KS_AT(struct ks_plan, load.phase_ns), .type = KS_OPT_DUR, .min = 0,
+	 .max = KS_HOUR},
 	{.name = "arrival", .help = "when calls fall due; a burst is of 10", .def = "regular", .read = ks_read_word,
 	 KS_AT(struct ks_plan, load.arrival), .words = arrivals},
 	{.name = "model", .help = "open: late calls queue; closed: a call waits for the one before", .def = "open",

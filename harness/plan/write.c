@@ -130,9 +130,9 @@ static void put_fleet(FILE *out, const struct ks_plan *p)
 static void put_workload(FILE *out, const struct ks_plan *p)
 {
 	static const char *const arrivals[] = {"regular", "poisson", "burst"};
-	char text[KS_TIME_TEXT];
-	fprintf(out, "workload:\n  rate: %s\n  arrival: %s\n  model: %s\n  on_refuse: %s\n",
-		ks_rate_format(text, p->load.rate), arrivals[p->load.arrival],
+	char text[KS_TIME_TEXT], phase[KS_TIME_TEXT];
+	fprintf(out, "workload:\n  rate: %s\n  phase: %s\n  arrival: %s\n  model: %s\n  on_refuse: %s\n",
+		ks_rate_format(text, p->load.rate), ks_dur_format(phase, p->load.phase_ns), arrivals[p->load.arrival],
 		p->load.model == KS_MODEL_OPEN ? "open" : "closed",
 		p->load.on_refuse == KS_REFUSE_DROP ? "drop" : "retry");
 	fprintf(out, "  context: {user: %lld..%lld, depth: %lld..%lld}\n", (long long)p->user_low,

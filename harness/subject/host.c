@@ -82,6 +82,7 @@ static bool sane(const struct ks_wire_config *c)
 	return c->threads > 0 && c->threads <= THREADS_MAX && c->lanes_before <= UINT32_MAX - c->threads &&
 	       c->lanes_before + c->threads <= c->lanes_of_node && c->duration_ns > 0 &&
 	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 &&
+	       c->phase_ns >= 0 && c->phase_ns <= KS_HOUR &&
 	       c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED && c->on_refuse <= KS_REFUSE_RETRY;
 }
 
@@ -105,7 +106,8 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 
 	crew->process = (struct ks_env_process){.worker = c->worker, .process = c->process, .state_dir = h->hooks->state_dir};
 	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns}, (enum ks_arrival)c->arrival,
-	                              (enum ks_model)c->model, (enum ks_on_refuse)c->on_refuse};
+	                              (enum ks_model)c->model, (enum ks_on_refuse)c->on_refuse,
+	                              c->phase_ns};
 	crew->duration_ns = c->duration_ns;
 	crew->wake_fd = h->wake[1];
 	pthread_mutex_init(&crew->gate, NULL);

@@ -43,7 +43,7 @@ struct ks_wire_config {
 	uint64_t seed;
 	uint64_t worker;
 	int64_t duration_ns;
-	int64_t rate_count, rate_per_ns;
+	int64_t rate_count, rate_per_ns, phase_ns;
 	uint32_t arrival, model, on_refuse; /* enums of ks_engine.h */
 	uint32_t lane_id;                   /* fleet-wide number of thread 0: stream of its arrivals */
 	/* then: generator text, NUL-terminated */

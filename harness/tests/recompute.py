@@ -66,7 +66,7 @@ def read_keys(path):
                 pairs = re.findall(r"([A-Za-z_]+)\s*=\s*(\S+)", text)
                 if not pairs:
                     pairs = re.findall(r"^([A-Za-z_]+)\s*[:\s]\s*(.+)$", text)
-                meta.update(pairs)
+                meta.update((name, unescape(value.encode()).decode("utf-8", "replace")) for name, value in pairs)
                 continue
             fields = line.split(b"\t")
             if header is None:

@@ -341,10 +341,39 @@ static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, s
 	return 0;
 }
 
+/* Before the first step the clock must be where the scenario puts it. A node that has an offset needs a proof of it;
+ * without one it is enough that keys with a time do not carry another date: some generators run ahead by themselves. */
+static int prove_offset(struct run *r, uint32_t lane, int64_t *values)
+{
+	const struct ks_plan_node *node = &r->plan->node[r->program[lane].node];
+	int64_t until = r->plan->duration_ns, tolerance = KS_HOUR;
+	char a[KS_TIME_TEXT];
+
+	for (uint32_t k = r->play.n; k-- > 0;)
+		if (r->play.step[k].event.node == r->program[lane].node)
+			until = r->play.step[k].event.at_ns;
+	struct skew s = measure(&r->output->records, lane, 0, until, values);
+	if (node->offset_ns) {
+		tolerance = PROOF_NS + s.top - s.median;
+		if (s.n < PROOF_KEYS || 2 * tolerance > distance(node->offset_ns, 0))
+			return judge(r, &r->program[lane], "does not show its clock's offset: too few keys that carry a time, or too "
+			                                   "irregular ones");
+	}
+	if (!s.n || distance(s.top, node->offset_ns) <= tolerance)
+		return 0;
+	char text[160];
+	snprintf(text, sizeof(text), "shows a clock that is off by %s from the start; a static or Go program does not see "
+	         "libfaketime", ks_dur_format(a, s.top - node->offset_ns));
+	return judge(r, &r->program[lane], text);
+}
+
 static int prove_all(struct run *r, int64_t *values)
 {
 	struct ks_run_output *out = r->output;
 
+	for (uint32_t i = 0; i < r->n; i++)
+		if (prove_offset(r, i, values) != 0)
+			return -1;
 	for (uint32_t k = 0; k < r->play.n; k++) {
 		const struct ks_ft_step *step = &r->play.step[k];
 		if (!step->begin_ns)

@@ -55,6 +55,11 @@ struct run {
 
 /* ---- what subjects say ---- */
 
+static int64_t distance(int64_t a, int64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
 static int lament(struct run *r, struct subject *s, const char *what)
 {
 	char how[420];
@@ -234,7 +239,7 @@ static int send_config(struct run *r, struct subject *s, uint32_t number)
 	} m = {.c = {.process = number, .threads = p->threads, .lanes_before = s->process * p->threads,
 	             .lanes_of_node = p->processes * p->threads, .seed = r->request->seed,
 	             .worker = ks_plan_worker(p, r->request->seed, s->node), .duration_ns = p->duration_ns,
-	             .rate_count = p->load.rate.count, .rate_per_ns = p->load.rate.per_ns, .arrival = p->load.arrival,
+	             .rate_count = p->load.rate.count, .rate_per_ns = p->load.rate.per_ns, .phase_ns = p->load.phase_ns, .arrival = p->load.arrival,
 	             .model = p->load.model, .on_refuse = p->load.on_refuse, .lane_id = number * p->threads}};
 	size_t length = strlen(text) + 1;
 
@@ -269,17 +274,24 @@ static int choose_start(struct run *r)
 	return 0;
 }
 
-/* What the clocks would show at the start without faults: the plan's time, or for those that are not faked what the
- * first reading says. */
-static void set_clock_bases(struct run *r, struct subject *s)
+/* What the clocks would show at the start without faults: the plan's time, which the first reading must prove, or for
+ * those that are not faked what it says. */
+static int set_clock_bases(struct run *r, struct subject *s)
 {
 	const struct ks_wire_clocks *c = &s->clocks[0];
 	int64_t middle = c->raw_ns + (c->raw_after_ns - c->raw_ns) / 2;
+	const struct ks_plan_node *node = &r->plan->node[s->node];
+	char text[KS_TIME_TEXT];
 
 	for (int id = 0; id < KS_NCLOCKS; id++)
 		s->account.clock_base_ns[id] = c->clock_ns[id] - (middle - r->play.start_ns);
-	s->account.clock_base_ns[KS_TAI] -= r->plan->node[s->node].offset_ns;
+	int64_t off = s->account.clock_base_ns[KS_REALTIME] - r->plan->start_unix_ns - node->offset_ns;
+	if (distance(off, 0) > KS_FT_TOLERANCE_NS)
+		return ks_fail(r->err, KS_E_JUDGE, "the clock of subject %u of node '%s' is off by %s before anything was done to "
+		               "it: libfaketime does not reach it", s->process, node->name, ks_dur_format(text, off));
+	s->account.clock_base_ns[KS_TAI] -= node->offset_ns;
 	s->account.clock_base_ns[KS_REALTIME] = r->plan->start_unix_ns;
+	return 0;
 }
 
 static int start(struct run *r)
@@ -300,7 +312,8 @@ static int start(struct run *r)
 		return -1;
 	struct ks_wire_start s = {r->play.start_ns, r->plan->start_unix_ns};
 	for (uint32_t i = 0; i < r->n; i++) {
-		set_clock_bases(r, &r->subject[i]);
+		if (set_clock_bases(r, &r->subject[i]) != 0)
+			return -1;
 		r->subject[i].phase = RUNNING;
 		if (tell(r, &r->subject[i], KS_WIRE_START, &s, sizeof(s)) != 0)
 			return -1;
@@ -386,11 +399,6 @@ static int64_t gained(const struct ks_wire_clocks *a, const struct ks_wire_clock
 	int64_t true_b = b->raw_ns + (b->raw_after_ns - b->raw_ns) / 2;
 
 	return (b->clock_ns[id] - a->clock_ns[id]) - (true_b - true_a);
-}
-
-static int64_t distance(int64_t a, int64_t b)
-{
-	return a > b ? a - b : b - a;
 }
 
 /* The readings of the subject around step k: the last before it and the first after it, with no other step of its node

@@ -105,7 +105,7 @@ int ks_guest_available(char *why, size_t size)
 			return -1;
 		}
 		if (access(path, R_OK) != 0) {
-			snprintf(why, size, "no guest image '%.400s': ./lab guest builds it", path);
+			snprintf(why, size, "no guest image '%.400s': ./lab builds it", path);
 			return -1;
 		}
 	}
@@ -431,7 +431,7 @@ int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err)
 		if (*p < 0x20 || *p > 0x7e)
 			*p = '.';
 	if (vm->hello.version != KS_WIRE_VERSION || vm->hello.record_size != sizeof(struct ks_wire_record))
-		return ks_fail(err, KS_E_JUDGE, "guest image speaks another version of the wire: ./lab guest builds it anew");
+		return ks_fail(err, KS_E_JUDGE, "guest image speaks another version of the wire: ./lab builds it anew");
 	return 0;
 }
 

@@ -17,7 +17,8 @@ void ks_arrivals_init(struct ks_arrivals *a, const struct ks_load *load, uint32_
                       uint64_t lane_id)
 {
 	*a = (struct ks_arrivals){.kind = load->arrival, .count = load->rate.count, .per_ns = load->rate.per_ns,
-	                          .index = index, .lanes = lanes, .k = index};
+	                          .index = index, .lanes = lanes, .k = index,
+	                          .phase_ns = load->phase_ns};
 	unsigned __int128 gap = (unsigned __int128)lanes * (uint64_t)a->per_ns;
 	unsigned __int128 first = (unsigned __int128)index * (uint64_t)a->per_ns;
 	a->gap_ns = clamp(gap / (uint64_t)a->count);
@@ -39,7 +40,7 @@ void ks_arrivals_init(struct ks_arrivals *a, const struct ks_load *load, uint32_
 	}
 }
 
-int64_t ks_arrivals_next(struct ks_arrivals *a)
+static int64_t next(struct ks_arrivals *a)
 {
 	int64_t due = a->due_ns;
 	switch (a->kind) {
@@ -59,4 +60,10 @@ int64_t ks_arrivals_next(struct ks_arrivals *a)
 		return due;
 	}
 	return INT64_MAX;
+}
+
+int64_t ks_arrivals_next(struct ks_arrivals *a)
+{
+	int64_t due;
+	return __builtin_add_overflow(next(a), a->phase_ns, &due) ? INT64_MAX : due;
 }

@@ -21,6 +21,7 @@ struct ks_load {
 	enum ks_arrival arrival;
 	enum ks_model model;
 	enum ks_on_refuse on_refuse;
+	int64_t phase_ns; /* every due time is this much later: off the ticks of the clocks, where jitter cannot cross one */
 };
 
 /* The due times of one lane, number `index` of the `lanes` of its node. Pure, the same in every world. */
@@ -28,6 +29,7 @@ struct ks_arrivals {
 	enum ks_arrival kind;
 	int64_t count, per_ns;   /* the rate of the node */
 	uint32_t index, lanes;
+	int64_t phase_ns;
 	uint64_t k;              /* calls of the node up to the next one of this lane */
 	int64_t due_ns;          /* of the next call */
 	int64_t gap_ns;          /* between calls of the lane: whole ns and rest / count */

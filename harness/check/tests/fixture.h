@@ -50,7 +50,7 @@ static inline void fix_init(struct fixture *f)
 	memset(f, 0, sizeof *f);
 	f->plan = (struct ks_plan){.name = "hand made", .start_unix_ns = FIX_START, .duration_ns = 1000000, .node = f->node,
 	                           .nodes = 3, .processes = 2, .threads = 2, .fault = f->fault,
-	                           .load = {{1000, KS_SEC}, KS_ARRIVAL_REGULAR, KS_MODEL_OPEN, KS_REFUSE_DROP}};
+	                           .load = {.rate = {1000, KS_SEC}}};
 	f->gen = (struct ks_gen){.name = "fix", .decode = fix_decode, .format = fix_format, .clocks = fix_clocks,
 	                         .compare = KS_COMPARE_NUMERIC};
 	f->spec = (struct ks_gen_spec){.text = "fix", .gen = &f->gen};

@@ -401,6 +401,32 @@ static void bad_foreign(void)
 	refused(STEADY, "exec:'", KS_E_USAGE, "quote");
 }
 
+/* The proof must be able to fail: a library in the place of libfaketime that fakes nothing. */
+static void nothing_faked(void)
+{
+	static const char yaml[] = "keyskew: 1\nduration: 1s\nworkload: {rate: 1000/s}\nfleet: {nodes: [{name: a, offset: 1s}]}\n";
+	char why[256], lib[4096] = "";
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	for (char line[4096]; !lib[0] && maps && fgets(line, sizeof(line), maps);)
+		if (strstr(line, "/libc.so.6"))
+			snprintf(lib, sizeof(lib), "%.*s", (int)strcspn(strchr(line, '/'), "\n"), strchr(line, '/'));
+	fclose(maps);
+	setenv("KEYSKEW_FAKETIME", lib, 1);
+	CU_ASSERT_EQUAL(ks_world_faketime.available(why, sizeof(why)), 0);
+	refused(STEP, "unixmilli", KS_E_JUDGE, "libfaketime does not reach it");
+	if (access("../subject/libuuid-time", X_OK) == 0) {
+		refused(STEADY, "exec:../subject/libuuid-time", KS_E_JUDGE, "does not see libfaketime");
+		refused(yaml, "exec:../subject/libuuid-time", KS_E_JUDGE, "");
+	}
+	setenv("KEYSKEW_FAKETIME", "/nonexistent", 1);
+	CU_ASSERT_EQUAL(ks_world_faketime.available(why, sizeof(why)), -1);
+	unsetenv("KEYSKEW_FAKETIME");
+	setenv("KEYSKEW_LIBEXEC", "/nonexistent", 1);
+	CU_ASSERT_EQUAL(ks_world_faketime.available(why, sizeof(why)), -1);
+	unsetenv("KEYSKEW_LIBEXEC");
+}
+
 static void unprovable_foreign(void)
 {
 	refused(STEP, "exec:./foreign millis", KS_E_JUDGE, "carry no time");
@@ -493,6 +519,7 @@ int main(void)
 		{"flooding foreign", flooding_foreign},
 		{"stubborn foreign", stubborn_foreign},
 		{"bad foreign", bad_foreign},
+		{"nothing faked", nothing_faked},
 		{"unprovable foreign", unprovable_foreign},
 		{"libuuid", libuuid},
 		{"sweeps", sweeps},
