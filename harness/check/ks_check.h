@@ -102,7 +102,7 @@ extern const char *const ks_law_names[4];
 #define KS_THEORY_LATE_NS KS_US
 struct ks_theory {
 	enum ks_law law;
-	enum ks_scope scope;   /* whose duplicates: the fleet's where they have a law, else the process's or the thread's */
+	enum ks_scope scope;   /* whose: the fleet's where they have a law that faults show in, else each node's, process's, thread's */
 	double mean, variance; /* to 6 digits */
 	/* The two-sided 1e-9 prediction interval: exact: the mean, wider by one for each call so near to a tick or a fault
 	 * that KS_THEORY_LATE_NS decides; others: Chernoff's bound, so of at least that confidence. */

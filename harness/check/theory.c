@@ -139,33 +139,50 @@ static void count_exactly(const struct premise *p, enum ks_tick_keys keys, enum 
 	exact(t, scope, mean, low - free, high + free);
 }
 
-static void bare_poisson(const struct premise *p, struct ks_theory *t)
+/* The stretches from first on, up to end, as one: adds their ticks. */
+static int add_ticks(const struct premise *p, size_t first, size_t end, struct ks_sum *sum)
 {
 	struct ks_ticks *tick = NULL;
-	struct ks_sum sum = {0};
 	size_t n = 0;
-	int failed = ks_tick_loads(&p->wall, &tick, &n);
+	int failed = ks_tick_loads(&p->wall, first, end, &tick, &n);
 	for (size_t i = 0; !failed && i < n; i++)
-		failed = ks_sum_excess(&sum, tick[i].mean, tick[i].count);
+		failed = ks_sum_excess(sum, tick[i].mean, tick[i].count);
+	ks_free(tick);
+	return failed;
+}
+
+static void bare_poisson(const struct premise *p, enum ks_scope scope, struct ks_theory *t)
+{
+	const size_t *start = p->wall.start;
+	struct ks_sum sum = {0};
+	int failed = 0;
+	if (scope == KS_SCOPE_FLEET)
+		failed = add_ticks(p, 0, p->wall.n, &sum);
+	else
+		for (uint32_t i = 0; !failed && i < p->plan->nodes; i++)
+			failed = add_ticks(p, start[i], start[i + 1], &sum);
 	if (failed) {
 		none(t, "more than 2000 calls a tick, or too many faults");
 	} else {
-		of_sum(t, KS_LAW_NORMAL, KS_SCOPE_FLEET, &sum);
+		of_sum(t, KS_LAW_NORMAL, scope, &sum);
 		say(t, "sum over ticks of L - (1 - e^-L), L calls expected in the tick");
 	}
 	ks_sum_release(&sum);
-	ks_free(tick);
 }
 
+/* Nodes in phase issue the keys of one another, so that what a fault does to one of them would hide behind the others: with
+ * faults it is each node's duplicates that have a theory. */
 static void unixmilli(const struct premise *p, struct ks_theory *t)
 {
+	bool by_node = p->plan->faults && p->plan->nodes > 1;
+	enum ks_scope scope = by_node ? KS_SCOPE_NODE : KS_SCOPE_FLEET;
 	if (!clocks_known(p, t))
 		return;
 	if (is_poisson(p)) {
-		bare_poisson(p, t);
+		bare_poisson(p, scope, t);
 		return;
 	}
-	count_exactly(p, KS_TICK_BARE, KS_SCOPE_FLEET, UINT64_MAX, t);
+	count_exactly(p, by_node ? KS_TICK_OF_NODE : KS_TICK_OF_FLEET, scope, UINT64_MAX, t);
 	if (t->law == KS_LAW_EXACT)
 		say(t, "calls - ticks that have one");
 }
@@ -309,7 +326,7 @@ static void uuidv7(const struct premise *p, struct ks_theory *t)
 	}
 	if (!times_known(p, t))
 		return;
-	int failed = ks_tick_loads(&p->wall, &tick, &n);
+	int failed = ks_tick_loads(&p->wall, 0, p->wall.n, &tick, &n);
 	for (size_t i = 0; !failed && i < n; i++)
 		pairs += tick[i].count * tick[i].mean * tick[i].mean / 2;
 	if (failed || ks_sum_poisson(&sum, ldexp(pairs, -74), 1)) {

@@ -83,7 +83,6 @@ static uint64_t burst(const struct ks_load *load)
 uint64_t ks_calls_before(const struct ks_load *load, int64_t t_ns)
 {
 	t_ns -= load->phase_ns;
-	t_ns -= load->phase_ns;
 	if (t_ns <= 0)
 		return 0;
 	unsigned __int128 per = (uint64_t)load->rate.per_ns;
@@ -163,25 +162,39 @@ static int64_t length_of_union(struct run *run, size_t n)
 	return length;
 }
 
-static int count_runs(const struct ks_wall *w, int64_t late_ns, int64_t limit_ns, int64_t *duplicates, bool *free)
+/* The run of a stretch. @return its calls. */
+static int64_t make_run(const struct ks_wall *w, const struct ks_stretch *s, int64_t late_ns, int64_t limit_ns,
+                        struct run *run, bool *free)
 {
 	const struct ks_load *load = &w->plan->load;
+	struct calls c = calls_of(w, s, late_ns);
+	if (c.first >= c.end)
+		return 0;
+	int64_t first_ns = ks_due(load, c.first), last_ns = ks_due(load, c.end - 1);
+	*run = (struct run){tick_at(s, first_ns + late_ns), tick_at(s, last_ns + late_ns)};
+	*free = *free || is_free(s, first_ns, limit_ns) || is_free(s, last_ns, limit_ns);
+	return (int64_t)(c.end - c.first);
+}
+
+static int count_runs(const struct ks_wall *w, enum ks_tick_keys keys, int64_t late_ns, int64_t limit_ns,
+                      int64_t *duplicates, bool *free)
+{
 	struct run *run = ks_alloc(w->n, sizeof *run);
 	size_t n = 0;
-	int64_t total = 0;
 	if (!run)
 		return -1;
+	*duplicates = 0;
 	for (size_t i = 0; i < w->n; i++) {
 		const struct ks_stretch *s = &w->v[i];
-		struct calls c = calls_of(w, s, late_ns);
-		if (c.first >= c.end)
-			continue;
-		int64_t first_ns = ks_due(load, c.first), last_ns = ks_due(load, c.end - 1);
-		run[n++] = (struct run){tick_at(s, first_ns + late_ns), tick_at(s, last_ns + late_ns)};
-		total += (int64_t)(c.end - c.first);
-		*free = *free || is_free(s, first_ns, limit_ns) || is_free(s, last_ns, limit_ns);
+		int64_t calls = make_run(w, s, late_ns, limit_ns, &run[n], free);
+		*duplicates += calls;
+		n += calls > 0;
+		bool complete = i + 1 == w->n || (keys == KS_TICK_OF_NODE && w->v[i + 1].node != s->node);
+		if (complete) {
+			*duplicates -= length_of_union(run, n);
+			n = 0;
+		}
 	}
-	*duplicates = total - length_of_union(run, n);
 	ks_free(run);
 	return 0;
 }
@@ -209,7 +222,7 @@ static void walk_call(struct walk *walk, const struct ks_plan *plan, uint32_t no
 	s->keys = s->keys && s->tick == tick ? s->keys + 1 : 1;
 	s->tick = tick;
 	walk->in_tick_max = s->keys > walk->in_tick_max ? s->keys : walk->in_tick_max;
-	struct ks_key key = {0, (uint64_t)tick};
+	struct ks_key key = {walk->kind == KS_TICK_OF_NODE ? node : 0, (uint64_t)tick};
 	if (walk->kind == KS_TICK_COUNTED) {
 		key.hi = (uint64_t)node * plan->processes + process;
 		key.lo = (uint64_t)tick << 20 | (s->keys - 1); /* a walk has at most 2^20 calls */
@@ -262,11 +275,11 @@ static int walk_count(const struct ks_wall *w, enum ks_tick_keys keys, int64_t l
 int ks_count_duplicates(const struct ks_wall *w, enum ks_tick_keys keys, int64_t late_ns, int64_t limit_ns,
                         int64_t *duplicates, bool *free, uint64_t *in_tick_max)
 {
-	bool dense = keys == KS_TICK_BARE;
+	bool dense = keys != KS_TICK_COUNTED;
 	for (size_t i = 0; dense && i < w->n; i++)
 		dense = is_dense(w, &w->v[i]);
 	if (dense)
-		return count_runs(w, late_ns, limit_ns, duplicates, free);
+		return count_runs(w, keys, late_ns, limit_ns, duplicates, free);
 	return walk_count(w, keys, late_ns, limit_ns, duplicates, free, in_tick_max);
 }
 
@@ -332,23 +345,24 @@ static void put_stretch(struct sweep *s, int64_t from_ns, int64_t to_ns, double 
 		put_part(s, last, density * (double)(to_ns % KS_TICK_NS));
 }
 
-static void make_edges(const struct ks_wall *w, struct edge *edge)
+static void make_edges(const struct ks_wall *w, size_t first, size_t n, struct edge *edge)
 {
 	const struct ks_rate *rate = &w->plan->load.rate;
-	for (size_t i = 0; i < w->n; i++) {
-		const struct ks_stretch *s = &w->v[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct ks_stretch *s = &w->v[first + i];
 		double density = (double)rate->count / (double)rate->per_ns /
 		                 (1 + (double)s->seg.rate_q64 / 18446744073709551616.0);
 		edge[2 * i] = (struct edge){ks_seg_at(&s->seg, s->from_ns), density, 1};
 		edge[2 * i + 1] = (struct edge){ks_seg_at(&s->seg, s->to_ns), density, -1};
 	}
-	qsort(edge, 2 * w->n, sizeof *edge, edge_cmp);
+	qsort(edge, 2 * n, sizeof *edge, edge_cmp);
 }
 
-int ks_tick_loads(const struct ks_wall *w, struct ks_ticks **v, size_t *n)
+int ks_tick_loads(const struct ks_wall *w, size_t first, size_t end, struct ks_ticks **v, size_t *n)
 {
-	struct edge *edge = ks_alloc(2 * w->n, sizeof *edge);
-	struct sweep s = {.v = ks_alloc(6 * w->n + 2, sizeof *s.v), .tick = -1}; /* at most three parts an edge */
+	size_t edges = 2 * (end - first);
+	struct edge *edge = ks_alloc(edges, sizeof *edge);
+	struct sweep s = {.v = ks_alloc(3 * edges + 2, sizeof *s.v), .tick = -1}; /* at most three parts an edge */
 	double density = 0;
 	int active = 0;
 	if (!edge || !s.v) {
@@ -356,8 +370,8 @@ int ks_tick_loads(const struct ks_wall *w, struct ks_ticks **v, size_t *n)
 		ks_free(s.v);
 		return -1;
 	}
-	make_edges(w, edge);
-	for (size_t i = 0; i < 2 * w->n; i++) {
+	make_edges(w, first, end - first, edge);
+	for (size_t i = 0; i < edges; i++) {
 		if (active && edge[i - 1].at_ns < edge[i].at_ns)
 			put_stretch(&s, edge[i - 1].at_ns, edge[i].at_ns, density);
 		active += edge[i].up;

@@ -31,8 +31,9 @@ void ks_wall_release(struct ks_wall *w);
 uint64_t ks_calls_before(const struct ks_load *load, int64_t t_ns); /* of a node, due before t */
 int64_t ks_due(const struct ks_load *load, uint64_t m);             /* of its m-th call */
 
-/* How keys are made of ticks: one a tick; or (tick, number in the tick) in each process. */
-enum ks_tick_keys { KS_TICK_BARE, KS_TICK_COUNTED };
+/* How keys are made of ticks, and whose duplicates count: bare ticks of the fleet, of each node; in each process (tick, number
+ * in the tick). */
+enum ks_tick_keys { KS_TICK_OF_FLEET, KS_TICK_OF_NODE, KS_TICK_COUNTED };
 
 #define KS_WALK_MAX (UINT64_C(1) << 20) /* calls */
 
@@ -42,11 +43,11 @@ enum ks_tick_keys { KS_TICK_BARE, KS_TICK_COUNTED };
 int ks_count_duplicates(const struct ks_wall *w, enum ks_tick_keys keys, int64_t late_ns, int64_t limit_ns,
                         int64_t *duplicates, bool *free, uint64_t *in_tick_max);
 
-/* Poisson arrivals: how many ticks of the fleet expect how many calls. */
+/* Poisson arrivals: how many ticks expect how many calls, of the stretches v[first] .. v[end - 1] together. */
 struct ks_ticks {
 	double mean, count;
 };
 /* @return 0 with *v owned by the caller (ks_free), or -1. */
-int ks_tick_loads(const struct ks_wall *w, struct ks_ticks **v, size_t *n);
+int ks_tick_loads(const struct ks_wall *w, size_t first, size_t end, struct ks_ticks **v, size_t *n);
 
 #endif

@@ -1,5 +1,7 @@
 /* The slow side of the real environment. */
+#ifndef KS_ENV_REAL
 #define KS_ENV_REAL 1
+#endif
 #include "env.h"
 
 #include <errno.h>

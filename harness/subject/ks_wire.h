@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 1u
+#define KS_WIRE_VERSION 2u
 
 enum ks_wire_type {
 	KS_WIRE_HELLO = 1,  /* subject: struct ks_wire_hello */

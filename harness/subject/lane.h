@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#ifndef KS_ENV_REAL
 #define KS_ENV_REAL 1
+#endif
 #include "env.h"
 #include "keygen.h"
 #include "ks_arrivals.h"

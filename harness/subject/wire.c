@@ -82,12 +82,13 @@ static int write_all(int fd, const void *bytes, size_t n)
 
 int ks_wire_send(int fd, uint32_t type, const void *payload, uint32_t length)
 {
-	struct ks_wire_header h = {KS_WIRE_MAGIC, type, length, ks_wire_crc(payload, length)};
+	struct ks_wire_header h = {.magic = KS_WIRE_MAGIC, .type = type, .length = length};
 
 	if (ks_wire_check(&h) != 0) {
 		errno = EMSGSIZE;
 		return -1;
 	}
+	h.crc = ks_wire_crc(payload, length);
 	if (write_all(fd, &h, sizeof(h)) != 0)
 		return -1;
 	return write_all(fd, payload, length);

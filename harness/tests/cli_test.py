@@ -414,6 +414,39 @@ def folders_do_not_collide(t):
     t.check(len(folders) == 4, "4 runs, folders: %s" % folders)
 
 
+# several programs at once in one folder: "Every run writes a folder", the link names a whole one
+@test("terminal")
+def runs_at_the_same_time(t):
+    t.write("s.yaml", scenario(duration="500ms", faults=""))
+    started = []
+    for _ in range(4):
+        started.append((t.start("run", "s.yaml", "-g", "counter"), t.files))
+    for process, files in started:
+        t.files = files
+        result = t.finish(process)
+        t.check(result.code == 0, "exit %d: %s" % (result.code, tail(result)))
+    folders = [n for n in os.listdir(t.path(".keyskew")) if n != "last"]
+    t.check(len(folders) == 4, "4 runs, folders: %s" % folders)
+    for name in folders + ["last"]:
+        t.check(len(t.json(".keyskew/%s/result.json" % name)["runs"]) == 1, "%s is not whole" % name)
+
+
+# text of a scenario's author reaches terminal, HTML, XML and JSON: escaped in each
+@test("terminal")
+def text_is_escaped(t):
+    title = "<b>bold</b> & \\\"quoted\\\" ]]> \u00fc"
+    t.write("red.yaml", scenario(more='title: "\\e[31mred"\n'))
+    result = t.run("run", "red.yaml", "-g", "unixmilli", code=(1, 2))
+    t.check("\x1b" not in result.out + result.err, "a title sends escape sequences to the terminal")
+    t.write("a b.yaml", scenario(more='title: "%s"\nsource: "<i>F&1</i>"\n' % title, expect="  unixmilli: {unique@node: kept}\n"))
+    result = t.run("run", "a b.yaml", "-g", "unixmilli", "--json", "r.json", "--junit", "j.xml", "--keys", "k.tsv", code=1)
+    page = t.read(".keyskew/last/index.html").decode()
+    t.check("<b>bold" not in page and "<i>F&1" not in page, "the title is not escaped in the page")
+    xml.etree.ElementTree.fromstring(t.read("j.xml"))
+    t.check(t.json("r.json")["runs"][0]["scenario"] == "a b", "scenario is called %r" % t.json("r.json")["runs"][0]["scenario"])
+    t.compare("k.tsv", "r.json")
+
+
 # "-o DIR instead"
 @test("terminal")
 def output_folder(t):
@@ -641,7 +674,7 @@ def recompute_steady(t):
 # every metric, six generators, basics/ntp-step-back
 @test("recompute")
 def recompute_step_back(t):
-    recompute_scenario(t, "ntp-step-back", "--set", "workload.rate=200/s", "--set", "faults.back.step=-1s")
+    recompute_scenario(t, "ntp-step-back", "--set", "workload.rate=100/s", "--set", "faults.back.step=-1s")
 
 
 # every metric, six generators, basics/ntp-step-forward
@@ -659,7 +692,7 @@ def recompute_drift(t):
 # the scenario of the contract at its full rate
 @test("recompute")
 def recompute_full_rate(t):
-    for generator in ("unixmilli", "snowflake"):
+    for generator in ("snowflake",):
         t.run("run", "ntp-step-back", "-g", generator, "--json", "r.json", "--keys", "k.tsv", code=0)
         t.compare("k.tsv", "r.json")
 
@@ -667,7 +700,7 @@ def recompute_full_rate(t):
 # 2 nodes x 2 processes x 2 threads: scopes are groups of node, process, incarnation, thread
 @test("recompute")
 def recompute_fleet(t):
-    t.write("s.yaml", scenario(fleet="{nodes: 2, processes: 2, threads: 2, node_id: index}", workload="{rate: 2000/s, arrival: poisson}",
+    t.write("s.yaml", scenario(fleet="{nodes: 2, processes: 2, threads: 2, node_id: index}", workload="{rate: 1000/s, arrival: poisson}",
                                faults="  - {name: back, at: 1s, node: n1, step: -120ms}\n  - {name: on, at: 2s, node: n2, step: 30ms}\n",
                                duration="3s"))
     for generator in GENERATORS:
@@ -676,7 +709,7 @@ def recompute_fleet(t):
         rows = recompute.read_keys(t.path("k.tsv"))[1]
         t.check(len({(r.node, r.process, r.thread) for r in rows}) == 8, "not 8 threads")
         t.check(len({r.node for r in rows}) == 2 and len({r.process for r in rows}) <= 4, "nodes, processes")
-        t.check(9000 < len(rows) < 15000, "%d calls in 3 s of 2 nodes at 2000/s" % len(rows))
+        t.check(5000 < len(rows) < 7000, "%d calls in 3 s of 2 nodes at 1000/s" % len(rows))
 
 
 # "rate: 1000/s of a node, shared by its threads", "arrival: regular | poisson"
@@ -1106,6 +1139,21 @@ def exit_5_small_disk(t):
         LIBC.umount2(t.path("small").encode(), MNT_DETACH)
 
 
+# a folder that cannot be written: an error, not silence
+@test("exit")
+def read_only_folder(t):
+    if not PRIVATE:
+        raise Skip("no mount namespace: cannot make a read-only disk")
+    os.mkdir(t.path("ro"))
+    if LIBC.mount(b"tmpfs", t.path("ro").encode(), b"tmpfs", 1, None) != 0:      # MS_RDONLY
+        raise Skip("mount is not allowed")
+    try:
+        result = t.run("run", "steady", "-g", "counter", cwd=t.path("ro"), code=(2, 5))
+        t.check(".keyskew" in result.err, "the message does not name the folder: %s" % tail(result))
+    finally:
+        LIBC.umount2(t.path("ro").encode(), MNT_DETACH)
+
+
 # "Precedence 2, 5, 1, 3"
 @test("exit")
 def precedence(t):
@@ -1448,6 +1496,20 @@ def lint_several(t):
     t.run("lint", code=2)
 
 
+# what the messages point at ("see keyskew run --help") exists: on stdout, exit 0
+@test("lint")
+def help_and_version(t):
+    for args in (["--help"], ["run", "--help"], ["lint", "--help"], ["list", "--help"], ["--version"]):
+        result = t.run(*args, code=0)
+        t.check(result.out.strip() and not result.err, "%s: %s" % (args, tail(result)))
+    t.check("0.1.0" in t.run("--version", code=0).out, "the version is not named")
+    text = t.run("run", "--help", code=0).out
+    for option in ("-g", "-w", "--seed", "--seeds", "-j", "--set", "-o", "--json", "--keys", "--junit"):
+        t.check(option in text, "run --help does not name %s" % option)
+    t.run(code=2)
+    t.nothing_written()
+
+
 # "list [KIND [NAME]]", "--json on every listing"
 @test("lint")
 def listings(t):
@@ -1532,6 +1594,17 @@ def faketime_step(t):
     t.check(60 <= metric(run_of(document, "snowflake"), "refusals") <= 180, "snowflake: %r refusals" % metric(run_of(document,
             "snowflake"), "refusals"))
     t.compare("keys", "r.json")
+
+
+# "Noisy worlds rerun an unmet expectation once and report both; never silently met"
+@test("faketime")
+def faketime_reruns_unmet(t):
+    need_faketime()
+    t.write("s.yaml", scenario(duration="2s", faults="  - {name: back, at: 1s, node: n1, step: -120ms}\n", workload="{rate: 100/s}",
+                               expect="  unixmilli: {duplicates@node: 5000..}\n"))
+    result = t.run("run", "s.yaml", "-w", "faketime", "-g", "unixmilli", "--json", "r.json", code=1, timeout=40)
+    text = result.out + result.err + t.read("r.json").decode()
+    t.check(re.search(r"re-?run|again|second|twice|attempt|\btries\b", text), "nothing says that the unmet expectation was run again: %s" % tail(result))
 
 
 SHORT = scenario(duration="3s", workload="{rate: 200/s}", faults="  - {name: back, at: 1s, node: n1, step: -120ms}\n")
@@ -1661,6 +1734,28 @@ def exec_duplicates(t):
     run = t.json("r.json")["runs"][0]
     t.check(metric(run, "duplicates", "fleet") == run["keys"] - 1 > 10, "%r of %r keys are duplicates" % (metric(run, "duplicates",
             "fleet"), run["keys"]))
+
+
+# "bytes outside 0x21-0x7e and backslash as \\xHH"
+@test("exec")
+def exec_keys_of_any_bytes(t):
+    need_faketime()
+    t.write("s.yaml", scenario(duration="2s", faults=""))
+    t.write("gen.py", "import select, sys\nfor n in range(10**6):\n    sys.stdout.buffer.write(b'%d a\\tb\\\\x41\\xff\\xc3\\xbc\\x01#\\n' % n)\n"
+            "    sys.stdout.flush()\n    select.select([], [], [], 0.01)\n")
+    t.run("run", "s.yaml", "-g", "exec:/usr/bin/python3 gen.py", "--json", "r.json", "--keys", "k.tsv", code=0, timeout=40)
+    rows = recompute.read_keys(t.path("k.tsv"))[1]
+    t.check(len(rows) > 20 and all(r.key == b"%d a\tb\\x41\xff\xc3\xbc\x01#" % n for n, r in enumerate(rows) if r.key),
+            "keys are not what the program printed: %r" % (rows[0].key if rows else None))
+    t.compare("k.tsv", "r.json")
+
+
+# "exec: ... the first real world that can": not sim
+@test("exec")
+def exec_not_in_sim(t):
+    t.write("s.yaml", SHORT)
+    result = t.run("run", "s.yaml", "-w", "sim", "-g", "exec:/bin/true")
+    t.check(result.code in (2, 3) and "sim" in result.err + result.out, "exit %d: %s" % (result.code, tail(result)))
 
 
 # "3 ... a subject died"

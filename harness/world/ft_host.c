@@ -239,8 +239,9 @@ static int send_config(struct run *r, struct subject *s, uint32_t number)
 	} m = {.c = {.process = number, .threads = p->threads, .lanes_before = s->process * p->threads,
 	             .lanes_of_node = p->processes * p->threads, .seed = r->request->seed,
 	             .worker = ks_plan_worker(p, r->request->seed, s->node), .duration_ns = p->duration_ns,
-	             .rate_count = p->load.rate.count, .rate_per_ns = p->load.rate.per_ns, .phase_ns = p->load.phase_ns, .arrival = p->load.arrival,
-	             .model = p->load.model, .on_refuse = p->load.on_refuse, .lane_id = number * p->threads}};
+	             .rate_count = p->load.rate.count, .rate_per_ns = p->load.rate.per_ns, .phase_ns = p->load.phase_ns,
+	             .arrival = p->load.arrival, .model = p->load.model, .on_refuse = p->load.on_refuse,
+	             .lane_id = number * p->threads}};
 	size_t length = strlen(text) + 1;
 
 	memcpy(m.text, text, length);

@@ -71,7 +71,7 @@ void ks_ft_describe(char *text, size_t size)
 
 int ks_ft_find_subject(char path[4096], char *why, size_t size)
 {
-	static const char *const beside[] = {"", "../subject/", "../libexec/keyskew/"};
+	static const char *const beside[] = {"", "../libexec/keyskew/"};
 	const char *libexec = getenv("KEYSKEW_LIBEXEC");
 	char self[2048];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);

@@ -131,8 +131,8 @@ static int configure(struct fleet *f, struct guest *g)
 	} message = {.config = {
 		.threads = f->plan->threads, .lanes_of_node = f->plan->threads, .seed = f->request->seed,
 		.worker = ks_plan_worker(f->plan, f->request->seed, g->node), .duration_ns = f->plan->duration_ns,
-		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns, .arrival = load->arrival,
-		.model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->plan->threads,
+		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns,
+		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->plan->threads,
 	}};
 	int len = snprintf(message.text, sizeof(message.text), "%s", f->request->gen->text);
 

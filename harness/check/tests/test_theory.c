@@ -165,10 +165,14 @@ static const struct {
 	/* one node, a call a ms: as many ticks as calls; then 120 of them twice */
 	{"duration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
 	{"faults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
-	/* three nodes in phase: two thirds; the one that went back or forth leaves the others' ticks for its own 120 at the end */
+	/* three nodes in phase: two thirds. With faults each node's own: 120 ticks lived twice, or none */
 	{"fleet: 3\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
-	{BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
-	{FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000 - 120, 0},
+	{BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 120, 0},
+	{FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 0, 0},
+	{"fleet: 2\nworkload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
+	 KS_SCOPE_NODE, 60, 0},
+	{"fleet: 2\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
+	 KS_LAW_NORMAL, KS_SCOPE_NODE, 2 * 4000 / 2.718281828 + 120 * 0.399576, 0},
 	/* four calls a ms: 3/4; 500/s: every other tick; a step of an odd number of ms meets none of the ticks before */
 	{"workload: {rate: 4000/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 3000, 0},
 	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 60, 0},

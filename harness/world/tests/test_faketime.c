@@ -422,9 +422,11 @@ static void nothing_faked(void)
 	setenv("KEYSKEW_FAKETIME", "/nonexistent", 1);
 	CU_ASSERT_EQUAL(ks_world_faketime.available(why, sizeof(why)), -1);
 	unsetenv("KEYSKEW_FAKETIME");
+	char *libexec = strdup(getenv("KEYSKEW_LIBEXEC") ? getenv("KEYSKEW_LIBEXEC") : "");
 	setenv("KEYSKEW_LIBEXEC", "/nonexistent", 1);
 	CU_ASSERT_EQUAL(ks_world_faketime.available(why, sizeof(why)), -1);
-	unsetenv("KEYSKEW_LIBEXEC");
+	setenv("KEYSKEW_LIBEXEC", libexec, 1);
+	free(libexec);
 }
 
 static void unprovable_foreign(void)
