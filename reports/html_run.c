@@ -88,7 +88,7 @@ static void put_exposed(FILE *out, const json_t *claim)
 	fputs("</td>", out);
 }
 
-static void put_claim(FILE *out, const json_t *run, const json_t *claim)
+static void put_claim(FILE *out, const json_t *claim)
 {
 	const json_t *witness = json_object_get(claim, "witness");
 	double bound = ks_rp_real(json_object_get(claim, "bound"));
@@ -116,7 +116,7 @@ static void put_claim(FILE *out, const json_t *run, const json_t *claim)
 	put(out, *text ? text : reason);
 	if (bounded) {
 		char small[KS_RP_NUMBER];
-		fprintf(out, "%" PRId64 " of %" PRId64 ", at most %s per key (95 %%)", ks_rp_int(claim, "count"), ks_rp_int(run, "keys"),
+		fprintf(out, "%" PRId64 " of %" PRId64 ", at most %s per key (95 %%)", ks_rp_int(claim, "count"), ks_rp_int(claim, "exposed"),
 		        ks_rp_small(small, bound));
 	}
 	put_records(out, witness);
@@ -133,7 +133,7 @@ static void put_claims(FILE *out, const json_t *run)
 	fputs("<h3>Claims</h3>\n<div class=\"wide\"><table><thead><tr><th></th><th>claim</th><th>verdict</th><th class=\"n\">violations</th>"
 	      "<th class=\"n\">control</th><th class=\"n\">exposed</th><th>promised by</th></tr></thead><tbody>\n", out);
 	json_array_foreach(claims, i, claim)
-		put_claim(out, run, claim);
+		put_claim(out, claim);
 	fputs("</tbody></table></div>\n", out);
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ks_time.h"
@@ -366,22 +367,31 @@ void ks_rp_release(struct ks_rp_text *text)
 	*text = (struct ks_rp_text){0};
 }
 
+/* A device or a pipe (/dev/stdout) is written as it is: a file renamed onto it would replace it. */
+static bool replaceable(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) || S_ISREG(st.st_mode);
+}
+
 int ks_rp_save(struct ks_rp_text *text, const char *path, struct ks_err *err)
 {
 	char temp[4200];
+	bool replace = replaceable(path);
 	if (text->f && ks_rp_finish(text, err))
 		return -1;
-	if ((size_t)snprintf(temp, sizeof(temp), "%s.new", path) >= sizeof(temp))
+	if ((size_t)snprintf(temp, sizeof(temp), replace ? "%s.new" : "%s", path) >= sizeof(temp))
 		return ks_fail(err, KS_E_USAGE, "path too long: \"%.200s...\"", path);
 	FILE *f = fopen(temp, "we");
 	if (!f)
-		return ks_fail(err, KS_E_INTERNAL, "cannot write \"%s\": %s", temp, strerror(errno));
+		return ks_fail(err, KS_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(errno));
 	errno = 0;
 	bool bad = fwrite(text->bytes, 1, text->len, f) != text->len;
 	bad |= fclose(f) != 0;
-	if (bad || rename(temp, path)) {
+	if (bad || (replace && rename(temp, path))) {
 		int e = errno;
-		unlink(temp);
+		if (replace)
+			unlink(temp);
 		return ks_fail(err, KS_E_INTERNAL, "cannot write \"%s\": %s", path, strerror(e));
 	}
 	return 0;

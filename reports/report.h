@@ -88,7 +88,7 @@ struct ks_rp_sum {
 };
 struct ks_rp_sum ks_rp_sum(const struct ks_rp_cell *cell);
 
-/* A text in memory that becomes a file: written beside PATH and renamed onto it. */
+/* A text in memory that becomes a file: written beside PATH and renamed onto it, unless PATH is a device or a pipe. */
 struct ks_rp_text {
 	FILE *f;
 	char *bytes;

@@ -214,7 +214,7 @@ static void fold_one(struct folded *f, const json_t *run, const json_t *e)
 	int64_t v;
 	if (!count)
 		count = json_object_get(e, verdict_of(e) ? "count" : "value");
-	if (untested || !ks_rp_integer(count, &v))
+	if (untested || !strcmp(ks_rp_str(e, "value"), "untested") || !ks_rp_integer(count, &v))
 		return;
 	f->low = f->valued && f->low < v ? f->low : v;
 	f->high = f->valued && f->high > v ? f->high : v;
@@ -280,7 +280,7 @@ static void detail_text(char *buf, size_t size, const struct folded *f)
 		snprintf(buf, size, "%s", ks_rp_str(f->shown, "band"));
 	else if (bound > 0)
 		snprintf(buf, size, "%" PRId64 " of %" PRId64 ", at most %s per key (95 %%)", ks_rp_int(f->claim, "count"),
-		         ks_rp_int(f->run, "keys"), ks_rp_small(small, bound));
+		         ks_rp_int(f->claim, "exposed"), ks_rp_small(small, bound));
 	else if (!strcmp(verdict, "kept") && ks_rp_integer(exposed, &v))
 		snprintf(buf, size, "exposed %" PRId64, v);
 }
@@ -293,7 +293,7 @@ static void control_text(char *buf, size_t size, const struct folded *f)
 	*buf = 0;
 	if (!ks_rp_integer(control, &v))
 		control = json_object_get(json_object_get(f->claim, "control"), "count");
-	if (f->untested < f->n && ks_rp_integer(control, &v))
+	if (f->valued && ks_rp_integer(control, &v))
 		snprintf(buf, size, "control %s", ks_rp_number(number, ks_rp_str(f->shown, "text"), v));
 }
 
@@ -552,5 +552,5 @@ int ks_report_text(const json_t *result, FILE *out, bool colour, int width, cons
 	ks_rp_blocks_release(&blocks);
 	if (!rc)
 		print_closing(result, out, colour, where);
-	return rc || ferror(out) ? -1 : 0;
+	return rc || fflush(out) || ferror(out) ? -1 : 0;
 }

@@ -9,5 +9,5 @@ struct ks_context ks_context(const struct ks_plan *plan, uint64_t seed, const st
 	uint64_t user = ks_rand_at(seed, KS_STREAM_CONTEXT, id, 2 * (uint64_t)seq);
 	uint64_t depth = ks_rand_at(seed, KS_STREAM_CONTEXT, id, 2 * (uint64_t)seq + 1);
 	return (struct ks_context){ks_rand_in(user, plan->user_low, plan->user_high),
-	                           ks_rand_in(depth, plan->depth_low, plan->depth_high)};
+				   ks_rand_in(depth, plan->depth_low, plan->depth_high)};
 }

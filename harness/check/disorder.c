@@ -1,8 +1,9 @@
 /* Disorder and duplicates of one group, in one pass and one sort of what is out of order.
  *
- * The keys at which the running maximum grows are the spine: strictly increasing, so free of duplicates and open to binary
- * search. All other keys are late. A late key's farthest larger predecessor is the first of the spine that is larger; a key
- * is a duplicate if it is late and equals one of the spine or another late one. A group in order has an empty rest. */
+ * The keys at which the running maximum grows are the spine: strictly increasing, so free of duplicates and open to
+ * binary search. All other keys are late. A late key's farthest larger predecessor is the first of the spine that is
+ * larger; a key is a duplicate if it is late and equals one of the spine or another late one. A group in order has an
+ * empty rest. */
 #include <string.h>
 
 #include "groups.h"
@@ -32,7 +33,7 @@ void ks_scratch_release(struct ks_scratch *s)
 
 /* @return the first place of the spine whose key is not less than k, or (above) larger than k; m if there is none. */
 static size_t search(const struct ks_evidence *e, const uint32_t *row, const uint32_t *spine, size_t m, struct ks_key k,
-                     bool above)
+		     bool above)
 {
 	size_t low = 0, high = m;
 	while (low < high) {
@@ -48,7 +49,7 @@ static size_t search(const struct ks_evidence *e, const uint32_t *row, const uin
 
 /* A key below the running maximum, at place j. */
 static void below(const struct ks_evidence *e, const uint32_t *row, size_t j, const uint32_t *spine, size_t m,
-                  struct ks_disorder *d)
+		  struct ks_disorder *d)
 {
 	const struct ks_record *v = e->records->v;
 	size_t i = spine[search(e, row, spine, m, e->order[row[j]], true)];
@@ -76,7 +77,7 @@ static size_t fresh(const struct ks_evidence *e, const uint32_t *row, const stru
 }
 
 int ks_disorder(const struct ks_evidence *e, const uint32_t *row, size_t n, struct ks_scratch *s, struct ks_disorder *d,
-                struct ks_err *err)
+		struct ks_err *err)
 {
 	size_t m = 0, late = 0;
 	*d = (struct ks_disorder){0};
@@ -115,7 +116,8 @@ static void insertion_sort(struct ks_key *keys, size_t n)
 	}
 }
 
-/* Radix sort, least significant byte first; a byte that all keys share, as most of a time-based key's, costs one count. */
+/* Radix sort, least significant byte first; a byte that all keys share, as most of a time-based key's, costs one count.
+ */
 void ks_keys_sort(struct ks_key *keys, struct ks_key *spare, size_t n)
 {
 	struct ks_key *from = keys, *to = spare;

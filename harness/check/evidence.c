@@ -77,7 +77,7 @@ static int find_order(struct ks_evidence *e, struct ks_err *err)
 
 /* The faults cut the time of each node into spans; span 0 ends at its first fault. */
 struct spans {
-	uint32_t *start;    /* nodes + 1: node i has the faults at_ns[start[i]] .. at_ns[start[i + 1] - 1], by time */
+	uint32_t *start; /* nodes + 1: node i has the faults at_ns[start[i]] .. at_ns[start[i + 1] - 1], by time */
 	int64_t *at_ns;
 	int64_t *latest_ns; /* a span and clock each: the latest reading in it; then: the latest before it */
 };
@@ -171,7 +171,8 @@ static bool has_moved(struct previous *p, const struct ks_record *v, int64_t noi
 	return by_ns > noise_ns || by_ns < -noise_ns;
 }
 
-static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct previous *p, const struct ks_record *v)
+static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct previous *p,
+		       const struct ks_record *v)
 {
 	uint32_t node = e->records->lanes[v->lane].node;
 	if (v->read_ns != KS_NO_TIME) {

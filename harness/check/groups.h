@@ -7,8 +7,8 @@
 struct ks_groups {
 	uint32_t *of_lane; /* the group of each lane */
 	uint32_t n;
-	size_t *start;     /* n + 1 of them: group g has rows[start[g]] .. rows[start[g + 1] - 1] */
-	uint32_t *rows;    /* the rows with a key, in fleet order within a group */
+	size_t *start;  /* n + 1 of them: group g has rows[start[g]] .. rows[start[g + 1] - 1] */
+	uint32_t *rows; /* the rows with a key, in fleet order within a group */
 };
 
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. Release it in any case. */
@@ -31,7 +31,7 @@ void ks_scratch_release(struct ks_scratch *s);
 
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. */
 int ks_disorder(const struct ks_evidence *e, const uint32_t *row, size_t n, struct ks_scratch *s, struct ks_disorder *d,
-                struct ks_err *err);
+		struct ks_err *err);
 
 /* Sorts ascending; spare has room for n too. */
 void ks_keys_sort(struct ks_key *keys, struct ks_key *spare, size_t n);

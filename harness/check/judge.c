@@ -42,7 +42,7 @@ static int placed_cmp(const void *pa, const void *pb)
 
 /* The first place whose key is there before, and where: neighbours once keys are sorted by key and place. */
 static int first_equal(const struct ks_evidence *e, const uint32_t *row, size_t n, uint32_t *first, uint32_t *second,
-                       struct ks_err *err)
+		       struct ks_err *err)
 {
 	struct placed *p = ks_alloc(n, sizeof *p);
 	if (!p)
@@ -138,8 +138,8 @@ static bool has_larger(const struct search *s, const uint32_t *row, size_t j, co
 	if (!ks_key_less(k, l->max[j])) /* in order: the common case */
 		return false;
 	if (s->j->claim.property == KS_SORTED) {
-		size_t n = b->return_ns < INT64_MIN + s->bound_ns ? 0 :
-			returned_before(v, row, j, b->return_ns - s->bound_ns);
+		size_t n =
+		    b->return_ns < INT64_MIN + s->bound_ns ? 0 : returned_before(v, row, j, b->return_ns - s->bound_ns);
 		return n && ks_key_less(k, l->max[n - 1]);
 	}
 	if (b->flags & KS_CALL_UNKNOWN)
@@ -166,7 +166,8 @@ static int search_order(struct search *s, struct ks_err *err)
 {
 	const struct ks_records *r = s->e->records;
 	struct largest l = {ks_alloc(r->n, sizeof *l.max), ks_alloc(r->nlanes, sizeof *l.lane), ks_alloc(r->nlanes, 1)};
-	int failed = l.max && l.lane && l.lane_has ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for %zu keys", r->n);
+	int failed =
+	    l.max && l.lane && l.lane_has ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for %zu keys", r->n);
 	for (uint32_t i = 0; !failed && i < s->g->n; i++) /* a lane is in one group only */
 		search_group(s, &s->g->rows[s->g->start[i]], s->g->start[i + 1] - s->g->start[i], &l);
 	ks_free(l.max);
@@ -231,12 +232,9 @@ static const struct checker {
 	bool of_keys;     /* nothing to judge without keys */
 	bool needs_times; /* of calls */
 } checkers[KS_NPROPERTIES] = {
-	[KS_UNIQUE] = {search_unique, true, false},
-	[KS_INCREASING] = {search_order, true, true},
-	[KS_SORTED] = {search_order, true, false},
-	[KS_CAUSAL] = {search_causal, true, false},
-	[KS_CLOCK_WITHIN] = {search_clock, true, true},
-	[KS_AVAILABLE] = {search_available, false, true},
+    [KS_UNIQUE] = {search_unique, true, false},     [KS_INCREASING] = {search_order, true, true},
+    [KS_SORTED] = {search_order, true, false},      [KS_CAUSAL] = {search_causal, true, false},
+    [KS_CLOCK_WITHIN] = {search_clock, true, true}, [KS_AVAILABLE] = {search_available, false, true},
 };
 
 /* ---- exposure ---- */
@@ -259,8 +257,8 @@ static int count_exposed(const struct search *s, struct counts *c, struct ks_err
 	for (size_t i = 0; i < r->n; i++) {
 		const struct ks_record *v = &r->v[i];
 		bool cause = has_cause(e, s->g, i);
-		bool counts = s->j->claim.property == KS_CAUSAL ? cause && (e->exposed[i] || e->exposed[v->parent]) :
-		                                                  e->exposed[i];
+		bool counts = s->j->claim.property == KS_CAUSAL ? cause && (e->exposed[i] || e->exposed[v->parent])
+								: e->exposed[i];
 		uint64_t *n = &before[s->g->of_lane[v->lane]];
 		c->keys += v->outcome == KS_KEY;
 		c->exposed_keys += v->outcome == KS_KEY && e->exposed[i];
@@ -310,7 +308,7 @@ static void explain_unexposed(const struct ks_evidence *e, char *why, size_t siz
 
 /* @return whether the property could not be tested, with the reason. */
 static bool is_untested(const struct ks_evidence *e, const struct checker *checker, const struct counts *c,
-                        struct ks_judgement *j)
+			struct ks_judgement *j)
 {
 	const char *why = NULL;
 	if (!c->calls)

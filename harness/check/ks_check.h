@@ -29,16 +29,16 @@ struct ks_evidence {
 	bool control;     /* the run was made without the plan's faults */
 	int64_t noise_ns; /* of the world's clock readings */
 	/* derived once by ks_evidence_init: */
-	uint8_t *exposed;      /* a record each: 1 if the call met a fault (see ks_evidence_init) */
+	uint8_t *exposed; /* a record each: 1 if the call met a fault (see ks_evidence_init) */
 	uint64_t nexposed;
-	struct ks_key *order;  /* a record each: the number that is compared; ranks for foreign keys */
+	struct ks_key *order;    /* a record each: the number that is compared; ranks for foreign keys */
 	enum ks_compare compare; /* how the printed keys sort: the generator's word, or found from foreign keys */
 };
 
 /* Derives the order of foreign keys and exposure.
  *
- * Foreign keys compare as numbers when all of them are decimal without leading zeros, else byte by byte; equal ranks are
- * equal texts.
+ * Foreign keys compare as numbers when all of them are decimal without leading zeros, else byte by byte; equal ranks
+ * are equal texts.
  *
  * A call met a fault when the clock that it read last
  *   - had moved since the thread's previous reading of that clock by other than true time, beyond noise_ns, or
@@ -66,48 +66,49 @@ int ks_metrics_compute(const struct ks_evidence *e, struct ks_metrics *m, struct
 
 /* A property, judged in a scope. Violations, each found at its later call:
  *   unique      the key equals an earlier one of its group
- *   increasing  the key is smaller than one whose call had returned before this one began. Calls of one thread follow one
- *               another; between threads an equal instant is not before
- *   sorted(b)   the key is smaller than one that had been returned more than b earlier
- *   causal      the key is not larger than that of the call that caused it (record.parent), both in one group
- *   clock(b)    the instant in the key lies more than b after the return or before the call (0 when it is inside)
- *   available(b) the call was refused, returned more than b after it was due, or was lost when the run ended more than b
- *               after it was due
+ *   increasing  the key is smaller than one whose call had returned before this one began. Calls of one thread follow
+ * one another; between threads an equal instant is not before sorted(b)   the key is smaller than one that had been
+ * returned more than b earlier causal      the key is not larger than that of the call that caused it (record.parent),
+ * both in one group clock(b)    the instant in the key lies more than b after the return or before the call (0 when it
+ * is inside) available(b) the call was refused, returned more than b after it was due, or was lost when the run ended
+ * more than b after it was due
  *
  * broken: a violation was found. Else untested, with the reason: nothing was called or issued, what is needed is not
- * known, or no call met a fault. Else kept. The witness is the violation whose later call comes first in fleet order, and
- * of the earlier calls that it contradicts the nearest one (unique: the first one with that key; null: one row only). */
+ * known, or no call met a fault. Else kept. The witness is the violation whose later call comes first in fleet order,
+ * and of the earlier calls that it contradicts the nearest one (unique: the first one with that key; null: one row
+ * only). */
 struct ks_judgement {
 	struct ks_claim_ref claim;
 	char text[KS_NAME_MAX];
-	bool by_generator;     /* set by the caller: its own promise, or only asserted by the scenario */
+	bool by_generator; /* set by the caller: its own promise, or only asserted by the scenario */
 	enum ks_verdict verdict;
-	uint64_t count;        /* of violations: calls; for unique n - distinct */
-	uint64_t exposed;      /* calls that a fault could have broken; causal: those with a cause */
-	uint64_t exposed_pairs;/* pairs of such a call with an earlier returned one of its group */
-	char reason[160];      /* of untested */
-	/* Of unique, kept, where uniqueness rests on random bits: with n exposed keys and no duplicate, at most this share of
-	 * keys is one (95 %): 1 - 0.05^(1/n), to 6 digits. 0: none. */
+	uint64_t count;         /* of violations: calls; for unique n - distinct */
+	uint64_t exposed;       /* calls that a fault could have broken; causal: those with a cause */
+	uint64_t exposed_pairs; /* pairs of such a call with an earlier returned one of its group */
+	char reason[160];       /* of untested */
+	/* Of unique, kept, where uniqueness rests on random bits: with n exposed keys and no duplicate, at most this
+	 * share of keys is one (95 %): 1 - 0.05^(1/n), to 6 digits. 0: none. */
 	double bound;
-	int64_t witness[2];    /* rows (indices into records), the earlier first; -1: none */
+	int64_t witness[2]; /* rows (indices into records), the earlier first; -1: none */
 };
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. */
 int ks_judge(const struct ks_evidence *e, struct ks_claim_ref claim, struct ks_judgement *j, struct ks_err *err);
 
-/* Theory: what n - distinct should be, in closed form, for generator x fault that have one. It follows from the plan alone
- * and holds for `sim`: calls read their clock within KS_THEORY_LATE_NS of being due. For a control, pass the plan with no
- * faults. */
+/* Theory: what n - distinct should be, in closed form, for generator x fault that have one. It follows from the plan
+ * alone and holds for `sim`: calls read their clock within KS_THEORY_LATE_NS of being due. For a control, pass the plan
+ * with no faults. */
 enum ks_law { KS_LAW_NONE, KS_LAW_EXACT, KS_LAW_POISSON, KS_LAW_NORMAL };
 extern const char *const ks_law_names[4];
 #define KS_THEORY_LATE_NS KS_US
 struct ks_theory {
 	enum ks_law law;
-	enum ks_scope scope;   /* whose: the fleet's where they have a law that faults show in, else each node's, process's, thread's */
+	enum ks_scope scope;   /* whose: the fleet's where they have a law that faults show in, else each node's,
+				  process's, thread's */
 	double mean, variance; /* to 6 digits */
-	/* The two-sided 1e-9 prediction interval: exact: the mean, wider by one for each call so near to a tick or a fault
-	 * that KS_THEORY_LATE_NS decides; others: Chernoff's bound, so of at least that confidence. */
+	/* The two-sided 1e-9 prediction interval: exact: the mean, wider by one for each call so near to a tick or a
+	 * fault that KS_THEORY_LATE_NS decides; others: Chernoff's bound, so of at least that confidence. */
 	int64_t low, high;
-	char text[160];        /* the formula; of NONE: the premise that is not met */
+	char text[160]; /* the formula; of NONE: the premise that is not met */
 };
 /* law NONE when there is no closed form. A result outside [low, high] fails the run. */
 void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, struct ks_theory *theory);

@@ -118,8 +118,8 @@ static double cumulants(const struct ks_sum *s, double theta)
 
 #define LOG_SIDE 21.416413017506358 /* ln 2e9: a side has 5e-10 */
 
-/* P(X >= x) <= exp(K(theta) - theta x) for every theta > 0, so it is small enough from (K(theta) + LOG_SIDE) / theta on;
- * for x on the other side with -theta and the signs turned. */
+/* P(X >= x) <= exp(K(theta) - theta x) for every theta > 0, so it is small enough from (K(theta) + LOG_SIDE) / theta
+ * on; for x on the other side with -theta and the signs turned. */
 static double limit(const struct ks_sum *s, double log_theta, int side)
 {
 	double theta = exp(log_theta);

@@ -20,9 +20,10 @@ struct ks_sum {
 	size_t n, cap;
 };
 
-/* Each adds count copies. @return 0, or -1: out of memory, more than KS_LAW_PARTS_MAX parts, a mean beyond its bound. */
-int ks_sum_poisson(struct ks_sum *s, double mean, double count); /* K */
-int ks_sum_excess(struct ks_sum *s, double mean, double count);  /* K - 1 where K > 0, else 0 */
+/* Each adds count copies. @return 0, or -1: out of memory, more than KS_LAW_PARTS_MAX parts, a mean beyond its bound.
+ */
+int ks_sum_poisson(struct ks_sum *s, double mean, double count);                 /* K */
+int ks_sum_excess(struct ks_sum *s, double mean, double count);                  /* K - 1 where K > 0, else 0 */
 int ks_sum_lesser(struct ks_sum *s, double mean_a, double mean_b, double count); /* min(K, L) */
 void ks_sum_release(struct ks_sum *s);
 

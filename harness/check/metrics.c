@@ -20,7 +20,7 @@ static void add(struct ks_metrics *m, enum ks_scope scope, const struct ks_disor
 
 /* *groups: of the scope before, which this one refines or coarsens: as many groups means the same groups. */
 static int one_scope(const struct ks_evidence *e, enum ks_scope scope, uint32_t *groups, struct ks_scratch *scratch,
-                     struct ks_metrics *m, struct ks_err *err)
+		     struct ks_metrics *m, struct ks_err *err)
 {
 	struct ks_groups g;
 	struct ks_disorder d;
@@ -108,7 +108,7 @@ static bool count(const struct ks_evidence *e, struct ks_metrics *m)
 		times_known = times_known && !(v->flags & KS_CALL_UNKNOWN);
 		if (v->outcome == KS_KEY && v->parent < r->n && r->v[v->parent].outcome == KS_KEY)
 			m->plain[KS_M_CAUSALITY_VIOLATIONS - KS_NSCOPED_METRICS] +=
-				!ks_key_less(e->order[v->parent], e->order[i]);
+			    !ks_key_less(e->order[v->parent], e->order[i]);
 	}
 	return times_known;
 }

@@ -36,8 +36,8 @@ static void none(struct ks_theory *t, const char *premise)
 
 static void exact(struct ks_theory *t, enum ks_scope scope, int64_t mean, int64_t low, int64_t high)
 {
-	*t = (struct ks_theory){.law = KS_LAW_EXACT, .scope = scope, .mean = (double)mean, .low = low < 0 ? 0 : low,
-	                        .high = high};
+	*t = (struct ks_theory){
+	    .law = KS_LAW_EXACT, .scope = scope, .mean = (double)mean, .low = low < 0 ? 0 : low, .high = high};
 }
 
 static double six_digits(double v)
@@ -76,7 +76,7 @@ static bool times_known(const struct premise *p, struct ks_theory *t)
 	if (load->model == KS_MODEL_CLOSED)
 		none(t, "in a closed loop the times of calls are not given");
 	else if ((unsigned __int128)(uint64_t)load->rate.count * KS_THEORY_LATE_NS * per_call >
-	         (unsigned __int128)lanes_of_node(p->plan) * (uint64_t)load->rate.per_ns)
+		 (unsigned __int128)lanes_of_node(p->plan) * (uint64_t)load->rate.per_ns)
 		none(t, "calls of a thread are less than 1us apart");
 	else
 		return true;
@@ -116,7 +116,7 @@ static bool option_is(const struct ks_gen_spec *spec, const char *name, const ch
 
 /* The lateness of calls is one and the same, but not known: count for some, and leave one more where it matters. */
 static void count_exactly(const struct premise *p, enum ks_tick_keys keys, enum ks_scope scope, uint64_t in_tick_limit,
-                          struct ks_theory *t)
+			  struct ks_theory *t)
 {
 	static const int64_t late_ns[] = {0, 30, 60, 125, 250, 500, KS_THEORY_LATE_NS};
 	int64_t mean = 0, low = INT64_MAX, high = 0;
@@ -170,8 +170,8 @@ static void bare_poisson(const struct premise *p, enum ks_scope scope, struct ks
 	ks_sum_release(&sum);
 }
 
-/* Nodes in phase issue the keys of one another, so that what a fault does to one of them would hide behind the others: with
- * faults it is each node's duplicates that have a theory. */
+/* Nodes in phase issue the keys of one another, so that what a fault does to one of them would hide behind the others:
+ * with faults it is each node's duplicates that have a theory. */
 static void unixmilli(const struct premise *p, struct ks_theory *t)
 {
 	bool by_node = p->plan->faults && p->plan->nodes > 1;
@@ -207,7 +207,8 @@ static void counters(const struct premise *p, uint32_t own_lanes, enum ks_scope 
 	uint64_t calls = ks_calls_before(&plan->load, plan->duration_ns), most = calls / lanes * own_lanes;
 	most += calls % lanes < own_lanes ? calls % lanes : own_lanes;
 	int64_t mean = (int64_t)(plan->nodes * calls - most);
-	int64_t open = (int64_t)(plan->nodes * (calls - ks_calls_before(&plan->load, plan->duration_ns - KS_THEORY_LATE_NS)));
+	int64_t open =
+	    (int64_t)(plan->nodes * (calls - ks_calls_before(&plan->load, plan->duration_ns - KS_THEORY_LATE_NS)));
 	exact(t, KS_SCOPE_FLEET, mean, mean - open, mean + open);
 	say(t, "each %s counts from 1: calls - the longest count", ks_scope_names[own]);
 }
@@ -344,7 +345,7 @@ static const struct {
 	const char *generator;
 	void (*derive)(const struct premise *p, struct ks_theory *t);
 } theories[] = {
-	{"null", null}, {"unixmilli", unixmilli}, {"counter", counter}, {"snowflake", snowflake}, {"uuidv7", uuidv7},
+    {"null", null}, {"unixmilli", unixmilli}, {"counter", counter}, {"snowflake", snowflake}, {"uuidv7", uuidv7},
 };
 
 void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, struct ks_theory *theory)

@@ -86,14 +86,16 @@ uint64_t ks_calls_before(const struct ks_load *load, int64_t t_ns)
 	if (t_ns <= 0)
 		return 0;
 	unsigned __int128 per = (uint64_t)load->rate.per_ns;
-	uint64_t m = (uint64_t)(((unsigned __int128)t_ns * (uint64_t)load->rate.count + per - 1) / per), b = burst(load);
+	uint64_t m = (uint64_t)(((unsigned __int128)t_ns * (uint64_t)load->rate.count + per - 1) / per),
+		 b = burst(load);
 	return (m + b - 1) / b * b;
 }
 
 int64_t ks_due(const struct ks_load *load, uint64_t m)
 {
 	m -= m % burst(load);
-	return load->phase_ns + (int64_t)((unsigned __int128)m * (uint64_t)load->rate.per_ns / (uint64_t)load->rate.count);
+	return load->phase_ns +
+	       (int64_t)((unsigned __int128)m * (uint64_t)load->rate.per_ns / (uint64_t)load->rate.count);
 }
 
 static int64_t tick_at(const struct ks_stretch *s, int64_t t_ns)
@@ -110,9 +112,10 @@ struct calls {
 static struct calls calls_of(const struct ks_wall *w, const struct ks_stretch *s, int64_t late_ns)
 {
 	const struct ks_load *load = &w->plan->load;
-	bool last = s->to_ns == w->plan->duration_ns; /* calls due before the end are made, even if they read after it */
+	bool last =
+	    s->to_ns == w->plan->duration_ns; /* calls due before the end are made, even if they read after it */
 	return (struct calls){ks_calls_before(load, s->from_ns - late_ns),
-	                      ks_calls_before(load, s->to_ns - (last ? 0 : late_ns))};
+			      ks_calls_before(load, s->to_ns - (last ? 0 : late_ns))};
 }
 
 static bool is_free(const struct ks_stretch *s, int64_t due_ns, int64_t limit_ns)
@@ -134,7 +137,7 @@ static bool is_dense(const struct ks_wall *w, const struct ks_stretch *s)
 		return false;
 	int64_t gap = (int64_t)((per + count - 1) / count);
 	if (per % count == 0 && s->seg.rate_q64 == 0)
-		return gap <= KS_TICK_NS;
+		return true;
 	return gap + (int64_t)(((__int128)gap * s->seg.rate_q64) >> 64) + 2 <= KS_TICK_NS;
 }
 
@@ -164,7 +167,7 @@ static int64_t length_of_union(struct run *run, size_t n)
 
 /* The run of a stretch. @return its calls. */
 static int64_t make_run(const struct ks_wall *w, const struct ks_stretch *s, int64_t late_ns, int64_t limit_ns,
-                        struct run *run, bool *free)
+			struct run *run, bool *free)
 {
 	const struct ks_load *load = &w->plan->load;
 	struct calls c = calls_of(w, s, late_ns);
@@ -177,7 +180,7 @@ static int64_t make_run(const struct ks_wall *w, const struct ks_stretch *s, int
 }
 
 static int count_runs(const struct ks_wall *w, enum ks_tick_keys keys, int64_t late_ns, int64_t limit_ns,
-                      int64_t *duplicates, bool *free)
+		      int64_t *duplicates, bool *free)
 {
 	struct run *run = ks_alloc(w->n, sizeof *run);
 	size_t n = 0;
@@ -248,15 +251,16 @@ static void walk_all(struct walk *walk, const struct ks_wall *w, int64_t late_ns
 }
 
 static int walk_count(const struct ks_wall *w, enum ks_tick_keys keys, int64_t late_ns, int64_t limit_ns,
-                      int64_t *duplicates, bool *free, uint64_t *in_tick_max)
+		      int64_t *duplicates, bool *free, uint64_t *in_tick_max)
 {
 	uint64_t calls = ks_calls_before(&w->plan->load, w->plan->duration_ns);
 	if (calls > KS_WALK_MAX / w->plan->nodes)
 		return -1;
 	calls *= w->plan->nodes;
 	struct ks_key *spare = ks_alloc(calls, sizeof *spare);
-	struct walk walk = {.kind = keys, .key = ks_alloc(calls, sizeof *walk.key),
-	                    .state = ks_alloc(w->plan->processes, sizeof *walk.state)};
+	struct walk walk = {.kind = keys,
+			    .key = ks_alloc(calls, sizeof *walk.key),
+			    .state = ks_alloc(w->plan->processes, sizeof *walk.state)};
 	int failed = spare && walk.key && walk.state ? 0 : -1;
 	if (!failed) {
 		walk_all(&walk, w, late_ns, limit_ns, free);
@@ -273,7 +277,7 @@ static int walk_count(const struct ks_wall *w, enum ks_tick_keys keys, int64_t l
 }
 
 int ks_count_duplicates(const struct ks_wall *w, enum ks_tick_keys keys, int64_t late_ns, int64_t limit_ns,
-                        int64_t *duplicates, bool *free, uint64_t *in_tick_max)
+			int64_t *duplicates, bool *free, uint64_t *in_tick_max)
 {
 	bool dense = keys != KS_TICK_COUNTED;
 	for (size_t i = 0; dense && i < w->n; i++)
@@ -303,8 +307,8 @@ static int edge_cmp(const void *pa, const void *pb)
 struct sweep {
 	struct ks_ticks *v;
 	size_t n;
-	int64_t tick;  /* that is not complete yet */
-	double mean;   /* of it, so far */
+	int64_t tick; /* that is not complete yet */
+	double mean;  /* of it, so far */
 };
 
 static void emit(struct sweep *s, double mean, double count)
@@ -350,8 +354,8 @@ static void make_edges(const struct ks_wall *w, size_t first, size_t n, struct e
 	const struct ks_rate *rate = &w->plan->load.rate;
 	for (size_t i = 0; i < n; i++) {
 		const struct ks_stretch *s = &w->v[first + i];
-		double density = (double)rate->count / (double)rate->per_ns /
-		                 (1 + (double)s->seg.rate_q64 / 18446744073709551616.0);
+		double density =
+		    (double)rate->count / (double)rate->per_ns / (1 + (double)s->seg.rate_q64 / 18446744073709551616.0);
 		edge[2 * i] = (struct edge){ks_seg_at(&s->seg, s->from_ns), density, 1};
 		edge[2 * i + 1] = (struct edge){ks_seg_at(&s->seg, s->to_ns), density, -1};
 	}

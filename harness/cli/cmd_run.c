@@ -91,6 +91,8 @@ static int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *
 static int parse_seeds(struct ks_run_args *a, char *text, struct ks_err *err)
 {
 	char *dots = strstr(text, "..");
+	if (a->seeds_given)
+		return ks_fail(err, KS_E_USAGE, "seeds are given twice, expected --seed N or --seeds A..B");
 	a->seeds_given = true;
 	if (dots)
 		*dots = 0;

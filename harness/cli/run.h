@@ -25,7 +25,8 @@ struct ks_batch {
 	struct ks_plan plan;
 	struct ks_gen_spec *spec;
 	size_t specs;
-	char sets[512]; /* " --set a=b ...", for the reproduce line */
+	char target[512]; /* the scenario as a shell would name it, for the reproduce line */
+	char sets[512];   /* " --set a=b ...", too */
 };
 
 struct ks_schedule {

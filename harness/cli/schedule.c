@@ -141,7 +141,7 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || !spec->gen;
 	put_id(job, s->jobs);
 	quote(generator, sizeof generator, spec->text);
-	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s", b->plan.name, generator,
+	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s", b->target, generator,
 	         world->name, (unsigned long long)seed, b->sets);
 	return 0;
 }
@@ -181,6 +181,15 @@ static void write_sets(struct ks_batch *b, const struct ks_set *sets, size_t n)
 	}
 }
 
+/* A scenario of the library goes by its name, any other by its path. */
+static void name_target(struct ks_batch *b, const char *path)
+{
+	const char *library = ks_library();
+	size_t n = library ? strlen(library) : 0;
+	bool inside = n && !strncmp(path, library, n) && path[n] == '/';
+	quote(b->target, sizeof b->target, inside ? b->plan.name : path);
+}
+
 static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
                         struct ks_err *err)
 {
@@ -205,6 +214,7 @@ static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, c
 	s->batch[s->batches++] = b;
 	if (ks_plan_load(path, sets, n, &b->plan, err))
 		return -1;
+	name_target(b, path);
 	write_sets(b, sets, n);
 	bool given = args->generators > 0;
 	char *named[64];

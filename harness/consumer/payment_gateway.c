@@ -2,23 +2,22 @@
  *
  * Each key is one order of one user (ks_context), sent to the gateway as a charge under that key when the key returns.
  *
- * The gateway charges the first request with a key and remembers the key for `remembers` of true time. Any further request
- * with it within that time is taken for a repetition: nothing is charged, the answer is that of the first. Later ones are
- * charged as new. `confirms` after a charge it confirms the charge by its key, as a webhook does.
+ * The gateway charges the first request with a key and remembers the key for `remembers` of true time. Any further
+ * request with it within that time is taken for a repetition: nothing is charged, the answer is that of the first.
+ * Later ones are charged as new. `confirms` after a charge it confirms the charge by its key, as a webhook does.
  *
  * The order service files its open orders by key, so a second order under a key takes the place of the first. What the
  * gateway says of a key is held against the user of the order that is filed under it.
  *
- *   swallowed order   The second order's answer is the first one's. If both are of one user nothing looks wrong: the order
- *                     counts as paid, and never is. If the users differ the answer is a failure, and the order is tried
- *                     again: under the same key the gateway says the same for ever, and the order is never paid; under a new
- *                     key it is paid, once.
- *   double charge     The first order was charged. If the second took its place before the confirmation, nobody confirms the
- *                     first: it is tried again. Under the same key the gateway answers from memory, and nothing is charged;
+ *   swallowed order   The second order's answer is the first one's. If both are of one user nothing looks wrong: the
+ * order counts as paid, and never is. If the users differ the answer is a failure, and the order is tried again: under
+ * the same key the gateway says the same for ever, and the order is never paid; under a new key it is paid, once.
+ *   double charge     The first order was charged. If the second took its place before the confirmation, nobody
+ * confirms the first: it is tried again. Under the same key the gateway answers from memory, and nothing is charged;
  *                     under a new key the same order is charged a second time.
  *
- * So the duplicate key itself suppresses a payment, and the retry under a new key is what charges twice. New keys of retries
- * are taken as unique: what they would do beyond that is not counted. A failed request is not modelled. */
+ * So the duplicate key itself suppresses a payment, and the retry under a new key is what charges twice. New keys of
+ * retries are taken as unique: what they would do beyond that is not counted. A failed request is not modelled. */
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -34,13 +33,13 @@ struct cfg {
 
 static const char *const retries[] = {"same-key", "new-key", NULL};
 static const struct ks_opt opts[] = {
-	{"retry", KS_OPT_WORD, offsetof(struct cfg, retry), 0, 0, "same-key", "the key under which a failed payment is tried again",
-	 retries, 0},
-	{"remembers", KS_OPT_DUR, offsetof(struct cfg, remembers_ns), 0, 3650 * KS_DAY, "24h",
-	 "how long the gateway knows a key", NULL, 0},
-	{"confirms", KS_OPT_DUR, offsetof(struct cfg, confirms_ns), 0, 3650 * KS_DAY, "2s",
-	 "how long after a charge its confirmation comes", NULL, 0},
-	{0},
+    {"retry", KS_OPT_WORD, offsetof(struct cfg, retry), 0, 0, "same-key",
+     "the key under which a failed payment is tried again", retries, 0},
+    {"remembers", KS_OPT_DUR, offsetof(struct cfg, remembers_ns), 0, 3650 * KS_DAY, "24h",
+     "how long the gateway knows a key", NULL, 0},
+    {"confirms", KS_OPT_DUR, offsetof(struct cfg, confirms_ns), 0, 3650 * KS_DAY, "2s",
+     "how long after a charge its confirmation comes", NULL, 0},
+    {0},
 };
 static const char *const damages[] = {"double_charges", "swallowed_orders", NULL};
 
@@ -102,10 +101,10 @@ static int consume(const void *config, const struct ks_evidence *e, int64_t *val
 
 extern const struct ks_consumer ks_consumer_payment_gateway;
 const struct ks_consumer ks_consumer_payment_gateway = {
-	.name = "payment-gateway",
-	.title = "orders paid under idempotency keys: charged twice, or never",
-	.opts = opts,
-	.cfg_size = sizeof(struct cfg),
-	.damages = damages,
-	.consume = consume,
+    .name = "payment-gateway",
+    .title = "orders paid under idempotency keys: charged twice, or never",
+    .opts = opts,
+    .cfg_size = sizeof(struct cfg),
+    .damages = damages,
+    .consume = consume,
 };

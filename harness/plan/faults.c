@@ -228,6 +228,7 @@ static int add_fault(struct ks_reader *r, struct draft *d)
 	struct ks_plan *plan = r->plan;
 	struct ks_fault *f = &d->fault;
 	bool all = !d->by_node && !*f->zone;
+	f->everywhere = all;
 	for (uint32_t i = 0; i < plan->nodes; i++) {
 		d->hit[i] = d->hit[i] || all;
 		f->nnodes += d->hit[i];

@@ -51,6 +51,7 @@ struct ks_fault {
 	char zone[KS_NAME_MAX]; /* when it names a zone instead of nodes, else "" */
 	uint32_t *nodes;  /* whom it hits, ascending */
 	uint32_t nnodes;
+	bool everywhere;  /* it names neither nodes nor a zone */
 	struct ks_mark mark;
 };
 

@@ -153,7 +153,7 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 	if (*f->zone) {
 		fputs(", ", out);
 		put_pair(out, "zone", f->zone);
-	} else if (f->nnodes < p->nodes) {
+	} else if (!f->everywhere) { /* a name stays a name, even where it is all there is: the fleet may grow by --set */
 		fputs(", node: [", out);
 		for (uint32_t i = 0; i < f->nnodes; i++) {
 			fputs(i ? ", " : "", out);

@@ -30,7 +30,8 @@ int ks_file_open(struct ks_file *file, const char *path, struct ks_err *err)
 	struct stat st;
 	*file = (struct ks_file){0};
 	if (strlen(path) >= sizeof file->path)
-		return ks_fail(err, KS_E_USAGE, "path of %zu characters, expected fewer than %zu", strlen(path), sizeof file->path);
+		return ks_fail(err, KS_E_USAGE, "path of %zu characters, expected fewer than %zu", strlen(path),
+			       sizeof file->path);
 	strcpy(file->path, path);
 	if (stat(path, &st) || S_ISREG(st.st_mode))
 		return open_temp(file, err);

@@ -1,4 +1,5 @@
-/* The key file: every record of a run as text, enough for an independent program to recompute all that is said of it. */
+/* The key file: every record of a run as text, enough for an independent program to recompute all that is said of it.
+ */
 #include <string.h>
 
 #include "ks_store.h"
@@ -27,9 +28,10 @@ static void put_head(FILE *f, const struct ks_evidence *e, uint64_t seed)
 	fputs("\n# generator=", f);
 	put_escaped(f, e->gen->text);
 	fprintf(f, "\n# seed=%llu\n# start_unix_ns=%lld\n# compare=%s\n", (unsigned long long)seed,
-	        (long long)e->plan->start_unix_ns, e->compare == KS_COMPARE_NUMERIC ? "numeric" : "bytes");
+		(long long)e->plan->start_unix_ns, e->compare == KS_COMPARE_NUMERIC ? "numeric" : "bytes");
 	fputs("due_ns\tcall_ns\treturn_ns\tnode\tprocess\tincarnation\tthread\tseq\toutcome\tkey\torder_key\t"
-	      "embed_lo_ns\tembed_hi_ns\tparent\tcontext\n", f);
+	      "embed_lo_ns\tembed_hi_ns\tparent\tcontext\n",
+	      f);
 }
 
 /* A number and the tab after it, or the tab alone. */
@@ -87,7 +89,8 @@ static void put_row(FILE *f, const struct ks_evidence *e, const struct ks_record
 	put_if(f, times, r->due_ns);
 	put_if(f, times, r->call_ns);
 	put_if(f, r->return_ns != KS_NO_TIME, r->return_ns);
-	fprintf(f, "%u\t%u\t%u\t%u\t%u\t%s\t", l->node, l->process, l->incarnation, l->thread, r->seq, outcomes[r->outcome]);
+	fprintf(f, "%u\t%u\t%u\t%u\t%u\t%s\t", l->node, l->process, l->incarnation, l->thread, r->seq,
+		outcomes[r->outcome]);
 	put_key(f, e, r);
 	put_if(f, embedded, lo);
 	put_if(f, embedded, hi);

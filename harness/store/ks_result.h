@@ -56,7 +56,7 @@ struct ks_run_facts {
 json_t *ks_result_run(const struct ks_run_facts *facts);
 /* The document around the runs (stolen): summary and exit code. @return a new reference, or NULL. */
 json_t *ks_result_document(const char *name, json_t *runs);
-/* The exit code that a document stands for: 0, 1 or 3, precedence 1 before 3. */
+/* The exit code that a document stands for: 0, 1 or 3, precedence 1 before 3. When no run at all could be judged, that is 3. */
 int ks_result_exit(const json_t *document);
 /* An integer as JSON: a number, or a string above 2^53. */
 json_t *ks_json_int(int64_t v);

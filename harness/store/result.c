@@ -336,9 +336,10 @@ json_t *ks_result_document(const char *name, json_t *runs)
 			untested += json_is_null(m);
 		}
 	}
+	bool nothing = json_array_size(runs) > 0 && runs_untested == (int)json_array_size(runs);
 	json_t *summary = json_pack("{si si si si si si si si si}", "runs", (int)json_array_size(runs), "as_expected", as_expected,
 	                            "expectations", met + unmet + untested, "met", met, "unmet", unmet, "untested", untested,
-	                            "failed", failed, "runs_untested", runs_untested, "exit", unexpected ? 1 : failed ? 3 : 0);
+	                            "failed", failed, "runs_untested", runs_untested, "exit", unexpected ? 1 : failed || nothing ? 3 : 0);
 	return json_pack("{ss si ss so so}", "keyskew", KS_VERSION, "schema", 1, "name", name, "summary", summary, "runs", runs);
 }
 

@@ -17,9 +17,9 @@
 
 /* What the threads of a process have in common. */
 struct ks_env_process {
-	uint64_t worker;        /* its node's id */
-	uint32_t process;       /* its number on the node: part of the name of what it persists */
-	const char *state_dir;  /* where env_persist keeps its files; outlives the process */
+	uint64_t worker;       /* its node's id */
+	uint32_t process;      /* its number on the node: part of the name of what it persists */
+	const char *state_dir; /* where env_persist keeps its files; outlives the process */
 };
 
 struct ks_env {
@@ -29,7 +29,7 @@ struct ks_env {
 	uint64_t reads;        /* clock reads so far */
 	uint8_t read_clock;    /* enum ks_clock_id */
 	uint8_t has_read;
-	uint32_t random_left;  /* unused bytes at the end of random */
+	uint32_t random_left; /* unused bytes at the end of random */
 	const struct ks_env_process *process;
 	_Alignas(8) unsigned char random[256];
 };
@@ -50,8 +50,9 @@ bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);
 
 static const clockid_t ks_posix_clocks[KS_NCLOCKS] = {
-	[KS_REALTIME] = CLOCK_REALTIME, [KS_MONOTONIC] = CLOCK_MONOTONIC, [KS_RAW] = CLOCK_MONOTONIC_RAW,
-	[KS_BOOTTIME] = CLOCK_BOOTTIME, [KS_TAI] = CLOCK_TAI,
+    [KS_REALTIME] = CLOCK_REALTIME, [KS_MONOTONIC] = CLOCK_MONOTONIC,
+    [KS_RAW] = CLOCK_MONOTONIC_RAW, [KS_BOOTTIME] = CLOCK_BOOTTIME,
+    [KS_TAI] = CLOCK_TAI,
 };
 
 static inline int64_t env_clock(struct ks_env *e, enum ks_clock_id id)

@@ -81,9 +81,9 @@ static bool sane(const struct ks_wire_config *c)
 {
 	return c->threads > 0 && c->threads <= THREADS_MAX && c->lanes_before <= UINT32_MAX - c->threads &&
 	       c->lanes_before + c->threads <= c->lanes_of_node && c->duration_ns > 0 &&
-	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 &&
-	       c->phase_ns >= 0 && c->phase_ns <= KS_HOUR &&
-	       c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED && c->on_refuse <= KS_REFUSE_RETRY;
+	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 && c->phase_ns >= 0 &&
+	       c->phase_ns <= KS_HOUR && c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED &&
+	       c->on_refuse <= KS_REFUSE_RETRY;
 }
 
 /* How many records a lane can need: what is due, twice over and some (arrivals by chance), and one a retry. */
@@ -104,10 +104,13 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 {
 	struct ks_crew *crew = &h->crew;
 
-	crew->process = (struct ks_env_process){.worker = c->worker, .process = c->process, .state_dir = h->hooks->state_dir};
-	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns}, (enum ks_arrival)c->arrival,
-	                              (enum ks_model)c->model, (enum ks_on_refuse)c->on_refuse,
-	                              c->phase_ns};
+	crew->process =
+	    (struct ks_env_process){.worker = c->worker, .process = c->process, .state_dir = h->hooks->state_dir};
+	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns},
+				      (enum ks_arrival)c->arrival,
+				      (enum ks_model)c->model,
+				      (enum ks_on_refuse)c->on_refuse,
+				      c->phase_ns};
 	crew->duration_ns = c->duration_ns;
 	crew->wake_fd = h->wake[1];
 	pthread_mutex_init(&crew->gate, NULL);
@@ -126,6 +129,7 @@ static bool start_lane(struct host *h, const struct ks_wire_config *c, uint32_t 
 {
 	struct ks_lane_thread *l = &h->lane[i];
 	const struct ks_gen *gen = h->crew.spec.gen;
+	pthread_t thread;
 
 	l->crew = &h->crew;
 	l->env.process = &h->crew.process;
@@ -133,13 +137,13 @@ static bool start_lane(struct host *h, const struct ks_wire_config *c, uint32_t 
 	l->local = state_alloc(gen->local_size);
 	l->cap = records_of_lane(c, h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES);
 	l->record = mmap(NULL, l->cap * sizeof(*l->record), PROT_READ | PROT_WRITE,
-	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	ks_arrivals_init(&l->arrivals, &h->crew.load, c->lanes_before + i, c->lanes_of_node, c->seed, c->lane_id + i);
 	if (!l->local || !l->cap || l->record == MAP_FAILED)
 		return false;
 	if (i == 0 && gen->init)
 		gen->init(&l->env, h->crew.spec.cfg, h->crew.shared);
-	return pthread_create(&l->thread, attr, ks_lane_run, l) == 0;
+	return pthread_create(&thread, attr, ks_lane_run, l) == 0;
 }
 
 static int configure(struct host *h, uint32_t length)
@@ -164,6 +168,7 @@ static int configure(struct host *h, uint32_t length)
 	memset(h->lane, 0, c.threads * sizeof(*h->lane));
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED); /* nobody waits for one who may be stuck */
 	for (h->lanes = 0; h->lanes < c.threads; h->lanes++)
 		if (!start_lane(h, &c, h->lanes, &attr))
 			return fail(h, "out of memory or threads");
@@ -200,9 +205,14 @@ static int send_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_do
 			return FAILED;
 	}
 	if (inside) {
-		struct ks_wire_record lost = {.due_ns = l->due_ns, .call_ns = l->call_ns, .return_ns = KS_NO_TIME,
-		                              .read_ns = KS_NO_TIME, .read_at_ns = KS_NO_TIME, .thread = l->number,
-		                              .seq = (uint32_t)n, .outcome = KS_LOST};
+		struct ks_wire_record lost = {.due_ns = l->due_ns,
+					      .call_ns = l->call_ns,
+					      .return_ns = KS_NO_TIME,
+					      .read_ns = KS_NO_TIME,
+					      .read_at_ns = KS_NO_TIME,
+					      .thread = l->number,
+					      .seq = (uint32_t)n,
+					      .outcome = KS_LOST};
 		if (answer(h, KS_WIRE_RECORDS, &lost, sizeof(lost)) != GO_ON)
 			return FAILED;
 	}
@@ -276,7 +286,8 @@ static int serve(struct host *h)
 	case KS_WIRE_CONFIG:
 		return h->phase == NEW ? configure(h, length) : fail(h, "configured twice");
 	case KS_WIRE_START:
-		return h->phase == CONFIGURED ? start(h, length) : fail(h, "started twice, or before it was configured");
+		return h->phase == CONFIGURED ? start(h, length)
+					      : fail(h, "started twice, or before it was configured");
 	case -1:
 		return fail(h, errno == EBADMSG ? "garbage on the wire" : "the wire broke");
 	default:

@@ -14,18 +14,18 @@
 #define KS_WIRE_VERSION 2u
 
 enum ks_wire_type {
-	KS_WIRE_HELLO = 1,  /* subject: struct ks_wire_hello */
-	KS_WIRE_CONFIG,     /* harness: struct ks_wire_config, then the generator's text */
-	KS_WIRE_READY,      /* subject: configured, threads wait (no payload) */
-	KS_WIRE_PING,       /* harness: nothing. Subject answers CLOCKS at once */
-	KS_WIRE_CLOCKS,     /* subject: struct ks_wire_clocks */
-	KS_WIRE_START,      /* harness: struct ks_wire_start: the calls begin */
-	KS_WIRE_ACT,        /* harness: struct ks_wire_act; subject (a guest) changes its clock, answers ACTED */
-	KS_WIRE_ACTED,      /* subject: struct ks_wire_acted */
-	KS_WIRE_RECORDS,    /* subject: struct ks_wire_record[n], in batches */
-	KS_WIRE_DONE,       /* subject: struct ks_wire_done: all records are sent */
-	KS_WIRE_ERROR,      /* subject: text: it cannot go on */
-	KS_WIRE_QUIT,       /* harness: end (a guest powers off) */
+	KS_WIRE_HELLO = 1, /* subject: struct ks_wire_hello */
+	KS_WIRE_CONFIG,    /* harness: struct ks_wire_config, then the generator's text */
+	KS_WIRE_READY,     /* subject: configured, threads wait (no payload) */
+	KS_WIRE_PING,      /* harness: nothing. Subject answers CLOCKS at once */
+	KS_WIRE_CLOCKS,    /* subject: struct ks_wire_clocks */
+	KS_WIRE_START,     /* harness: struct ks_wire_start: the calls begin */
+	KS_WIRE_ACT,       /* harness: struct ks_wire_act; subject (a guest) changes its clock, answers ACTED */
+	KS_WIRE_ACTED,     /* subject: struct ks_wire_acted */
+	KS_WIRE_RECORDS,   /* subject: struct ks_wire_record[n], in batches */
+	KS_WIRE_DONE,      /* subject: struct ks_wire_done: all records are sent */
+	KS_WIRE_ERROR,     /* subject: text: it cannot go on */
+	KS_WIRE_QUIT,      /* harness: end (a guest powers off) */
 };
 
 struct ks_wire_header {
@@ -39,23 +39,24 @@ struct ks_wire_hello {
 
 /* Times are the subject's true time: its CLOCK_MONOTONIC_RAW read past any faking, ns. */
 struct ks_wire_config {
-	uint32_t process, threads, lanes_before, lanes_of_node; /* lane index of thread 0 on its node; lanes of the node */
+	uint32_t process, threads, lanes_before,
+	    lanes_of_node; /* lane index of thread 0 on its node; lanes of the node */
 	uint64_t seed;
 	uint64_t worker;
 	int64_t duration_ns;
 	int64_t rate_count, rate_per_ns, phase_ns;
 	uint32_t arrival, model, on_refuse; /* enums of ks_engine.h */
 	uint32_t lane_id;                   /* fleet-wide number of thread 0: stream of its arrivals */
-	/* then: generator text, NUL-terminated */
+					    /* then: generator text, NUL-terminated */
 };
 
 struct ks_wire_start {
-	int64_t start_raw_ns;   /* subject's true time of the scenario's start */
-	int64_t start_unix_ns;  /* what to subtract from REALTIME readings */
+	int64_t start_raw_ns;  /* subject's true time of the scenario's start */
+	int64_t start_unix_ns; /* what to subtract from REALTIME readings */
 };
 
 struct ks_wire_clocks {
-	int64_t raw_ns;      /* true time, read before and after the five */
+	int64_t raw_ns; /* true time, read before and after the five */
 	int64_t raw_after_ns;
 	int64_t clock_ns[5]; /* enum ks_clock_id, as a program sees them */
 };
@@ -85,7 +86,8 @@ struct ks_wire_record {
 
 struct ks_wire_done {
 	uint64_t records, clock_reads;
-	int64_t worst_late_ns; /* the host's own lateness: max over calls of call - due that the generator did not cause */
+	int64_t
+	    worst_late_ns; /* the host's own lateness: max over calls of call - due that the generator did not cause */
 };
 
 /* Writes a frame to fd. @return 0, or -1 with errno. */

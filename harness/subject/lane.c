@@ -48,9 +48,15 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 		return KS_LOST;
 	enum ks_outcome outcome = c->spec.gen->next(&l->env, c->spec.cfg, c->shared, l->local, &key, &why);
 	*return_ns = ks_true_ns() - c->start_ns;
-	*r = (struct ks_wire_record){.due_ns = due_ns, .call_ns = l->call_ns, .return_ns = *return_ns,
-	                             .key_hi = key.hi, .key_lo = key.lo, .thread = l->number, .seq = (uint32_t)n,
-	                             .outcome = (uint8_t)outcome, .why = why};
+	*r = (struct ks_wire_record){.due_ns = due_ns,
+				     .call_ns = l->call_ns,
+				     .return_ns = *return_ns,
+				     .key_hi = key.hi,
+				     .key_lo = key.lo,
+				     .thread = l->number,
+				     .seq = (uint32_t)n,
+				     .outcome = (uint8_t)outcome,
+				     .why = why};
 	note_reading(l, r);
 	return leave(l, n) ? outcome : KS_LOST;
 }

@@ -32,7 +32,6 @@ struct ks_crew {
 enum ks_lane_phase { KS_LANE_IDLE, KS_LANE_INSIDE, KS_LANE_CLOSED };
 
 struct ks_lane_thread {
-	pthread_t thread;
 	struct ks_crew *crew;
 	struct ks_env env;
 	struct ks_arrivals arrivals;

@@ -1810,6 +1810,9 @@ while :; do i=$((i+1)); echo $i || sleep 600; sleep 0.02; done
 
 # --- qemu ---------------------------------------------------------------------------------------------------------------
 
+REAL_HOME = {"HOME": os.environ.get("HOME", "/")}      # the guest image is cached there
+
+
 # "-w qemu boots one guest, steps its clock by -120 ms, runs the same generators there, streams the records back"
 @test("qemu")
 def qemu_step(t):
@@ -1817,7 +1820,8 @@ def qemu_step(t):
         raise Skip("KEYSKEW_TEST_QEMU=1 boots guests")
     t.write("s.yaml", scenario(duration="4s"))
     os.mkdir(t.path("keys"))
-    t.run("run", "s.yaml", "-w", "qemu", "-g", "unixmilli,snowflake", "--json", "r.json", "--keys", "keys", code=(0, 1), timeout=180)
+    t.run("run", "s.yaml", "-w", "qemu", "-g", "unixmilli,snowflake", "--json", "r.json", "--keys", "keys", code=(0, 1), timeout=180,
+          env=REAL_HOME)
     for run in t.json("r.json")["runs"]:
         t.check(run["world"] == "qemu", "world %r" % run["world"])
         t.check(run["injection"] and abs(int(run["injection"][0]["observed_ns"]) + 120 * 10**6) < 20 * 10**6,
@@ -1831,7 +1835,7 @@ def qemu_interrupted(t):
     if os.environ.get("KEYSKEW_TEST_QEMU") != "1":
         raise Skip("KEYSKEW_TEST_QEMU=1 boots guests")
     t.write("s.yaml", scenario(duration="60s"))
-    process = t.start("run", "s.yaml", "-w", "qemu", "-g", "unixmilli")
+    process = t.start("run", "s.yaml", "-w", "qemu", "-g", "unixmilli", env=REAL_HOME)
     time.sleep(5)
     os.kill(process.pid, signal.SIGINT)
     result = t.finish(process, 30)

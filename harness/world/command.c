@@ -80,7 +80,7 @@ static size_t put_one(struct splitter *s, const char *p, char quote)
 }
 
 int ks_command_split(struct ks_command *command, const char *text, const struct ks_command_values *values,
-                     struct ks_err *err)
+		     struct ks_err *err)
 {
 	struct splitter s = {.c = command, .values = values};
 	char quote = 0;
@@ -105,8 +105,9 @@ int ks_command_split(struct ks_command *command, const char *text, const struct 
 	if (!s.overflow)
 		end_word(&s);
 	if (s.overflow)
-		return ks_fail(err, KS_E_USAGE, "command is too long, expected at most %d words and %d bytes: '%.60s...'",
-		               KS_COMMAND_WORDS, KS_COMMAND_BYTES, text);
+		return ks_fail(err, KS_E_USAGE,
+			       "command is too long, expected at most %d words and %d bytes: '%.60s...'",
+			       KS_COMMAND_WORDS, KS_COMMAND_BYTES, text);
 	if (!command->words)
 		return ks_fail(err, KS_E_USAGE, "the command is empty, expected exec:PROGRAM ARGUMENTS");
 	return 0;

@@ -27,6 +27,6 @@ struct ks_command_values {
 
 /* @return 0, or -1 (KS_E_USAGE): nothing in it, a quote that does not end, too long. */
 int ks_command_split(struct ks_command *command, const char *text, const struct ks_command_values *values,
-                     struct ks_err *err);
+		     struct ks_err *err);
 
 #endif

@@ -62,8 +62,8 @@ struct run {
 
 static int judge(struct run *r, const struct program *p, const char *what)
 {
-	return ks_fail(r->err, KS_E_JUDGE, "'%.200s' of node '%s' %s", r->request->gen->text, r->plan->node[p->node].name,
-	               what);
+	return ks_fail(r->err, KS_E_JUDGE, "'%.200s' of node '%s' %s", r->request->gen->text,
+		       r->plan->node[p->node].name, what);
 }
 
 /* ---- lines into keys ---- */
@@ -151,7 +151,8 @@ static int launch(struct run *r, uint32_t number, const char *stdbuf)
 	p->lane = number;
 	p->node = number / r->plan->processes;
 	struct ks_command_values values = {.node_id = ks_plan_worker(r->plan, r->request->seed, p->node),
-	                                   .seed = r->request->seed, .node = r->plan->node[p->node].name};
+					   .seed = r->request->seed,
+					   .node = r->plan->node[p->node].name};
 	if (ks_command_split(&command, r->request->gen->command, &values, r->err) != 0)
 		return -1;
 	return ks_ft_start(&r->stage, p->node, command.word, false, stdbuf, &p->proc, r->err);
@@ -233,7 +234,7 @@ static int play(struct run *r)
 	for (uint32_t i = 0; i < r->n; i++)
 		if (!r->program[i].keys) {
 			snprintf(text, sizeof(text), "printed no key in %s",
-			         ks_dur_format(t, (ks_true_ns() - r->play.start_ns) / KS_MS * KS_MS));
+				 ks_dur_format(t, (ks_true_ns() - r->play.start_ns) / KS_MS * KS_MS));
 			return judge(r, &r->program[i], text);
 		}
 	return 0;
@@ -301,7 +302,7 @@ static int64_t distance(int64_t a, int64_t b)
 static int unproven(struct run *r, const struct ks_ft_step *step, const char *why)
 {
 	return ks_fail(r->err, KS_E_JUDGE, "cannot prove that fault '%s' reached '%.200s': %s",
-	               r->plan->fault[step->event.fault].name, r->request->gen->text, why);
+		       r->plan->fault[step->event.fault].name, r->request->gen->text, why);
 }
 
 static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, struct ks_injection *proof)
@@ -314,20 +315,23 @@ static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, s
 	struct skew before = measure(&r->output->records, lane, span[0][0], span[0][1], values);
 	struct skew after = measure(&r->output->records, lane, span[1][0], span[1][1], values);
 	if (!before.n && !after.n)
-		return unproven(r, step, "its keys carry no time that keyskew can read, and nothing else shows its clock");
+		return unproven(r, step,
+				"its keys carry no time that keyskew can read, and nothing else shows its clock");
 	if (before.n < PROOF_KEYS || after.n < PROOF_KEYS)
 		return unproven(r, step, "too few keys that carry a time before or after it");
 	int64_t rough = before.top - before.median, rough_after = after.top - after.median;
 	int64_t tolerance = PROOF_NS + (rough > rough_after ? rough : rough_after);
 	int64_t observed = after.top - before.top, size = distance(step->event.amount, 0);
 	if (2 * tolerance > size) {
-		snprintf(why, sizeof(why), "its keys arrive too irregularly, within %s, to show %s", ks_dur_format(a, tolerance),
-		         ks_dur_format(b, step->event.amount));
+		snprintf(why, sizeof(why), "its keys arrive too irregularly, within %s, to show %s",
+			 ks_dur_format(a, tolerance), ks_dur_format(b, step->event.amount));
 		return unproven(r, step, why);
 	}
 	if (distance(observed, step->event.amount) > tolerance) {
-		snprintf(why, sizeof(why), "the time in its keys moved by %s, not by %s; a static or Go program does not see "
-		         "libfaketime", ks_dur_format(a, observed), ks_dur_format(b, step->event.amount));
+		snprintf(why, sizeof(why),
+			 "the time in its keys moved by %s, not by %s; a static or Go program does not see "
+			 "libfaketime",
+			 ks_dur_format(a, observed), ks_dur_format(b, step->event.amount));
 		return unproven(r, step, why);
 	}
 	if (distance(observed, proof->commanded) >= distance(proof->observed, proof->commanded)) {
@@ -335,7 +339,7 @@ static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, s
 		proof->tolerance = tolerance;
 	}
 	int64_t noise = before.top - before.bottom > after.top - after.bottom ? before.top - before.bottom
-	                                                                     : after.top - after.bottom;
+									      : after.top - after.bottom;
 	if (noise > r->output->noise_ns)
 		r->output->noise_ns = noise;
 	return 0;
@@ -356,14 +360,17 @@ static int prove_offset(struct run *r, uint32_t lane, int64_t *values)
 	if (node->offset_ns) {
 		tolerance = PROOF_NS + s.top - s.median;
 		if (s.n < PROOF_KEYS || 2 * tolerance > distance(node->offset_ns, 0))
-			return judge(r, &r->program[lane], "does not show its clock's offset: too few keys that carry a time, or too "
-			                                   "irregular ones");
+			return judge(r, &r->program[lane],
+				     "does not show its clock's offset: too few keys that carry a time, or too "
+				     "irregular ones");
 	}
 	if (!s.n || distance(s.top, node->offset_ns) <= tolerance)
 		return 0;
 	char text[160];
-	snprintf(text, sizeof(text), "shows a clock that is off by %s from the start; a static or Go program does not see "
-	         "libfaketime", ks_dur_format(a, s.top - node->offset_ns));
+	snprintf(text, sizeof(text),
+		 "shows a clock that is off by %s from the start; a static or Go program does not see "
+		 "libfaketime",
+		 ks_dur_format(a, s.top - node->offset_ns));
 	return judge(r, &r->program[lane], text);
 }
 
@@ -379,9 +386,11 @@ static int prove_all(struct run *r, int64_t *values)
 		if (!step->begin_ns)
 			return unproven(r, step, "the programs had ended before it");
 		struct ks_injection *proof = &out->injection[out->ninjection++];
-		*proof = (struct ks_injection){.fault = step->event.fault, .node = step->event.node,
-		                               .at_ns = step->end_ns - r->play.start_ns, .commanded = step->event.amount,
-		                               .observed = step->event.amount};
+		*proof = (struct ks_injection){.fault = step->event.fault,
+					       .node = step->event.node,
+					       .at_ns = step->end_ns - r->play.start_ns,
+					       .commanded = step->event.amount,
+					       .observed = step->event.amount};
 		for (uint32_t i = 0; i < r->n; i++)
 			if (r->program[i].node == step->event.node && prove_by(r, k, i, values, proof) != 0)
 				return -1;
@@ -396,7 +405,8 @@ static int prove(struct run *r)
 
 	r->output->noise_ns = PROOF_NS;
 	r->output->injection = ks_alloc(r->play.n ? r->play.n : 1, sizeof(*r->output->injection));
-	int status = values && r->output->injection ? prove_all(r, values) : ks_fail(r->err, KS_E_INTERNAL, "out of memory");
+	int status =
+	    values && r->output->injection ? prove_all(r, values) : ks_fail(r->err, KS_E_INTERNAL, "out of memory");
 	ks_free(values);
 	return status;
 }
@@ -410,8 +420,8 @@ static void describe(struct run *r)
 		capped |= r->program[i].capped;
 	ks_ft_describe(lib, sizeof(lib));
 	snprintf(r->output->detail, sizeof(r->output->detail), "%s, a free-running program%s%s", lib,
-	         r->play.n ? ", faults proven from the time in its keys" : "",
-	         capped ? "; it printed more than is read, only the beginning is judged" : "");
+		 r->play.n ? ", faults proven from the time in its keys" : "",
+		 capped ? "; it printed more than is read, only the beginning is judged" : "");
 }
 
 /* ---- all of it ---- */
@@ -428,8 +438,8 @@ static int carry_out(struct run *r)
 int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err)
 {
 	const struct ks_plan *plan = request->plan;
-	struct run r = {.request = request, .plan = plan, .output = output, .err = err,
-	                .n = plan->nodes * plan->processes};
+	struct run r = {
+	    .request = request, .plan = plan, .output = output, .err = err, .n = plan->nodes * plan->processes};
 	int64_t timeout = request->timeout_ns ? request->timeout_ns : plan->duration_ns + 60 * KS_SEC;
 	int status;
 

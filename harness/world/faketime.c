@@ -37,15 +37,16 @@ static int carries_load(const struct ks_plan *plan, char *why, size_t size)
 	char text[KS_TIME_TEXT];
 	uint64_t processes = (uint64_t)plan->nodes * plan->processes, threads = processes * plan->threads;
 	long double calls = (long double)plan->duration_ns * (long double)plan->load.rate.count /
-	                    (long double)plan->load.rate.per_ns * plan->nodes;
+			    (long double)plan->load.rate.per_ns * plan->nodes;
 
 	if (plan->duration_ns > DURATION_MAX_NS) {
-		snprintf(why, size, "it runs in real time, and %s is longer than 1h", ks_dur_format(text, plan->duration_ns));
+		snprintf(why, size, "it runs in real time, and %s is longer than 1h",
+			 ks_dur_format(text, plan->duration_ns));
 		return -1;
 	}
 	if (processes > KS_FT_PROCESSES_MAX || threads > THREADS_MAX) {
-		snprintf(why, size, "%llu processes with %llu threads are more than %d with %d", (unsigned long long)processes,
-		         (unsigned long long)threads, KS_FT_PROCESSES_MAX, THREADS_MAX);
+		snprintf(why, size, "%llu processes with %llu threads are more than %d with %d",
+			 (unsigned long long)processes, (unsigned long long)threads, KS_FT_PROCESSES_MAX, THREADS_MAX);
 		return -1;
 	}
 	if (calls > CALLS_MAX) {
@@ -63,13 +64,15 @@ static int carries_clocks(const struct ks_plan *plan, char *why, size_t size)
 	for (uint32_t i = 0; i < plan->nodes; i++) {
 		int64_t offset = plan->node[i].offset_ns;
 		if (plan->node[i].drift_ppb) {
-			snprintf(why, size, "node '%s' drifts, and libfaketime can only step a clock", plan->node[i].name);
+			snprintf(why, size, "node '%s' drifts, and libfaketime can only step a clock",
+				 plan->node[i].name);
 			return -1;
 		}
 		margin += offset < 0 ? -offset : 0;
 	}
 	for (size_t i = 0; i < plan->faults; i++)
-		margin += plan->fault[i].amount < 0 && plan->fault[i].kind->op == KS_FAULT_STEP ? -plan->fault[i].amount : 0;
+		margin +=
+		    plan->fault[i].amount < 0 && plan->fault[i].kind->op == KS_FAULT_STEP ? -plan->fault[i].amount : 0;
 	if (plan->start_unix_ns < margin) {
 		snprintf(why, size, "a clock would show a time before 1970-01-02");
 		return -1;
@@ -78,12 +81,13 @@ static int carries_clocks(const struct ks_plan *plan, char *why, size_t size)
 }
 
 static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, char *why,
-                          size_t size)
+			  size_t size)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		const struct ks_fault *f = &plan->fault[event[i].fault];
 		if (event[i].op != KS_FAULT_STEP) {
-			snprintf(why, size, "fault '%s' is a %s, and libfaketime can only step a clock", f->name, f->kind->name);
+			snprintf(why, size, "fault '%s' is a %s, and libfaketime can only step a clock", f->name,
+				 f->kind->name);
 			return -1;
 		}
 		if (event[i].at_ns > plan->duration_ns) {
@@ -92,8 +96,8 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 		}
 		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < KS_FT_GAP_NS; k++)
 			if (event[k].node == event[i].node) {
-				snprintf(why, size, "faults '%s' and '%s' are nearer than 50ms, too near to prove each", f->name,
-				         plan->fault[event[k].fault].name);
+				snprintf(why, size, "faults '%s' and '%s' are nearer than 50ms, too near to prove each",
+					 f->name, plan->fault[event[k].fault].name);
 				return -1;
 			}
 	}
@@ -130,7 +134,7 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	for (int try = 1;; try++) {
 		busy = false;
 		status = request->gen->gen ? ks_ft_run_host(request, output, &busy, err)
-		                           : ks_ft_run_exec(request, output, &busy, err);
+					   : ks_ft_run_exec(request, output, &busy, err);
 		if (status == 0 || !busy || try == TRIES)
 			break;
 		ks_run_output_release(output);
@@ -143,11 +147,11 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 }
 
 const struct ks_world ks_world_faketime = {
-	.id = KS_WORLD_FAKETIME,
-	.name = "faketime",
-	.title = "real processes whose wall clock libfaketime shifts",
-	.available = available,
-	.carries = carries,
-	.run = run,
-	.runs_control = false,
+    .id = KS_WORLD_FAKETIME,
+    .name = "faketime",
+    .title = "real processes whose wall clock libfaketime shifts",
+    .available = available,
+    .carries = carries,
+    .run = run,
+    .runs_control = false,
 };

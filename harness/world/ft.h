@@ -22,8 +22,8 @@
 #define KS_FT_PROCESSES_MAX 64
 
 struct ks_ft_stage {
-	char dir[64];      /* /dev/shm/keyskew-PID-RANDOM, "" when closed */
-	char lib[256];     /* libfaketimeMT.so.1 */
+	char dir[64];       /* /dev/shm/keyskew-PID-RANDOM, "" when closed */
+	char lib[256];      /* libfaketimeMT.so.1 */
 	int64_t *offset_ns; /* of each node: its REALTIME minus the real one; what its file says */
 	uint32_t nodes;
 };
@@ -41,7 +41,7 @@ int ks_ft_open(struct ks_ft_stage *stage, uint32_t nodes, struct ks_err *err);
 int ks_ft_set(struct ks_ft_stage *stage, uint32_t node, int64_t offset_ns, struct ks_err *err);
 /* Starts a program on the node's clock. extra: a library to preload beside, or NULL. */
 int ks_ft_start(struct ks_ft_stage *stage, uint32_t node, char *const argv[], bool with_input, const char *extra,
-                struct ks_proc *proc, struct ks_err *err);
+		struct ks_proc *proc, struct ks_err *err);
 /* Removes the folder and what libfaketime of the started processes left. They must have been waited for. */
 void ks_ft_close(struct ks_ft_stage *stage);
 
@@ -57,8 +57,8 @@ struct ks_ft_step {
 struct ks_ft_play {
 	struct ks_ft_step *step; /* by time */
 	uint32_t n, next;
-	int64_t start_ns;        /* true time of the scenario's start */
-	bool busy;               /* it failed because the machine was too busy: another try may go well */
+	int64_t start_ns; /* true time of the scenario's start */
+	bool busy;        /* it failed because the machine was too busy: another try may go well */
 };
 
 int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *request, struct ks_err *err);

@@ -15,12 +15,12 @@
 #include "ks_wire.h"
 #include "truetime.h"
 
-#define LOOK_NS (100 * KS_MS)          /* how often `stop` is looked at, at least */
-#define PING_BEFORE_NS (20 * KS_MS)    /* before a step */
-#define PING_AFTER_NS (2 * KS_MS)      /* after a step, and every PING_AGAIN_NS until one is answered */
+#define LOOK_NS (100 * KS_MS)       /* how often `stop` is looked at, at least */
+#define PING_BEFORE_NS (20 * KS_MS) /* before a step */
+#define PING_AFTER_NS (2 * KS_MS)   /* after a step, and every PING_AGAIN_NS until one is answered */
 #define PING_AGAIN_NS (20 * KS_MS)
-#define PINGS_OPEN_MAX 16              /* one who does not answer is not asked more */
-#define HELLO_NS (20 * KS_SEC)         /* for all to be loaded */
+#define PINGS_OPEN_MAX 16      /* one who does not answer is not asked more */
+#define HELLO_NS (20 * KS_SEC) /* for all to be loaded */
 #define GRACE_MS 1000
 
 enum phase { STARTING, GREETED, READY, RUNNING, DONE };
@@ -47,10 +47,10 @@ struct run {
 	struct ks_ft_play play;
 	struct subject *subject;
 	uint32_t n;
-	struct pollfd *fds;    /* two a subject: its stdout and stderr */
-	int64_t limit_ns;      /* true time at which the run is given up */
+	struct pollfd *fds; /* two a subject: its stdout and stderr */
+	int64_t limit_ns;   /* true time at which the run is given up */
 	int64_t next_ping_ns;
-	uint32_t pinged;       /* how many steps were preceded by a question */
+	uint32_t pinged; /* how many steps were preceded by a question */
 };
 
 /* ---- what subjects say ---- */
@@ -67,8 +67,8 @@ static int lament(struct run *r, struct subject *s, const char *what)
 	ks_proc_read_err(&s->proc);
 	for (int i = 0; i < 50 && !ks_proc_poll(&s->proc); i++)
 		usleep(2000); /* its end is on the way */
-	return ks_fail(r->err, KS_E_JUDGE, "subject %u of node '%s' %s; it %s", s->process, r->plan->node[s->node].name, what,
-	               ks_proc_describe(&s->proc, how, sizeof(how)));
+	return ks_fail(r->err, KS_E_JUDGE, "subject %u of node '%s' %s; it %s", s->process, r->plan->node[s->node].name,
+		       what, ks_proc_describe(&s->proc, how, sizeof(how)));
 }
 
 static int take_clocks(struct run *r, struct subject *s, const void *payload, uint32_t length)
@@ -135,7 +135,7 @@ static int take(struct run *r, struct subject *s, int type, const void *payload,
 		return take_clocks(r, s, payload, length);
 	if (type == KS_WIRE_RECORDS && s->phase == RUNNING)
 		return ks_wire_account_add(&s->account, payload, length, ks_true_ns() - r->play.start_ns,
-		                           &r->output->records, r->err);
+					   &r->output->records, r->err);
 	if (type == KS_WIRE_DONE && s->phase == RUNNING)
 		return take_done(r, s, payload, length);
 	if (type != KS_WIRE_ERROR)
@@ -201,8 +201,8 @@ static int wait_for(struct run *r, enum phase phase, int64_t until_ns, const cha
 			return 0;
 		r->play.busy = ks_true_ns() > until_ns;
 		if (r->play.busy)
-			return ks_fail(r->err, KS_E_JUDGE, "%u of %u subjects %s in time: this machine is too busy", r->n - there,
-			               r->n, what);
+			return ks_fail(r->err, KS_E_JUDGE, "%u of %u subjects %s in time: this machine is too busy",
+				       r->n - there, r->n, what);
 		if (listen(r, until_ns) != 0)
 			return -1;
 	}
@@ -219,9 +219,11 @@ static int launch(struct run *r, struct subject *s, uint32_t number)
 	s->node = number / r->plan->processes;
 	s->process = number % r->plan->processes;
 	s->rx.buf = ks_alloc(1, KS_WIRE_RX_BYTES);
-	s->account = (struct ks_wire_account){.gen = r->request->gen->gen, .first_lane = number * r->plan->threads,
-	                                      .threads = r->plan->threads, .duration_ns = r->plan->duration_ns,
-	                                      .thread = ks_alloc(threads, sizeof(*s->account.thread))};
+	s->account = (struct ks_wire_account){.gen = r->request->gen->gen,
+					      .first_lane = number * r->plan->threads,
+					      .threads = r->plan->threads,
+					      .duration_ns = r->plan->duration_ns,
+					      .thread = ks_alloc(threads, sizeof(*s->account.thread))};
 	if (!s->rx.buf || !s->account.thread)
 		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
 	if (ks_ft_find_subject(path, why, sizeof(why)) != 0)
@@ -236,12 +238,20 @@ static int send_config(struct run *r, struct subject *s, uint32_t number)
 	struct {
 		struct ks_wire_config c;
 		char text[sizeof(r->request->gen->text)];
-	} m = {.c = {.process = number, .threads = p->threads, .lanes_before = s->process * p->threads,
-	             .lanes_of_node = p->processes * p->threads, .seed = r->request->seed,
-	             .worker = ks_plan_worker(p, r->request->seed, s->node), .duration_ns = p->duration_ns,
-	             .rate_count = p->load.rate.count, .rate_per_ns = p->load.rate.per_ns, .phase_ns = p->load.phase_ns,
-	             .arrival = p->load.arrival, .model = p->load.model, .on_refuse = p->load.on_refuse,
-	             .lane_id = number * p->threads}};
+	} m = {.c = {.process = number,
+		     .threads = p->threads,
+		     .lanes_before = s->process * p->threads,
+		     .lanes_of_node = p->processes * p->threads,
+		     .seed = r->request->seed,
+		     .worker = ks_plan_worker(p, r->request->seed, s->node),
+		     .duration_ns = p->duration_ns,
+		     .rate_count = p->load.rate.count,
+		     .rate_per_ns = p->load.rate.per_ns,
+		     .phase_ns = p->load.phase_ns,
+		     .arrival = p->load.arrival,
+		     .model = p->load.model,
+		     .on_refuse = p->load.on_refuse,
+		     .lane_id = number * p->threads}};
 	size_t length = strlen(text) + 1;
 
 	memcpy(m.text, text, length);
@@ -288,8 +298,10 @@ static int set_clock_bases(struct run *r, struct subject *s)
 		s->account.clock_base_ns[id] = c->clock_ns[id] - (middle - r->play.start_ns);
 	int64_t off = s->account.clock_base_ns[KS_REALTIME] - r->plan->start_unix_ns - node->offset_ns;
 	if (distance(off, 0) > KS_FT_TOLERANCE_NS)
-		return ks_fail(r->err, KS_E_JUDGE, "the clock of subject %u of node '%s' is off by %s before anything was done to "
-		               "it: libfaketime does not reach it", s->process, node->name, ks_dur_format(text, off));
+		return ks_fail(r->err, KS_E_JUDGE,
+			       "the clock of subject %u of node '%s' is off by %s before anything was done to "
+			       "it: libfaketime does not reach it",
+			       s->process, node->name, ks_dur_format(text, off));
 	s->account.clock_base_ns[KS_TAI] -= node->offset_ns;
 	s->account.clock_base_ns[KS_REALTIME] = r->plan->start_unix_ns;
 	return 0;
@@ -405,7 +417,7 @@ static int64_t gained(const struct ks_wire_clocks *a, const struct ks_wire_clock
 /* The readings of the subject around step k: the last before it and the first after it, with no other step of its node
  * between them. */
 static bool around(const struct run *r, const struct subject *s, uint32_t k, const struct ks_wire_clocks **before,
-                   const struct ks_wire_clocks **after)
+		   const struct ks_wire_clocks **after)
 {
 	const struct ks_ft_step *step = &r->play.step[k];
 
@@ -418,7 +430,8 @@ static bool around(const struct run *r, const struct subject *s, uint32_t k, con
 	}
 	for (uint32_t i = 0; *before && *after && i < r->play.n; i++) {
 		const struct ks_ft_step *o = &r->play.step[i];
-		if (i != k && o->event.node == s->node && o->end_ns >= (*before)->raw_ns && o->begin_ns <= (*after)->raw_after_ns)
+		if (i != k && o->event.node == s->node && o->end_ns >= (*before)->raw_ns &&
+		    o->begin_ns <= (*after)->raw_after_ns)
 			return false;
 	}
 	return *before && *after;
@@ -427,7 +440,7 @@ static bool around(const struct run *r, const struct subject *s, uint32_t k, con
 static int unproven(struct run *r, const struct subject *s, uint32_t k, const char *why)
 {
 	return ks_fail(r->err, KS_E_JUDGE, "fault '%s' is not proven from the clock of subject %u of node '%s': %s",
-	               r->plan->fault[r->play.step[k].event.fault].name, s->process, r->plan->node[s->node].name, why);
+		       r->plan->fault[r->play.step[k].event.fault].name, s->process, r->plan->node[s->node].name, why);
 }
 
 static int prove_by(struct run *r, const struct subject *s, uint32_t k, struct ks_injection *proof)
@@ -441,14 +454,14 @@ static int prove_by(struct run *r, const struct subject *s, uint32_t k, struct k
 	int64_t observed = gained(before, after, KS_REALTIME);
 	if (distance(observed, proof->commanded) > KS_FT_TOLERANCE_NS) {
 		snprintf(why, sizeof(why), "REALTIME moved by %s, not by %s", ks_dur_format(a, observed),
-		         ks_dur_format(b, proof->commanded));
+			 ks_dur_format(b, proof->commanded));
 		return unproven(r, s, k, why);
 	}
 	for (size_t i = 0; i < sizeof(still) / sizeof(still[0]); i++) {
 		if (distance(gained(before, after, still[i]), 0) <= KS_FT_TOLERANCE_NS)
 			continue;
 		snprintf(why, sizeof(why), "%s moved too, by %s", ks_clock_names[still[i]],
-		         ks_dur_format(a, gained(before, after, still[i])));
+			 ks_dur_format(a, gained(before, after, still[i])));
 		return unproven(r, s, k, why);
 	}
 	if (distance(observed, proof->commanded) >= distance(proof->observed, proof->commanded))
@@ -469,8 +482,10 @@ static int prove_rest(struct run *r, const struct subject *s)
 	int64_t gain = gained(first, last, KS_REALTIME);
 	if (distance(gain, steps) <= slack)
 		return 0;
-	return ks_fail(r->err, KS_E_JUDGE, "the clock of node '%s' moved by %s during the run, the faults by %s: was the "
-	               "clock of this machine set?", r->plan->node[s->node].name, ks_dur_format(a, gain), ks_dur_format(b, steps));
+	return ks_fail(r->err, KS_E_JUDGE,
+		       "the clock of node '%s' moved by %s during the run, the faults by %s: was the "
+		       "clock of this machine set?",
+		       r->plan->node[s->node].name, ks_dur_format(a, gain), ks_dur_format(b, steps));
 }
 
 static int prove(struct run *r)
@@ -483,9 +498,12 @@ static int prove(struct run *r)
 	for (uint32_t k = 0; k < r->play.n; k++) {
 		const struct ks_ft_step *step = &r->play.step[k];
 		struct ks_injection *proof = &out->injection[out->ninjection++];
-		*proof = (struct ks_injection){.fault = step->event.fault, .node = step->event.node,
-		                               .at_ns = step->end_ns - r->play.start_ns, .commanded = step->event.amount,
-		                               .observed = step->event.amount, .tolerance = KS_FT_TOLERANCE_NS};
+		*proof = (struct ks_injection){.fault = step->event.fault,
+					       .node = step->event.node,
+					       .at_ns = step->end_ns - r->play.start_ns,
+					       .commanded = step->event.amount,
+					       .observed = step->event.amount,
+					       .tolerance = KS_FT_TOLERANCE_NS};
 		for (uint32_t i = 0; i < r->n; i++)
 			if (r->subject[i].node == step->event.node && prove_by(r, &r->subject[i], k, proof) != 0)
 				return -1;
@@ -544,8 +562,8 @@ static void clean_up(struct run *r)
 int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err)
 {
 	const struct ks_plan *plan = request->plan;
-	struct run r = {.request = request, .plan = plan, .output = output, .err = err,
-	                .n = plan->nodes * plan->processes};
+	struct run r = {
+	    .request = request, .plan = plan, .output = output, .err = err, .n = plan->nodes * plan->processes};
 	int64_t timeout = request->timeout_ns ? request->timeout_ns : plan->duration_ns + 60 * KS_SEC;
 
 	r.limit_ns = ks_true_ns() + timeout;

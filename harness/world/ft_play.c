@@ -45,7 +45,7 @@ static int late(const struct ks_plan *plan, const struct ks_ft_step *step, int64
 {
 	char text[KS_TIME_TEXT];
 	return ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy",
-	               plan->fault[step->event.fault].name, ks_dur_format(text, late_ns));
+		       plan->fault[step->event.fault].name, ks_dur_format(text, late_ns));
 }
 
 int ks_ft_play_run(struct ks_ft_play *play, struct ks_ft_stage *stage, const struct ks_plan *plan, struct ks_err *err)

@@ -73,7 +73,7 @@ static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct
 }
 
 int ks_wire_account_add(struct ks_wire_account *account, const void *payload, uint32_t length, int64_t until_ns,
-                        struct ks_records *records, struct ks_err *err)
+			struct ks_records *records, struct ks_err *err)
 {
 	struct ks_wire_record w;
 
@@ -84,7 +84,7 @@ int ks_wire_account_add(struct ks_wire_account *account, const void *payload, ui
 		const char *what = wrong(account, &w, until_ns);
 		if (what)
 			return ks_fail(err, KS_E_JUDGE, "the subject sent a record %s (record %llu)", what,
-			               (unsigned long long)account->records);
+				       (unsigned long long)account->records);
 		if (add(account, &w, records) != 0)
 			return ks_fail(err, KS_E_INTERNAL, "out of memory for records");
 	}

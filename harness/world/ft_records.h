@@ -18,12 +18,12 @@ struct ks_wire_account {
 		uint32_t seq;      /* of the next record */
 		int64_t return_ns; /* of the record before */
 		bool lost;         /* the record before was a lost call: the last one */
-	} *thread;             /* threads of them, zeroed by the owner */
+	} * thread;                /* threads of them, zeroed by the owner */
 };
 
 /* Adds the records of one frame. until_ns: now, since the start: nothing can have returned later.
  * @return 0, or -1: KS_E_JUDGE when a record cannot be true, KS_E_INTERNAL out of memory. */
 int ks_wire_account_add(struct ks_wire_account *account, const void *payload, uint32_t length, int64_t until_ns,
-                        struct ks_records *records, struct ks_err *err);
+			struct ks_records *records, struct ks_err *err);
 
 #endif

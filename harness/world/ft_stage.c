@@ -27,8 +27,9 @@ extern char **environ;
 
 int ks_ft_find_library(char path[256], char *why, size_t size)
 {
-	static const char *const places[] = {"/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1",
-	                                     "/usr/local/lib/faketime/libfaketimeMT.so.1"};
+	static const char *const places[] = {"/usr/lib/*/faketime/libfaketimeMT.so.1",
+					     "/usr/lib/faketime/libfaketimeMT.so.1",
+					     "/usr/local/lib/faketime/libfaketimeMT.so.1"};
 	const char *given = getenv("KEYSKEW_FAKETIME");
 	bool found = false;
 
@@ -46,8 +47,10 @@ int ks_ft_find_library(char path[256], char *why, size_t size)
 		}
 	}
 	if (!found)
-		snprintf(why, size, given ? "no readable libfaketimeMT at KEYSKEW_FAKETIME '%.100s'"
-		                          : "libfaketime is missing: apt-get install libfaketime%.0s", given ? given : "");
+		snprintf(why, size,
+			 given ? "no readable libfaketimeMT at KEYSKEW_FAKETIME '%.100s'"
+			       : "libfaketime is missing: apt-get install libfaketime%.0s",
+			 given ? given : "");
 	return found ? 0 : -1;
 }
 
@@ -88,8 +91,9 @@ int ks_ft_find_subject(char path[4096], char *why, size_t size)
 		if (access(path, X_OK) == 0)
 			return 0;
 	}
-	snprintf(why, size, "no program keyskew-subject %s: install keyskew as a whole, or set KEYSKEW_LIBEXEC to its folder",
-	         libexec ? "in KEYSKEW_LIBEXEC" : "beside keyskew or in ../libexec/keyskew");
+	snprintf(why, size,
+		 "no program keyskew-subject %s: install keyskew as a whole, or set KEYSKEW_LIBEXEC to its folder",
+		 libexec ? "in KEYSKEW_LIBEXEC" : "beside keyskew or in ../libexec/keyskew");
 	return -1;
 }
 
@@ -198,7 +202,7 @@ int ks_ft_set(struct ks_ft_stage *stage, uint32_t node, int64_t offset_ns, struc
 	uint64_t size = offset_ns < 0 ? 0 - (uint64_t)offset_ns : (uint64_t)offset_ns;
 	char temp[96], path[96], text[48];
 	int n = snprintf(text, sizeof(text), "%c%" PRIu64 ".%09" PRIu64 "\n", offset_ns < 0 ? '-' : '+',
-	                 size / 1000000000, size % 1000000000);
+			 size / 1000000000, size % 1000000000);
 
 	snprintf(temp, sizeof(temp), "%s/new-%u", stage->dir, node);
 	snprintf(path, sizeof(path), "%s/node-%u", stage->dir, node);
@@ -224,7 +228,7 @@ static bool is_ours(const char *entry)
 #define EXTRA 6
 
 static char **make_environment(const struct ks_ft_stage *stage, uint32_t node, const char *extra, char preload[600],
-                               char file[128])
+			       char file[128])
 {
 	static char monotonic[] = "FAKETIME_DONT_FAKE_MONOTONIC=1", no_cache[] = "FAKETIME_NO_CACHE=1";
 	static char line_buffered[] = "_STDBUF_O=L";
@@ -259,7 +263,7 @@ static void note_process(const struct ks_ft_stage *stage, pid_t pid)
 }
 
 int ks_ft_start(struct ks_ft_stage *stage, uint32_t node, char *const argv[], bool with_input, const char *extra,
-                struct ks_proc *proc, struct ks_err *err)
+		struct ks_proc *proc, struct ks_err *err)
 {
 	char preload[600], file[128];
 	char **env = make_environment(stage, node, extra, preload, file);
@@ -297,8 +301,9 @@ int ks_ft_lanes(struct ks_records *records, const struct ks_plan *plan, uint32_t
 	records->nlanes = n;
 	for (size_t i = 0; i < n; i++) {
 		uint32_t process = (uint32_t)(i / threads);
-		records->lanes[i] = (struct ks_lane){.node = process / plan->processes, .process = process % plan->processes,
-		                                     .thread = (uint32_t)(i % threads)};
+		records->lanes[i] = (struct ks_lane){.node = process / plan->processes,
+						     .process = process % plan->processes,
+						     .thread = (uint32_t)(i % threads)};
 	}
 	return 0;
 }

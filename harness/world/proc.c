@@ -221,7 +221,8 @@ const char *ks_proc_describe(const struct ks_proc *p, char *buf, size_t size)
 	if (!p->ended)
 		n = snprintf(buf, size, "still runs");
 	else if (WIFSIGNALED(p->status))
-		n = snprintf(buf, size, "was killed by signal %d (%s)", WTERMSIG(p->status), strsignal(WTERMSIG(p->status)));
+		n = snprintf(buf, size, "was killed by signal %d (%s)", WTERMSIG(p->status),
+			     strsignal(WTERMSIG(p->status)));
 	else
 		n = snprintf(buf, size, "exited with status %d", WEXITSTATUS(p->status));
 	if (line[0] && n > 0 && (size_t)n < size)

@@ -1,4 +1,5 @@
-/* Child processes: started without a shell, each in a session and process group of its own, ended and waited for on every way out. */
+/* Child processes: started without a shell, each in a session and process group of its own, ended and waited for on
+ * every way out. */
 #ifndef KS_PROC_H
 #define KS_PROC_H
 
@@ -9,15 +10,18 @@
 #include "ks_err.h"
 
 struct ks_proc {
-	pid_t pid;      /* 0: not started, or waited for */
+	pid_t pid;        /* 0: not started, or waited for */
 	int in, out, err; /* our ends of its pipes; -1 when closed. out and err do not block */
-	bool ended;     /* it was waited for, and status is that of waitpid */
+	bool ended;       /* it was waited for, and status is that of waitpid */
 	int status;
 	char tail[1024]; /* the last bytes that it wrote to stderr */
 	size_t tail_len;
 };
 
-#define KS_PROC_NONE {.in = -1, .out = -1, .err = -1}
+#define KS_PROC_NONE                                                                                                   \
+	{                                                                                                              \
+		.in = -1, .out = -1, .err = -1                                                                         \
+	}
 
 /* Starts argv[0] (looked up in PATH when it has no slash) with this environment. with_input: p->in is a pipe to it,
  * else it reads /dev/null. Should this process be killed, the kernel kills the child (PR_SET_PDEATHSIG acts when the

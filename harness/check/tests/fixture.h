@@ -29,8 +29,9 @@ struct fixture {
 static inline void fix_decode(const void *cfg, struct ks_key key, struct ks_fields *f)
 {
 	(void)cfg;
-	*f = (struct ks_fields){.has_time = key.hi != 0, .embed_lo_unix_ns = FIX_START + (int64_t)key.lo,
-	                        .embed_hi_unix_ns = FIX_START + (int64_t)(key.lo + key.hi)};
+	*f = (struct ks_fields){.has_time = key.hi != 0,
+				.embed_lo_unix_ns = FIX_START + (int64_t)key.lo,
+				.embed_hi_unix_ns = FIX_START + (int64_t)(key.lo + key.hi)};
 }
 
 static inline char *fix_format(const void *cfg, struct ks_key key, char buf[KS_KEY_TEXT])
@@ -48,11 +49,20 @@ static inline unsigned fix_clocks(const void *cfg)
 static inline void fix_init(struct fixture *f)
 {
 	memset(f, 0, sizeof *f);
-	f->plan = (struct ks_plan){.name = "hand made", .start_unix_ns = FIX_START, .duration_ns = 1000000, .node = f->node,
-	                           .nodes = 3, .processes = 2, .threads = 2, .fault = f->fault,
-	                           .load = {.rate = {1000, KS_SEC}}};
-	f->gen = (struct ks_gen){.name = "fix", .decode = fix_decode, .format = fix_format, .clocks = fix_clocks,
-	                         .compare = KS_COMPARE_NUMERIC};
+	f->plan = (struct ks_plan){.name = "hand made",
+				   .start_unix_ns = FIX_START,
+				   .duration_ns = 1000000,
+				   .node = f->node,
+				   .nodes = 3,
+				   .processes = 2,
+				   .threads = 2,
+				   .fault = f->fault,
+				   .load = {.rate = {1000, KS_SEC}}};
+	f->gen = (struct ks_gen){.name = "fix",
+				 .decode = fix_decode,
+				 .format = fix_format,
+				 .clocks = fix_clocks,
+				 .compare = KS_COMPARE_NUMERIC};
 	f->spec = (struct ks_gen_spec){.text = "fix", .gen = &f->gen};
 	f->records.lanes = ks_alloc(FIX_LANES, sizeof *f->records.lanes);
 	f->records.nlanes = FIX_LANES;
@@ -77,7 +87,8 @@ static inline void fix_fault(struct fixture *f, const char *kind, int64_t at_ns,
 }
 
 /* A call of a lane from call to ret, due when called. Times of one lane must not fall. @return the record. */
-static inline struct ks_record *fix_call(struct fixture *f, uint32_t lane, int64_t call_ns, int64_t return_ns, struct ks_key key)
+static inline struct ks_record *fix_call(struct fixture *f, uint32_t lane, int64_t call_ns, int64_t return_ns,
+					 struct ks_key key)
 {
 	uint32_t seq = 0;
 	for (size_t i = 0; i < f->records.n; i++)
@@ -112,7 +123,8 @@ static inline void fix_release(struct fixture *f)
 	ks_records_release(&f->records);
 }
 
-static inline struct ks_judgement fix_judge(struct fixture *f, enum ks_property property, enum ks_scope scope, int64_t bound_ns)
+static inline struct ks_judgement fix_judge(struct fixture *f, enum ks_property property, enum ks_scope scope,
+					    int64_t bound_ns)
 {
 	struct ks_judgement j;
 	struct ks_err err;

@@ -65,7 +65,8 @@ static void random_properties(void)
 				struct ks_claim_ref c = {properties[p], (enum ks_scope)s, (int64_t)(seed % 5) * 3};
 				struct ref want = ref_judge(&f, c);
 				struct ks_judgement j = fix_judge(&f, c.property, c.scope, c.bound_ns);
-				wrong += j.count != want.count || j.witness[0] != want.earlier || j.witness[1] != want.later;
+				wrong +=
+				    j.count != want.count || j.witness[0] != want.earlier || j.witness[1] != want.later;
 				wrong += (j.verdict == KS_BROKEN) != (want.count > 0);
 				broken[c.property] += j.verdict == KS_BROKEN;
 				kept[c.property] += j.verdict == KS_KEPT;
@@ -241,7 +242,8 @@ static void probabilistic_bound(void)
 	for (int64_t i = 0; i < 1200; i++)
 		fix_call(&f, 0, i, i + 1, ks_key64((uint64_t)i));
 	fix_ready(&f);
-	CU_ASSERT_DOUBLE_EQUAL(fix_judge(&f, KS_UNIQUE, KS_SCOPE_FLEET, 0).bound, 0.00249333, 5e-9); /* 3.0 / 1200, nearly */
+	CU_ASSERT_DOUBLE_EQUAL(fix_judge(&f, KS_UNIQUE, KS_SCOPE_FLEET, 0).bound, 0.00249333,
+			       5e-9); /* 3.0 / 1200, nearly */
 	CU_ASSERT_EQUAL(fix_judge(&f, KS_SORTED, KS_SCOPE_FLEET, 0).bound, 0);
 	f.gen.probabilistic = false;
 	CU_ASSERT_EQUAL(fix_judge(&f, KS_UNIQUE, KS_SCOPE_FLEET, 0).bound, 0);
@@ -282,15 +284,15 @@ static void exposed_by_step(void)
 	fix_release(&f);
 }
 
-/* An instant equal to the latest one before is lived again, one ns later is not; a second thread has no reading before, and
- * another node is not hit. */
+/* An instant equal to the latest one before is lived again, one ns later is not; a second thread has no reading before,
+ * and another node is not hit. */
 static void exposed_edges(void)
 {
 	struct fixture f;
 	step_back(&f);
-	fix_read(fix_call(&f, 1, 141, 143, ks_key64(1)), 90, 142);   /* row 6 */
-	fix_read(fix_call(&f, 3, 144, 146, ks_key64(2)), 91, 145);   /* row 7: a thread of another process */
-	fix_read(fix_call(&f, 4, 147, 149, ks_key64(3)), 80, 148);   /* row 8: another node */
+	fix_read(fix_call(&f, 1, 141, 143, ks_key64(1)), 90, 142); /* row 6 */
+	fix_read(fix_call(&f, 3, 144, 146, ks_key64(2)), 91, 145); /* row 7: a thread of another process */
+	fix_read(fix_call(&f, 4, 147, 149, ks_key64(3)), 80, 148); /* row 8: another node */
 	fix_read(fix_call(&f, 2, 150, 152, ks_key64(3)), 80, 151)->clock = KS_TAI; /* row 9: another clock */
 	fix_ready(&f);
 	CU_ASSERT_EQUAL(exposed_of(&f), 0x4c);
@@ -309,6 +311,19 @@ static void exposed_by_two(void)
 	fix_read(fix_call(&f, 0, 179, 181, ks_key64(1)), 180, 180);
 	fix_ready(&f);
 	CU_ASSERT_EQUAL(exposed_of(&f), 0x3e4);
+	fix_release(&f);
+}
+
+/* Another clock has another zero: nothing moved. */
+static void exposed_by_same_clock(void)
+{
+	struct fixture f;
+	fix_init(&f);
+	fix_fault(&f, "step", 100, 0, 25);
+	fix_read(fix_call(&f, 0, 89, 91, ks_key64(1)), 90, 90);
+	fix_read(fix_call(&f, 0, 109, 111, ks_key64(2)), 7110, 110)->clock = KS_MONOTONIC;
+	fix_ready(&f);
+	CU_ASSERT_EQUAL(f.e.nexposed, 0);
 	fix_release(&f);
 }
 
@@ -357,9 +372,9 @@ static void unexposed_is_untested(void)
 		unsigned (*clocks)(const void *cfg);
 		const char *reason;
 	} cases[] = {
-		{no_clocks, "fix reads no clock"},
-		{monotonic, "fix reads no clock that the faults move"},
-		{fix_clocks, "no call met a fault"},
+	    {no_clocks, "fix reads no clock"},
+	    {monotonic, "fix reads no clock that the faults move"},
+	    {fix_clocks, "no call met a fault"},
 	};
 	for (size_t i = 0; i < 3; i++) {
 		struct fixture f;
@@ -397,10 +412,10 @@ static void foreign_orders(void)
 		uint64_t rank[4];
 		enum ks_compare compare;
 	} cases[] = {
-		{{"9", "10", "9", "123456789012345678901234567890123456789012"}, {0, 1, 0, 2}, KS_COMPARE_NUMERIC},
-		{{"9", "10", "9x", "0"}, {2, 1, 3, 0}, KS_COMPARE_BYTES},
-		{{"009", "010", "9", "10"}, {0, 1, 3, 2}, KS_COMPARE_BYTES}, /* a leading zero: texts, and 9 is not 009 */
-		{{"b", "a", "ab", "\xff"}, {2, 0, 1, 3}, KS_COMPARE_BYTES},
+	    {{"9", "10", "9", "123456789012345678901234567890123456789012"}, {0, 1, 0, 2}, KS_COMPARE_NUMERIC},
+	    {{"9", "10", "9x", "0"}, {2, 1, 3, 0}, KS_COMPARE_BYTES},
+	    {{"009", "010", "9", "10"}, {0, 1, 3, 2}, KS_COMPARE_BYTES}, /* a leading zero: texts, and 9 is not 009 */
+	    {{"b", "a", "ab", "\xff"}, {2, 0, 1, 3}, KS_COMPARE_BYTES},
 	};
 	for (size_t c = 0; c < 4; c++) {
 		struct fixture f;
@@ -447,7 +462,8 @@ static void no_memory(void)
 	for (int p = 0; p < KS_NPROPERTIES; p++)
 		for (long at = 1; at < 50; at++) {
 			ks_mem_fail_at(at);
-			int result = ks_judge(&f.e, (struct ks_claim_ref){(enum ks_property)p, KS_SCOPE_NODE, 0}, &j, &err);
+			int result =
+			    ks_judge(&f.e, (struct ks_claim_ref){(enum ks_property)p, KS_SCOPE_NODE, 0}, &j, &err);
 			ks_mem_fail_at(0);
 			failed += result != 0;
 			if (!result)
@@ -460,28 +476,29 @@ static void no_memory(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"random properties against the definitions", random_properties},
-		{"increasing: edges", increasing_edges},
-		{"increasing: concurrent calls", increasing_concurrent},
-		{"equal keys belong to unique", equal_keys_belong_to_unique},
-		{"a refused call has no key", refused_has_no_key},
-		{"causal: edges", causal_edges},
-		{"clock: edges", clock_edges},
-		{"available: edges", available_edges},
-		{"unknown times", unknown_times},
-		{"keys without time", no_time_in_keys},
-		{"probabilistic bound", probabilistic_bound},
-		{"exposed by a step back", exposed_by_step},
-		{"exposed: edges", exposed_edges},
-		{"exposed by two steps", exposed_by_two},
-		{"exposed beyond noise", exposed_within_noise},
-		{"all exposed without faults", all_exposed_without_faults},
-		{"unexposed is untested", unexposed_is_untested},
-		{"foreign orders", foreign_orders},
-		{"foreign exposure", foreign_exposure},
-		{"nothing at all", nothing_at_all},
-		{"out of memory", no_memory},
-		{0},
+	    {"random properties against the definitions", random_properties},
+	    {"increasing: edges", increasing_edges},
+	    {"increasing: concurrent calls", increasing_concurrent},
+	    {"equal keys belong to unique", equal_keys_belong_to_unique},
+	    {"a refused call has no key", refused_has_no_key},
+	    {"causal: edges", causal_edges},
+	    {"clock: edges", clock_edges},
+	    {"available: edges", available_edges},
+	    {"unknown times", unknown_times},
+	    {"keys without time", no_time_in_keys},
+	    {"probabilistic bound", probabilistic_bound},
+	    {"exposed by a step back", exposed_by_step},
+	    {"exposed: edges", exposed_edges},
+	    {"exposed by two steps", exposed_by_two},
+	    {"exposed: only readings of one clock compare", exposed_by_same_clock},
+	    {"exposed beyond noise", exposed_within_noise},
+	    {"all exposed without faults", all_exposed_without_faults},
+	    {"unexposed is untested", unexposed_is_untested},
+	    {"foreign orders", foreign_orders},
+	    {"foreign exposure", foreign_exposure},
+	    {"nothing at all", nothing_at_all},
+	    {"out of memory", no_memory},
+	    {0},
 	};
 	return ks_test_main("judge", tests);
 }

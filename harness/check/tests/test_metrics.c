@@ -34,7 +34,8 @@ static void ref_one(const struct fixture *f, size_t j, enum ks_scope scope, int6
 		if (ref_cmp(f, i, j) > 0) {
 			below = true;
 			out[KS_M_DISPLACEMENT] = max64(out[KS_M_DISPLACEMENT], between);
-			out[KS_M_LATE_NS_MAX] = max64(out[KS_M_LATE_NS_MAX], f->records.v[j].return_ns - f->records.v[i].return_ns);
+			out[KS_M_LATE_NS_MAX] =
+			    max64(out[KS_M_LATE_NS_MAX], f->records.v[j].return_ns - f->records.v[i].return_ns);
 		}
 	}
 	out[KS_M_DUPLICATES] += equal;
@@ -187,10 +188,10 @@ static void ahead_and_behind(void)
 {
 	struct fixture f;
 	fix_init(&f);
-	fix_call(&f, 0, 100, 110, (struct ks_key){10, 117});      /* [117, 127): 7 ahead */
-	fix_call(&f, 0, 200, 210, (struct ks_key){10, 185});      /* [185, 195): 5 behind */
-	fix_call(&f, 0, 300, 310, (struct ks_key){50, 280});      /* holds the call */
-	fix_call(&f, 0, 400, 410, (struct ks_key){0, 1});         /* names no time */
+	fix_call(&f, 0, 100, 110, (struct ks_key){10, 117}); /* [117, 127): 7 ahead */
+	fix_call(&f, 0, 200, 210, (struct ks_key){10, 185}); /* [185, 195): 5 behind */
+	fix_call(&f, 0, 300, 310, (struct ks_key){50, 280}); /* holds the call */
+	fix_call(&f, 0, 400, 410, (struct ks_key){0, 1});    /* names no time */
 	fix_ready(&f);
 	struct ks_metrics m = metrics(&f);
 	CU_ASSERT_TRUE(m.known[KS_M_AHEAD_NS_MAX] && m.known[KS_M_BEHIND_NS_MAX]);
@@ -200,7 +201,7 @@ static void ahead_and_behind(void)
 	m = metrics(&f);
 	CU_ASSERT_TRUE(m.known[KS_M_AHEAD_NS_MAX]);
 	CU_ASSERT_FALSE(m.known[KS_M_BEHIND_NS_MAX] || m.known[KS_M_STALL_NS_MAX] || m.known[KS_M_STALL_NS_P50] ||
-	                m.known[KS_M_STALL_NS_P99]);
+			m.known[KS_M_STALL_NS_P99]);
 	fix_release(&f);
 }
 
@@ -270,16 +271,16 @@ static void no_memory(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"random orders against the definitions", random_orders},
-		{"random stalls against the definitions", random_stalls},
-		{"planted replay", planted},
-		{"planted duplicates by scope", planted_scopes},
-		{"an incarnation is a process of its own", incarnations_are_processes},
-		{"ahead and behind", ahead_and_behind},
-		{"none, one, two", degenerate},
-		{"sorting", sorting},
-		{"out of memory", no_memory},
-		{0},
+	    {"random orders against the definitions", random_orders},
+	    {"random stalls against the definitions", random_stalls},
+	    {"planted replay", planted},
+	    {"planted duplicates by scope", planted_scopes},
+	    {"an incarnation is a process of its own", incarnations_are_processes},
+	    {"ahead and behind", ahead_and_behind},
+	    {"none, one, two", degenerate},
+	    {"sorting", sorting},
+	    {"out of memory", no_memory},
+	    {0},
 	};
 	return ks_test_main("metrics", tests);
 }

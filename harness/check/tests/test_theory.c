@@ -117,7 +117,7 @@ static void load(const char *yaml, const char *generator, struct ks_plan *plan, 
 	char text[2000];
 	snprintf(text, sizeof text, "keyskew: 1\ntitle: t\n%s\n", yaml);
 	int failed = ks_plan_parse(text, strlen(text), "t.yaml", NULL, 0, plan, &err) ||
-	             ks_gen_parse(ks_gens_sim, generator, spec, &err);
+		     ks_gen_parse(ks_gens_sim, generator, spec, &err);
 	if (failed)
 		printf("\n%s\n", err.text);
 	CU_ASSERT_EQUAL_FATAL(failed, 0);
@@ -133,11 +133,21 @@ static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *sp
 	uint32_t n;
 	CU_ASSERT_FATAL(plan->nodes <= 16);
 	for (uint32_t i = 0; i < plan->nodes; i++)
-		node[i] = (struct ks_node_desc){plan->node[i].offset_ns, plan->node[i].drift_ppb, ks_plan_worker(plan, seed, i)};
+		node[i] = (struct ks_node_desc){plan->node[i].offset_ns, plan->node[i].drift_ppb,
+						ks_plan_worker(plan, seed, i)};
 	CU_ASSERT_EQUAL_FATAL(ks_plan_events(plan, &events, &n, &err), 0);
-	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns, .duration_ns = plan->duration_ns, .seed = seed,
-	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = node,
-	                     .load = plan->load, .events = events, .nevents = n, .gen = spec->gen, .cfg = spec->cfg};
+	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns,
+			     .duration_ns = plan->duration_ns,
+			     .seed = seed,
+			     .nodes = plan->nodes,
+			     .processes = plan->processes,
+			     .threads = plan->threads,
+			     .node = node,
+			     .load = plan->load,
+			     .events = events,
+			     .nevents = n,
+			     .gen = spec->gen,
+			     .cfg = spec->cfg};
 	int failed = ks_sim_run(&sim, &result, &err);
 	if (failed)
 		printf("\n%s\n", err.text);
@@ -154,7 +164,7 @@ static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *sp
 #define BACK "faults: [{at: 2s, node: n2, step: -120ms}]\nduration: 4s\nfleet: 3"
 #define FORTH "faults: [{at: 2s, node: n2, step: 120ms}]\nduration: 4s\nfleet: 3"
 
-/* mean by hand; wide: how far the interval may be from it (exact). */
+/* mean by hand; wide: of exact laws, how far the interval reaches to each side of it. */
 static const struct {
 	const char *yaml, *generator;
 	enum ks_law law;
@@ -162,59 +172,79 @@ static const struct {
 	double mean;
 	int64_t wide;
 } cases[] = {
-	/* one node, a call a ms: as many ticks as calls; then 120 of them twice */
-	{"duration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-	{"faults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
-	/* three nodes in phase: two thirds. With faults each node's own: 120 ticks lived twice, or none */
-	{"fleet: 3\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
-	{BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 120, 0},
-	{FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 0, 0},
-	{"fleet: 2\nworkload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
-	 KS_SCOPE_NODE, 60, 0},
-	{"fleet: 2\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
-	 KS_LAW_NORMAL, KS_SCOPE_NODE, 2 * 4000 / 2.718281828 + 120 * 0.399576, 0},
-	/* four calls a ms: 3/4; 500/s: every other tick; a step of an odd number of ms meets none of the ticks before */
-	{"workload: {rate: 4000/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 3000, 0},
-	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 60, 0},
-	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -121ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-	{"workload: {rate: 1000/s, arrival: burst}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 900, 1},
-	/* a slow clock shows fewer ticks than there are calls: 1e-3 x 4000; a fast one skips some */
-	{"fleet: {nodes: 1, clock: free, drift: -1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 4, 1},
-	{"fleet: {nodes: 1, clock: free, drift: 1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 1},
-	{"fleet: {nodes: [{name: a}, {name: b, offset: 2500us}]}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 998, 0},
-	/* half a ms out of phase: the same ticks; but a node 3 us, or half a ms, ahead is in the next one */
-	{"workload: {phase: 500us}\nfaults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
-	{"fleet: {nodes: [{name: a}, {name: b, offset: 3us}]}\nworkload: {phase: 998us}\nduration: 1s", "unixmilli", KS_LAW_EXACT,
-	 KS_SCOPE_FLEET, 999, 0},
-	{"fleet: {nodes: [{name: a}, {name: b, offset: 500us}]}\nworkload: {phase: 500us}\nduration: 1s", "unixmilli", KS_LAW_EXACT,
-	 KS_SCOPE_FLEET, 999, 0},
-	{"workload: {phase: 500us, rate: 500/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-	{"workload: {phase: 500ms, arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 3500 / 2.718281828, 0},
-	/* Poisson: L = 1: 1/e of the calls. Three nodes: L = 3 */
-	{"workload: {arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 4000 / 2.718281828, 0},
-	{"workload: {arrival: poisson}\nfleet: 3\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
-	 4000 * (3 - (1 - 0.0497870684)), 0},
-	/* a replayed window of D ticks adds D (1 - 1/e)^2 */
-	{"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
-	 4000 / 2.718281828 + 120 * 0.399576, 0},
-	{"fleet: {processes: 2, threads: 2}\nduration: 4s", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000, 0},
-	{"fleet: {nodes: 3, processes: 3, threads: 1}\nworkload: {rate: 100/s}\nduration: 1s", "counter", KS_LAW_EXACT,
-	 KS_SCOPE_FLEET, 300 - 34, 0},
-	{"fleet: {nodes: 2}\nworkload: {arrival: poisson}\nduration: 1s", "counter", KS_LAW_EXACT, KS_SCOPE_PROCESS, 0, 0},
-	{"fleet: {nodes: 2, threads: 3}\nduration: 1s", "null", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000 - 334, 0},
-	{BACK, "snowflake", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-	{BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
-	{FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-	{"fleet: {nodes: 1, processes: 2}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
-	 KS_SCOPE_PROCESS, 120, 0},
-	{"workload: {rate: 3000/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
-	 KS_SCOPE_FLEET, 360, 1},
-	/* K and K' of mean 1: E min = sum over k of P(K >= k)^2 = 0.399576 + 0.069825 + 0.006448 + 0.000361 + ... */
-	{"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_NORMAL,
-	 KS_SCOPE_FLEET, 120 * 0.476224, 0},
-	{BACK, "uuidv7", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
-	{BACK, "uuidv7:counter", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
-	{"duration: 4s\nfaults: [{at: 2s, step: -120ms}]", "uuidv7:counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+    /* one node, a call a ms: as many ticks as calls; then 120 of them twice */
+    {"duration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+    {"faults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
+    /* three nodes in phase: two thirds. With faults each node's own: 120 ticks lived twice, or none */
+    {"fleet: 3\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
+    {BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 120, 0},
+    {FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 0, 0},
+    {"fleet: 2\nworkload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
+     KS_LAW_EXACT, KS_SCOPE_NODE, 60, 0},
+    {"fleet: 2\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
+     KS_LAW_NORMAL, KS_SCOPE_NODE, 2 * 4000 / 2.718281828 + 120 * 0.399576, 0},
+    /* four calls a ms: 3/4; 500/s: every other tick; a step of an odd number of ms meets none of the ticks before */
+    {"workload: {rate: 4000/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 3000, 0},
+    {"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
+     KS_SCOPE_FLEET, 60, 0},
+    {"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -121ms}]", "unixmilli", KS_LAW_EXACT,
+     KS_SCOPE_FLEET, 0, 0},
+    {"workload: {rate: 1000/s, arrival: burst}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 900, 0},
+    /* 101 bursts begin within 1005 ms; ticks without a call between calls 1.43 ms apart; two runs that share one tick
+     */
+    {"workload: {rate: 1000/s, arrival: burst}\nduration: 1005ms", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 909, 0},
+    {"workload: {rate: 700/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+    {"duration: 4s\nfaults: [{at: 2s, step: -1ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 1, 0},
+    /* calls 500 ns before a tick, the last one before the end: one more or less */
+    {"fleet: 2\nworkload: {phase: 999500ns}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 1000, 1},
+    {"workload: {phase: 999500ns}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
+     KS_SCOPE_FLEET, 120, 1},
+    /* a slow clock shows fewer ticks than there are calls: 1e-3 x 4000; a fast one skips some */
+    {"fleet: {nodes: 1, clock: free, drift: -1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 4, 0},
+    {"fleet: {nodes: 1, clock: free, drift: 1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 1},
+    {"fleet: {nodes: [{name: a}, {name: b, offset: 2500us}]}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET,
+     998, 0},
+    /* half a ms out of phase: the same ticks; but a node 3 us, or half a ms, ahead is in the next one */
+    {"workload: {phase: 500us}\nfaults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT,
+     KS_SCOPE_FLEET, 120, 0},
+    {"fleet: {nodes: [{name: a}, {name: b, offset: 3us}]}\nworkload: {phase: 998us}\nduration: 1s", "unixmilli",
+     KS_LAW_EXACT, KS_SCOPE_FLEET, 999, 0},
+    {"fleet: {nodes: [{name: a}, {name: b, offset: 500us}]}\nworkload: {phase: 500us}\nduration: 1s", "unixmilli",
+     KS_LAW_EXACT, KS_SCOPE_FLEET, 999, 0},
+    {"workload: {phase: 500us, rate: 500/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+    {"workload: {phase: 500ms, arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
+     3500 / 2.718281828, 0},
+    /* half a tick and three: 0.5 - (1 - e^-0.5) + 3 / e */
+    {"workload: {phase: 500us, arrival: poisson}\nduration: 4ms", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 1.210169,
+     0},
+    /* Poisson: L = 1: 1/e of the calls. Three nodes: L = 3 */
+    {"workload: {arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 4000 / 2.718281828, 0},
+    {"workload: {arrival: poisson}\nfleet: 3\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
+     4000 * (3 - (1 - 0.0497870684)), 0},
+    /* a replayed window of D ticks adds D (1 - 1/e)^2 */
+    {"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_NORMAL,
+     KS_SCOPE_FLEET, 4000 / 2.718281828 + 120 * 0.399576, 0},
+    {"fleet: {processes: 2, threads: 2}\nduration: 4s", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000, 0},
+    {"fleet: {nodes: 3, processes: 3, threads: 1}\nworkload: {rate: 100/s}\nduration: 1s", "counter", KS_LAW_EXACT,
+     KS_SCOPE_FLEET, 300 - 34, 0},
+    {"fleet: {nodes: 2}\nworkload: {arrival: poisson}\nduration: 1s", "counter", KS_LAW_EXACT, KS_SCOPE_PROCESS, 0, 0},
+    {"fleet: {nodes: 2, threads: 3}\nduration: 1s", "null", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000 - 334, 0},
+    {BACK, "snowflake", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+    {BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
+    {FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+    {"fleet: {nodes: 1, processes: 2}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
+     KS_LAW_EXACT, KS_SCOPE_PROCESS, 120, 0},
+    {"workload: {rate: 3000/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
+     KS_SCOPE_FLEET, 360, 0},
+    /* K and K' of mean 1: E min = sum over k of P(K >= k)^2 = 0.399576 + 0.069825 + 0.006448 + 0.000361 + ... */
+    {"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
+     KS_LAW_NORMAL, KS_SCOPE_FLEET, 120 * 0.476224, 0},
+    /* the same of two processes with a mean of 0.5 each */
+    {"fleet: {nodes: 1, processes: 2}\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]",
+     "snowflake:unchecked", KS_LAW_NORMAL, KS_SCOPE_PROCESS, 240 * 0.163165, 0},
+    {BACK, "uuidv7", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
+    {BACK, "uuidv7:counter", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
+    {"duration: 4s\nfaults: [{at: 2s, step: -120ms}]", "uuidv7:counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
 };
 #define NCASES (sizeof cases / sizeof *cases)
 
@@ -227,15 +257,16 @@ static void by_hand(void)
 		load(cases[i].yaml, cases[i].generator, &plan, &spec);
 		ks_theory_duplicates(&plan, &spec, &t);
 		bool right = t.law == cases[i].law && t.scope == cases[i].scope && t.text[0];
-		right = right && fabs(t.mean - cases[i].mean) <= (t.law == KS_LAW_NORMAL ? 1e-4 * cases[i].mean : 0.001 + (double)cases[i].wide);
+		right = right && fabs(t.mean - cases[i].mean) <=
+				     (t.law == KS_LAW_NORMAL ? 1e-4 * cases[i].mean : 0.001 + (double)cases[i].wide);
 		if (t.law == KS_LAW_EXACT)
-			right = right && (double)t.low >= t.mean - (double)cases[i].wide && t.low >= 0 &&
-			        (double)t.high <= t.mean + (double)cases[i].wide;
+			right = right && t.low == (int64_t)fmax(0, t.mean - (double)cases[i].wide) &&
+				t.high == (int64_t)t.mean + cases[i].wide;
 		right = right && (double)t.low <= t.mean && t.mean <= (double)t.high + 0.001;
 		CU_ASSERT(right);
 		if (!right)
-			printf("\n%s | %s: %s %d %.6g [%lld, %lld] %s\n", cases[i].yaml, cases[i].generator, ks_law_names[t.law],
-			       t.scope, t.mean, (long long)t.low, (long long)t.high, t.text);
+			printf("\n%s | %s: %s %d %.6g [%lld, %lld] %s\n", cases[i].yaml, cases[i].generator,
+			       ks_law_names[t.law], t.scope, t.mean, (long long)t.low, (long long)t.high, t.text);
 		ks_plan_release(&plan);
 	}
 }
@@ -254,12 +285,13 @@ static void by_simulation(void)
 			int64_t d = simulate(&plan, &spec, (uint64_t)seed, t.scope);
 			CU_ASSERT(d >= t.low && d <= t.high);
 			if (d < t.low || d > t.high)
-				printf("\n%s | %s: %lld not in [%lld, %lld]\n", cases[i].yaml, cases[i].generator, (long long)d,
-				       (long long)t.low, (long long)t.high);
+				printf("\n%s | %s: %lld not in [%lld, %lld]\n", cases[i].yaml, cases[i].generator,
+				       (long long)d, (long long)t.low, (long long)t.high);
 			sum += (double)d;
 			square += ((double)d - t.mean) * ((double)d - t.mean);
 		}
-		if (t.law == KS_LAW_NORMAL) { /* the mean of 40 within 4 standard errors; the variance within a factor of 2 */
+		if (t.law ==
+		    KS_LAW_NORMAL) { /* the mean of 40 within 4 standard errors; the variance within a factor of 2 */
 			CU_ASSERT(fabs(sum / seeds - t.mean) < 4 * sqrt(t.variance / seeds));
 			CU_ASSERT(square / seeds > t.variance / 2 && square / seeds < t.variance * 2);
 		}
@@ -273,7 +305,8 @@ static void intervals_tell_laws_apart(void)
 	struct ks_plan plan;
 	struct ks_gen_spec spec;
 	struct ks_theory still, back;
-	load("workload: {arrival: poisson, rate: 4000/s}\nduration: 20s\nfaults: [{at: 10s, step: -5s}]", "unixmilli", &plan, &spec);
+	load("workload: {arrival: poisson, rate: 4000/s}\nduration: 20s\nfaults: [{at: 10s, step: -5s}]", "unixmilli",
+	     &plan, &spec);
 	ks_theory_duplicates(&plan, &spec, &back);
 	plan.faults = 0;
 	ks_theory_duplicates(&plan, &spec, &still);
@@ -287,16 +320,18 @@ static void premises(void)
 	static const struct {
 		const char *yaml, *generator, *says;
 	} none[] = {
-		{"workload: {model: closed}", "unixmilli", "closed loop"},
-		{"workload: {rate: 2000000/s}\nduration: 1ms", "unixmilli", "1us apart"},
-		{"fleet: {nodes: 1, clock: free}", "unixmilli", "drawn by seed"},
-		{"workload: {rate: 999/s}\nduration: 2000s", "unixmilli", "2^20 calls"},
-		{"workload: {rate: 3000/s}\nduration: 2s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:seq_bits=1", "sequence holds"},
-		{"workload: {arrival: poisson}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}, {at: 2s, step: -20ms}]",
-		 "snowflake:unchecked", "more than twice"},
-		{"workload: {arrival: poisson}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:seq_bits=2",
-		 "sequence holds"},
-		{"fleet: {nodes: 4}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:node_bits=2", "do not fit"},
+	    {"workload: {model: closed}", "unixmilli", "closed loop"},
+	    {"workload: {rate: 2000000/s}\nduration: 1ms", "unixmilli", "1us apart"},
+	    {"fleet: {nodes: 1, clock: free}", "unixmilli", "drawn by seed"},
+	    {"workload: {rate: 999/s}\nduration: 2000s", "unixmilli", "2^20 calls"},
+	    {"workload: {rate: 3000/s}\nduration: 2s\nfaults: [{at: 1s, step: -20ms}]",
+	     "snowflake:unchecked:seq_bits=1", "sequence holds"},
+	    {"workload: {arrival: poisson}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}, {at: 2s, step: -20ms}]",
+	     "snowflake:unchecked", "more than twice"},
+	    {"workload: {arrival: poisson}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}]",
+	     "snowflake:unchecked:seq_bits=2", "sequence holds"},
+	    {"fleet: {nodes: 4}\nduration: 3s\nfaults: [{at: 1s, step: -20ms}]", "snowflake:unchecked:node_bits=2",
+	     "do not fit"},
 	};
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
 		struct ks_plan plan;
@@ -319,16 +354,16 @@ static void premises(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"moments of excess", moments_of_excess},
-		{"moments of the lesser", moments_of_lesser},
-		{"intervals cover", interval_covers},
-		{"intervals of sums cover", interval_of_sums},
-		{"limits of laws", law_limits},
-		{"plans by hand", by_hand},
-		{"plans by simulation", by_simulation},
-		{"intervals tell laws apart", intervals_tell_laws_apart},
-		{"premises", premises},
-		{0},
+	    {"moments of excess", moments_of_excess},
+	    {"moments of the lesser", moments_of_lesser},
+	    {"intervals cover", interval_covers},
+	    {"intervals of sums cover", interval_of_sums},
+	    {"limits of laws", law_limits},
+	    {"plans by hand", by_hand},
+	    {"plans by simulation", by_simulation},
+	    {"intervals tell laws apart", intervals_tell_laws_apart},
+	    {"premises", premises},
+	    {0},
 	};
 	return ks_test_main("theory", tests);
 }

@@ -31,7 +31,8 @@ static void sell(const struct order *order, size_t n, int64_t users, const char 
 
 #define MANY (INT64_C(1) << 50) /* users: no two orders of one */
 
-static void expect(const struct order *order, size_t n, int64_t users, const char *retry, int64_t doubled, int64_t swallowed)
+static void expect(const struct order *order, size_t n, int64_t users, const char *retry, int64_t doubled,
+		   int64_t swallowed)
 {
 	int64_t damage[2];
 	sell(order, n, users, retry, damage);
@@ -125,15 +126,15 @@ static void list(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"no duplicate, no damage", no_duplicate_no_damage},
-		{"both directions", both_directions},
-		{"one charge is doubled once", one_charge_is_doubled_once},
-		{"a confirmed charge is safe", confirmed_is_safe},
-		{"the gateway's memory ends", memory_ends},
-		{"keys do not mix", keys_do_not_mix},
-		{"what a call is about", context_is_of_the_call},
-		{"list", list},
-		{0},
+	    {"no duplicate, no damage", no_duplicate_no_damage},
+	    {"both directions", both_directions},
+	    {"one charge is doubled once", one_charge_is_doubled_once},
+	    {"a confirmed charge is safe", confirmed_is_safe},
+	    {"the gateway's memory ends", memory_ends},
+	    {"keys do not mix", keys_do_not_mix},
+	    {"what a call is about", context_is_of_the_call},
+	    {"list", list},
+	    {0},
 	};
 	return ks_test_main("consumer", tests);
 }

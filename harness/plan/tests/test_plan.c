@@ -293,6 +293,7 @@ static void test_effective_text(void)
 	                             "  network: {delay: 1ms, jitter: 0s}\n"
 	                             "workload:\n"
 	                             "  rate: 1000/s\n"
+	                             "  phase: 0s\n"
 	                             "  arrival: regular\n"
 	                             "  model: open\n"
 	                             "  on_refuse: drop\n"

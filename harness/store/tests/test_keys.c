@@ -25,7 +25,8 @@ static char *read_all(const char *path)
 	return text;
 }
 
-#define HEADER "due_ns\tcall_ns\treturn_ns\tnode\tprocess\tincarnation\tthread\tseq\toutcome\tkey\torder_key\t" \
+#define HEADER                                                                                                         \
+	"due_ns\tcall_ns\treturn_ns\tnode\tprocess\tincarnation\tthread\tseq\toutcome\tkey\torder_key\t"               \
 	"embed_lo_ns\tembed_hi_ns\tparent\tcontext\n"
 
 static char *write_keys(struct fixture *f)
@@ -45,12 +46,12 @@ static void builtin(void)
 	fix_call(&f, 7, 35, KS_NO_TIME, ks_key64(0))->outcome = KS_LOST;
 	fix_ready(&f);
 	CU_ASSERT_STRING_EQUAL(write_keys(&f),
-		"# schema=1\n# scenario=hand\\x20made\n# generator=fix\n# seed=18446744073709551615\n"
-		"# start_unix_ns=1768471200000000000\n# compare=numeric\n" HEADER
-		"10\t10\t20\t0\t0\t0\t0\t0\tkey\t73786976294838206471\t73786976294838206471\t7\t11\t\t\n"
-		"15\t15\t25\t1\t1\t0\t1\t0\tkey\t8\t8\t\t\t0\t\n"
-		"30\t30\t40\t0\t0\t0\t0\t1\trefuse\t\t\t\t\t\t\n"
-		"35\t35\t\t1\t1\t0\t1\t1\tlost\t\t\t\t\t\t\n");
+			       "# schema=1\n# scenario=hand\\x20made\n# generator=fix\n# seed=18446744073709551615\n"
+			       "# start_unix_ns=1768471200000000000\n# compare=numeric\n" HEADER
+			       "10\t10\t20\t0\t0\t0\t0\t0\tkey\t73786976294838206471\t73786976294838206471\t7\t11\t\t\n"
+			       "15\t15\t25\t1\t1\t0\t1\t0\tkey\t8\t8\t\t\t0\t\n"
+			       "30\t30\t40\t0\t0\t0\t0\t1\trefuse\t\t\t\t\t\t\n"
+			       "35\t35\t\t1\t1\t0\t1\t1\tlost\t\t\t\t\t\t\n");
 	fix_release(&f);
 }
 
@@ -80,7 +81,7 @@ static void foreign(void)
 	const char *text = write_keys(&f);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "# generator=exec:./a\\x20b\\x0a\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, HEADER "\t\t20\t0\t0\t0\t0\t0\tkey\ta\\x5c\\x09\\x7f~!\\x00\\xff\t"
-	                                           "a\\x5c\\x09\\x7f~!\\x00\\xff\t\t\t\t\n"));
+						   "a\\x5c\\x09\\x7f~!\\x00\\xff\t\t\t\t\n"));
 	fix_release(&f);
 }
 
@@ -148,13 +149,13 @@ static void no_such_folder(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"a built-in's keys", builtin},
-		{"keys that compare as bytes, context", bytes_and_context},
-		{"foreign keys", foreign},
-		{"whole or not at all", whole_or_not_at_all},
-		{"disk full", disk_full},
-		{"no such folder", no_such_folder},
-		{0},
+	    {"a built-in's keys", builtin},
+	    {"keys that compare as bytes, context", bytes_and_context},
+	    {"foreign keys", foreign},
+	    {"whole or not at all", whole_or_not_at_all},
+	    {"disk full", disk_full},
+	    {"no such folder", no_such_folder},
+	    {0},
 	};
 	umask(022);
 	if (!mkdtemp(dir))

@@ -119,8 +119,12 @@ static int send_config(const struct child *c, struct ks_wire_config config, cons
 	return ks_wire_send(c->to, KS_WIRE_CONFIG, m, (uint32_t)(sizeof(config) + strlen(text) + 1));
 }
 
-static const struct ks_wire_config plain = {.threads = 2, .lanes_of_node = 2, .worker = 5, .duration_ns = 200 * KS_MS,
-                                            .rate_count = 1000, .rate_per_ns = KS_SEC};
+static const struct ks_wire_config plain = {.threads = 2,
+					    .lanes_of_node = 2,
+					    .worker = 5,
+					    .duration_ns = 200 * KS_MS,
+					    .rate_count = 1000,
+					    .rate_per_ns = KS_SEC};
 static const struct ks_subject_hooks hooks = {.state_dir = state_dir};
 
 static int64_t ready(const struct child *c, const char *generator)
@@ -279,16 +283,11 @@ static void closing(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"true time", true_time},
-		{"clocks and brackets", clocks_and_brackets},
-		{"random words", random_words},
-		{"persists", persists},
-		{"whole run", whole_run},
-		{"end of file ends it", end_of_file_ends_it},
-		{"refuses", refuses},
-		{"room for records", room_for_records},
-		{"closing", closing},
-		{NULL, NULL},
+	    {"true time", true_time},       {"clocks and brackets", clocks_and_brackets},
+	    {"random words", random_words}, {"persists", persists},
+	    {"whole run", whole_run},       {"end of file ends it", end_of_file_ends_it},
+	    {"refuses", refuses},           {"room for records", room_for_records},
+	    {"closing", closing},           {NULL, NULL},
 	};
 	signal(SIGPIPE, SIG_IGN);
 	if (!mkdtemp(state_dir))

@@ -167,14 +167,14 @@ static void rx_byte_by_byte(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"layout", layout},
-		{"crc", crc},
-		{"frames pass", frames_pass},
-		{"frames in parts", frames_in_parts},
-		{"garbage is refused", garbage_is_refused},
-		{"silence times out", silence_times_out},
-		{"rx byte by byte", rx_byte_by_byte},
-		{NULL, NULL},
+	    {"layout", layout},
+	    {"crc", crc},
+	    {"frames pass", frames_pass},
+	    {"frames in parts", frames_in_parts},
+	    {"garbage is refused", garbage_is_refused},
+	    {"silence times out", silence_times_out},
+	    {"rx byte by byte", rx_byte_by_byte},
+	    {NULL, NULL},
 	};
 	return ks_test_main("wire", tests);
 }

@@ -39,8 +39,9 @@ static int leftovers(void)
 	snprintf(mine, sizeof(mine), "keyskew-%ld-", (long)getpid());
 	for (struct dirent *e; (e = readdir(d));) {
 		long pid;
-		bool lost = (sscanf(e->d_name, "faketime_shm_%ld", &pid) == 1 || sscanf(e->d_name, "sem.faketime_sem_%ld", &pid) == 1) &&
-		            kill((pid_t)pid, 0) != 0;
+		bool lost = (sscanf(e->d_name, "faketime_shm_%ld", &pid) == 1 ||
+			     sscanf(e->d_name, "sem.faketime_sem_%ld", &pid) == 1) &&
+			    kill((pid_t)pid, 0) != 0;
 		n += lost || !strncmp(e->d_name, mine, strlen(mine));
 	}
 	closedir(d);
@@ -196,10 +197,11 @@ static void step_makes_snowflake_refuse(void)
 static void many_threads_and_offsets(void)
 {
 	static const char yaml[] =
-		"keyskew: 1\nstart: 2035-01-15T10:00:00Z\nduration: 1500ms\n"
-		"fleet: {nodes: [{name: a, offset: +8ms}, {name: b, offset: -3s}], processes: 2, threads: 2}\n"
-		"workload: {rate: 400/s}\n"
-		"faults:\n- {at: 500ms, node: a, step: +2s}\n- {at: 600ms, node: a, step: -2s}\n- {at: 600ms, node: b, step: 1h}\n";
+	    "keyskew: 1\nstart: 2035-01-15T10:00:00Z\nduration: 1500ms\n"
+	    "fleet: {nodes: [{name: a, offset: +8ms}, {name: b, offset: -3s}], processes: 2, threads: 2}\n"
+	    "workload: {rate: 400/s}\n"
+	    "faults:\n- {at: 500ms, node: a, step: +2s}\n- {at: 600ms, node: a, step: -2s}\n- {at: 600ms, node: b, "
+	    "step: 1h}\n";
 	struct outcome o;
 	run(&o, yaml, "uuidv7", NULL);
 	CU_ASSERT_EQUAL_FATAL(o.status, 0);
@@ -246,9 +248,7 @@ static int children_of(pid_t pid, pid_t *child, int room)
 	return n;
 }
 
-/* A thread that runs beside the world: after a while it kills the first subject, or asks the run to stop. */
-static volatile int stop;
-
+/* A thread that runs beside the world. */
 static void *kill_a_subject(void *unused)
 {
 	pid_t subject[1];
@@ -259,12 +259,12 @@ static void *kill_a_subject(void *unused)
 	return NULL;
 }
 
-static void *ask_to_stop(void *unused)
+static volatile int stop;
+
+static void ask_to_stop(int signal)
 {
-	(void)unused;
-	usleep(1000000);
+	(void)signal;
 	stop = 1;
-	return NULL;
 }
 
 static void killed_subject(void)
@@ -278,12 +278,17 @@ static void killed_subject(void)
 static void interrupted(void)
 {
 	struct outcome o;
-	pthread_t t;
 
 	stop = 0;
-	pthread_create(&t, NULL, ask_to_stop, NULL);
+	signal(SIGALRM, ask_to_stop);
+	alarm(1);
 	run(&o, STEP, "unixmilli", &stop);
-	pthread_join(t, NULL);
+	CU_ASSERT_EQUAL(o.status, -1);
+	CU_ASSERT_STRING_EQUAL(o.err.text, "interrupted");
+	release(&o);
+	stop = 0;
+	alarm(1);
+	run(&o, STEP, "exec:./foreign millis", &stop);
 	CU_ASSERT_EQUAL(o.status, -1);
 	CU_ASSERT_STRING_EQUAL(o.err.text, "interrupted");
 	release(&o);
@@ -330,7 +335,8 @@ static void carries(void)
 	not_carried("keyskew: 1\nduration: 2h\n", "real time");
 	not_carried("keyskew: 1\nfleet: {nodes: 100}\n", "processes");
 	not_carried("keyskew: 1\nstart: 1970-01-01T00:00:00Z\n", "1970");
-	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, step: 1s}\n- {at: 1010ms, node: n1, step: 1s}\n", "too near");
+	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, step: 1s}\n- {at: 1010ms, node: n1, step: 1s}\n",
+		    "too near");
 	not_carried("keyskew: 1\nworkload: {rate: 100000000/s}\n", "calls");
 }
 
@@ -404,7 +410,8 @@ static void bad_foreign(void)
 /* The proof must be able to fail: a library in the place of libfaketime that fakes nothing. */
 static void nothing_faked(void)
 {
-	static const char yaml[] = "keyskew: 1\nduration: 1s\nworkload: {rate: 1000/s}\nfleet: {nodes: [{name: a, offset: 1s}]}\n";
+	static const char yaml[] =
+	    "keyskew: 1\nduration: 1s\nworkload: {rate: 1000/s}\nfleet: {nodes: [{name: a, offset: 1s}]}\n";
 	char why[256], lib[4096] = "";
 	FILE *maps = fopen("/proc/self/maps", "r");
 
@@ -507,26 +514,26 @@ static void killed_harness(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"carries", carries},
-		{"step doubles milliseconds", step_doubles_milliseconds},
-		{"step makes snowflake refuse", step_makes_snowflake_refuse},
-		{"many threads and offsets", many_threads_and_offsets},
-		{"control is without faults", control_is_without_faults},
-		{"killed subject", killed_subject},
-		{"interrupted", interrupted},
-		{"bad generator text", bad_generator_text},
-		{"steady foreign", steady_foreign},
-		{"brief foreign", brief_foreign},
-		{"garbage foreign", garbage_foreign},
-		{"flooding foreign", flooding_foreign},
-		{"stubborn foreign", stubborn_foreign},
-		{"bad foreign", bad_foreign},
-		{"nothing faked", nothing_faked},
-		{"unprovable foreign", unprovable_foreign},
-		{"libuuid", libuuid},
-		{"sweeps", sweeps},
-		{"killed harness", killed_harness},
-		{NULL, NULL},
+	    {"carries", carries},
+	    {"step doubles milliseconds", step_doubles_milliseconds},
+	    {"step makes snowflake refuse", step_makes_snowflake_refuse},
+	    {"many threads and offsets", many_threads_and_offsets},
+	    {"control is without faults", control_is_without_faults},
+	    {"killed subject", killed_subject},
+	    {"interrupted", interrupted},
+	    {"bad generator text", bad_generator_text},
+	    {"steady foreign", steady_foreign},
+	    {"brief foreign", brief_foreign},
+	    {"garbage foreign", garbage_foreign},
+	    {"flooding foreign", flooding_foreign},
+	    {"stubborn foreign", stubborn_foreign},
+	    {"bad foreign", bad_foreign},
+	    {"nothing faked", nothing_faked},
+	    {"unprovable foreign", unprovable_foreign},
+	    {"libuuid", libuuid},
+	    {"sweeps", sweeps},
+	    {"killed harness", killed_harness},
+	    {NULL, NULL},
 	};
 	char why[256];
 

@@ -32,7 +32,7 @@ static void splits(void)
 	expect_words("a ''\"\" x''y", 3, (const char *const[]){"a", "", "xy"});
 	expect_words("'a\\b' \"\\\"\\\\\\n\"", 2, (const char *const[]){"a\\b", "\"\\\\n"});
 	expect_words("a $HOME `x` $(y) *.c | > ; &", 9,
-	             (const char *const[]){"a", "$HOME", "`x`", "$(y)", "*.c", "|", ">", ";", "&"});
+		     (const char *const[]){"a", "$HOME", "`x`", "$(y)", "*.c", "|", ">", ";", "&"});
 	expect_words("trailing\\", 1, (const char *const[]){"trailing\\"});
 }
 
@@ -40,7 +40,7 @@ static void substitutes(void)
 {
 	expect_words("p --id={node_id} {seed}{node}", 3, (const char *const[]){"p", "--id=7", "42n 1"});
 	expect_words("p '{node}' \"{node}\" \\{node} {other} {", 6,
-	             (const char *const[]){"p", "n 1", "n 1", "{node}", "{other}", "{"});
+		     (const char *const[]){"p", "n 1", "n 1", "{node}", "{other}", "{"});
 }
 
 static void refuses(void)
@@ -88,12 +88,16 @@ static void key_times(void)
 static void no_key_times(void)
 {
 	static const char *const without[] = {
-		"", "12345", "919108f7-52d1-4320-9bac-f847db4148a8", /* version 4 */
-		"017F22E2-79B0-7CC3-08C4-DC0C0C07398F",              /* another variant */
-		"017F22E2-79B0-7CC3-98C4-DC0C0C07398G", "017F22E2+79B0-7CC3-98C4-DC0C0C07398F",
-		"81ARZ3NDEKTSV4RRFFQ69G5FAV",                        /* beyond 128 bits */
-		"01ARZ3NDEKTSV4RRFFQ69G5FAU", "00000000-0000-1000-8000-000000000000", /* before 1970 */
-		"ffffffff-ffff-7fff-bfff-ffffffffffff",              /* beyond 2262 */
+	    "",
+	    "12345",
+	    "919108f7-52d1-4320-9bac-f847db4148a8", /* version 4 */
+	    "017F22E2-79B0-7CC3-08C4-DC0C0C07398F", /* another variant */
+	    "017F22E2-79B0-7CC3-98C4-DC0C0C07398G",
+	    "017F22E2+79B0-7CC3-98C4-DC0C0C07398F",
+	    "81ARZ3NDEKTSV4RRFFQ69G5FAV", /* beyond 128 bits */
+	    "01ARZ3NDEKTSV4RRFFQ69G5FAU",
+	    "00000000-0000-1000-8000-000000000000", /* before 1970 */
+	    "ffffffff-ffff-7fff-bfff-ffffffffffff", /* beyond 2262 */
 	};
 	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
 		CU_ASSERT_EQUAL(time_of(without[i]), -1);
@@ -106,13 +110,19 @@ static void no_key_times(void)
 /* ---- records ---- */
 
 static const struct ks_gen gen = {.name = "test", .reasons = {"the clock went back"}};
-static const struct ks_wire_record good = {.due_ns = 1000, .call_ns = 1500, .return_ns = 2500, .read_ns = 1000002000,
-                                           .read_at_ns = 2000, .key_hi = 1, .key_lo = 2, .thread = 1};
+static const struct ks_wire_record good = {.due_ns = 1000,
+					   .call_ns = 1500,
+					   .return_ns = 2500,
+					   .read_ns = 1000002000,
+					   .read_at_ns = 2000,
+					   .key_hi = 1,
+					   .key_lo = 2,
+					   .thread = 1};
 
 static int add_two(struct ks_wire_record a, const struct ks_wire_record *b, struct ks_records *records)
 {
-	struct ks_wire_account account = {.gen = &gen, .first_lane = 4, .threads = 2, .duration_ns = KS_SEC,
-	                                  .clock_base_ns = {1000000000}};
+	struct ks_wire_account account = {
+	    .gen = &gen, .first_lane = 4, .threads = 2, .duration_ns = KS_SEC, .clock_base_ns = {1000000000}};
 	struct ks_wire_record both[2] = {a};
 	account.thread = ks_alloc(2, sizeof(*account.thread));
 	if (b)
@@ -193,15 +203,15 @@ static void bad_second_records(void)
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"splits", splits},
-		{"substitutes", substitutes},
-		{"refuses", refuses},
-		{"key times", key_times},
-		{"no key times", no_key_times},
-		{"good records", good_records},
-		{"bad records", bad_records},
-		{"bad second records", bad_second_records},
-		{NULL, NULL},
+	    {"splits", splits},
+	    {"substitutes", substitutes},
+	    {"refuses", refuses},
+	    {"key times", key_times},
+	    {"no key times", no_key_times},
+	    {"good records", good_records},
+	    {"bad records", bad_records},
+	    {"bad second records", bad_second_records},
+	    {NULL, NULL},
 	};
 	return ks_test_main("faketime parts", tests);
 }
