@@ -523,6 +523,8 @@ static void print_closing(const json_t *result, FILE *out, bool colour, const ch
 	fprintf(out, "%s%" PRId64 " of %" PRId64 " expectations met", red ? RED : "", met, total);
 	if (untested)
 		fprintf(out, ", %" PRId64 " untested", untested);
+	if (ks_rp_int(s, "runs_untested"))
+		fprintf(out, ", %s untested", ks_rp_count(text, ks_rp_int(s, "runs_untested"), "run", "runs"));
 	if (failed)
 		fprintf(out, ", %s could not be judged", ks_rp_count(text, failed, "run", "runs"));
 	fputs(red ? PLAIN : "", out);

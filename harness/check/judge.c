@@ -232,9 +232,9 @@ static const struct checker {
 	bool of_keys;     /* nothing to judge without keys */
 	bool needs_times; /* of calls */
 } checkers[KS_NPROPERTIES] = {
-    [KS_UNIQUE] = {search_unique, true, false},     [KS_INCREASING] = {search_order, true, true},
-    [KS_SORTED] = {search_order, true, false},      [KS_CAUSAL] = {search_causal, true, false},
-    [KS_CLOCK_WITHIN] = {search_clock, true, true}, [KS_AVAILABLE] = {search_available, false, true},
+	[KS_UNIQUE] = {search_unique, true, false},     [KS_INCREASING] = {search_order, true, true},
+	[KS_SORTED] = {search_order, true, false},      [KS_CAUSAL] = {search_causal, true, false},
+	[KS_CLOCK_WITHIN] = {search_clock, true, true}, [KS_AVAILABLE] = {search_available, false, true},
 };
 
 /* ---- exposure ---- */

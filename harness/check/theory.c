@@ -345,7 +345,7 @@ static const struct {
 	const char *generator;
 	void (*derive)(const struct premise *p, struct ks_theory *t);
 } theories[] = {
-    {"null", null}, {"unixmilli", unixmilli}, {"counter", counter}, {"snowflake", snowflake}, {"uuidv7", uuidv7},
+	{"null", null}, {"unixmilli", unixmilli}, {"counter", counter}, {"snowflake", snowflake}, {"uuidv7", uuidv7},
 };
 
 void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, struct ks_theory *theory)

@@ -354,6 +354,9 @@ static int run_jobs(struct ks_schedule *s, int jobs, struct ks_err *err)
 
 /* ---- results ---- */
 
+/* Reals of a result are rounded to six digits already; more would only show how binary fractions print. */
+#define KS_JSON (JSON_INDENT(1) | JSON_REAL_PRECISION(6))
+
 #ifdef __clang__
 #define KS_COMPILER "clang " __clang_version__
 #else
@@ -392,13 +395,13 @@ static int write_json(const json_t *document, const char *path, struct ks_err *e
 {
 	struct ks_file file;
 	if (!strcmp(path, "-")) {
-		json_dumpf(document, stdout, JSON_INDENT(1));
+		json_dumpf(document, stdout, KS_JSON);
 		putchar('\n');
 		return 0;
 	}
 	if (ks_file_open(&file, path, err))
 		return -1;
-	if (json_dumpf(document, file.f, JSON_INDENT(1)) || fputc('\n', file.f) == EOF) {
+	if (json_dumpf(document, file.f, KS_JSON) || fputc('\n', file.f) == EOF) {
 		ks_file_abort(&file);
 		return ks_fail(err, KS_E_INTERNAL, "cannot write '%s': %s", path, strerror(errno));
 	}

@@ -33,13 +33,13 @@ struct cfg {
 
 static const char *const retries[] = {"same-key", "new-key", NULL};
 static const struct ks_opt opts[] = {
-    {"retry", KS_OPT_WORD, offsetof(struct cfg, retry), 0, 0, "same-key",
-     "the key under which a failed payment is tried again", retries, 0},
-    {"remembers", KS_OPT_DUR, offsetof(struct cfg, remembers_ns), 0, 3650 * KS_DAY, "24h",
-     "how long the gateway knows a key", NULL, 0},
-    {"confirms", KS_OPT_DUR, offsetof(struct cfg, confirms_ns), 0, 3650 * KS_DAY, "2s",
-     "how long after a charge its confirmation comes", NULL, 0},
-    {0},
+	{"retry", KS_OPT_WORD, offsetof(struct cfg, retry), 0, 0, "same-key",
+	 "the key under which a failed payment is tried again", retries, 0},
+	{"remembers", KS_OPT_DUR, offsetof(struct cfg, remembers_ns), 0, 3650 * KS_DAY, "24h",
+	 "how long the gateway knows a key", NULL, 0},
+	{"confirms", KS_OPT_DUR, offsetof(struct cfg, confirms_ns), 0, 3650 * KS_DAY, "2s",
+	 "how long after a charge its confirmation comes", NULL, 0},
+	{0},
 };
 static const char *const damages[] = {"double_charges", "swallowed_orders", NULL};
 
@@ -101,10 +101,10 @@ static int consume(const void *config, const struct ks_evidence *e, int64_t *val
 
 extern const struct ks_consumer ks_consumer_payment_gateway;
 const struct ks_consumer ks_consumer_payment_gateway = {
-    .name = "payment-gateway",
-    .title = "orders paid under idempotency keys: charged twice, or never",
-    .opts = opts,
-    .cfg_size = sizeof(struct cfg),
-    .damages = damages,
-    .consume = consume,
+	.name = "payment-gateway",
+	.title = "orders paid under idempotency keys: charged twice, or never",
+	.opts = opts,
+	.cfg_size = sizeof(struct cfg),
+	.damages = damages,
+	.consume = consume,
 };

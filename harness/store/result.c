@@ -15,6 +15,16 @@ json_t *ks_json_int(int64_t v)
 	return json_sprintf("%lld", (long long)v);
 }
 
+/* Six significant digits: the same text from every compiler's libm. Whole numbers stay whole. */
+static json_t *rounded(double v)
+{
+	char buf[32];
+	snprintf(buf, sizeof buf, "%.6g", v);
+	if (v > -1e6 && v < 1e6 && v == (double)(int64_t)v)
+		return json_integer((int64_t)v);
+	return json_loads(buf, JSON_DECODE_ANY, NULL);
+}
+
 static json_t *text(const char *s)
 {
 	json_t *j = json_string(s);
@@ -129,7 +139,7 @@ static json_t *claims(const struct ks_run_facts *f)
 		if (j->verdict == KS_UNTESTED)
 			json_object_set_new(c, "reason", text(j->reason));
 		if (j->verdict == KS_KEPT && j->bound > 0)
-			json_object_set_new(c, "bound", json_sprintf("%.2g", j->bound));
+			json_object_set_new(c, "bound", rounded(j->bound));
 		if (f->control)
 			json_object_set_new(c, "control", json_pack("{so}", "count", ks_json_int((int64_t)f->control_count[i])));
 		json_object_set_new(c, "witness", witness(f, j));
@@ -187,16 +197,6 @@ static json_t *metrics(const struct ks_metrics *m)
 		json_object_set_new(o, ks_metric_names[i], scopes);
 	}
 	return o;
-}
-
-/* Six significant digits: the same text from every compiler's libm. Whole numbers stay whole. */
-static json_t *rounded(double v)
-{
-	char buf[32];
-	snprintf(buf, sizeof buf, "%.6g", v);
-	if (v > -1e6 && v < 1e6 && v == (double)(int64_t)v)
-		return json_integer((int64_t)v);
-	return json_loads(buf, JSON_DECODE_ANY, NULL);
 }
 
 static json_t *theory(const struct ks_run_facts *f)

@@ -172,79 +172,79 @@ static const struct {
 	double mean;
 	int64_t wide;
 } cases[] = {
-    /* one node, a call a ms: as many ticks as calls; then 120 of them twice */
-    {"duration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-    {"faults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
-    /* three nodes in phase: two thirds. With faults each node's own: 120 ticks lived twice, or none */
-    {"fleet: 3\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
-    {BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 120, 0},
-    {FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 0, 0},
-    {"fleet: 2\nworkload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
-     KS_LAW_EXACT, KS_SCOPE_NODE, 60, 0},
-    {"fleet: 2\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
-     KS_LAW_NORMAL, KS_SCOPE_NODE, 2 * 4000 / 2.718281828 + 120 * 0.399576, 0},
-    /* four calls a ms: 3/4; 500/s: every other tick; a step of an odd number of ms meets none of the ticks before */
-    {"workload: {rate: 4000/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 3000, 0},
-    {"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
-     KS_SCOPE_FLEET, 60, 0},
-    {"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -121ms}]", "unixmilli", KS_LAW_EXACT,
-     KS_SCOPE_FLEET, 0, 0},
-    {"workload: {rate: 1000/s, arrival: burst}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 900, 0},
-    /* 101 bursts begin within 1005 ms; ticks without a call between calls 1.43 ms apart; two runs that share one tick
-     */
-    {"workload: {rate: 1000/s, arrival: burst}\nduration: 1005ms", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 909, 0},
-    {"workload: {rate: 700/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-    {"duration: 4s\nfaults: [{at: 2s, step: -1ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 1, 0},
-    /* calls 500 ns before a tick, the last one before the end: one more or less */
-    {"fleet: 2\nworkload: {phase: 999500ns}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 1000, 1},
-    {"workload: {phase: 999500ns}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
-     KS_SCOPE_FLEET, 120, 1},
-    /* a slow clock shows fewer ticks than there are calls: 1e-3 x 4000; a fast one skips some */
-    {"fleet: {nodes: 1, clock: free, drift: -1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 4, 0},
-    {"fleet: {nodes: 1, clock: free, drift: 1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 1},
-    {"fleet: {nodes: [{name: a}, {name: b, offset: 2500us}]}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET,
-     998, 0},
-    /* half a ms out of phase: the same ticks; but a node 3 us, or half a ms, ahead is in the next one */
-    {"workload: {phase: 500us}\nfaults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT,
-     KS_SCOPE_FLEET, 120, 0},
-    {"fleet: {nodes: [{name: a}, {name: b, offset: 3us}]}\nworkload: {phase: 998us}\nduration: 1s", "unixmilli",
-     KS_LAW_EXACT, KS_SCOPE_FLEET, 999, 0},
-    {"fleet: {nodes: [{name: a}, {name: b, offset: 500us}]}\nworkload: {phase: 500us}\nduration: 1s", "unixmilli",
-     KS_LAW_EXACT, KS_SCOPE_FLEET, 999, 0},
-    {"workload: {phase: 500us, rate: 500/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-    {"workload: {phase: 500ms, arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
-     3500 / 2.718281828, 0},
-    /* half a tick and three: 0.5 - (1 - e^-0.5) + 3 / e */
-    {"workload: {phase: 500us, arrival: poisson}\nduration: 4ms", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 1.210169,
-     0},
-    /* Poisson: L = 1: 1/e of the calls. Three nodes: L = 3 */
-    {"workload: {arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 4000 / 2.718281828, 0},
-    {"workload: {arrival: poisson}\nfleet: 3\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
-     4000 * (3 - (1 - 0.0497870684)), 0},
-    /* a replayed window of D ticks adds D (1 - 1/e)^2 */
-    {"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_NORMAL,
-     KS_SCOPE_FLEET, 4000 / 2.718281828 + 120 * 0.399576, 0},
-    {"fleet: {processes: 2, threads: 2}\nduration: 4s", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000, 0},
-    {"fleet: {nodes: 3, processes: 3, threads: 1}\nworkload: {rate: 100/s}\nduration: 1s", "counter", KS_LAW_EXACT,
-     KS_SCOPE_FLEET, 300 - 34, 0},
-    {"fleet: {nodes: 2}\nworkload: {arrival: poisson}\nduration: 1s", "counter", KS_LAW_EXACT, KS_SCOPE_PROCESS, 0, 0},
-    {"fleet: {nodes: 2, threads: 3}\nduration: 1s", "null", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000 - 334, 0},
-    {BACK, "snowflake", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-    {BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
-    {FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
-    {"fleet: {nodes: 1, processes: 2}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
-     KS_LAW_EXACT, KS_SCOPE_PROCESS, 120, 0},
-    {"workload: {rate: 3000/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
-     KS_SCOPE_FLEET, 360, 0},
-    /* K and K' of mean 1: E min = sum over k of P(K >= k)^2 = 0.399576 + 0.069825 + 0.006448 + 0.000361 + ... */
-    {"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
-     KS_LAW_NORMAL, KS_SCOPE_FLEET, 120 * 0.476224, 0},
-    /* the same of two processes with a mean of 0.5 each */
-    {"fleet: {nodes: 1, processes: 2}\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]",
-     "snowflake:unchecked", KS_LAW_NORMAL, KS_SCOPE_PROCESS, 240 * 0.163165, 0},
-    {BACK, "uuidv7", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
-    {BACK, "uuidv7:counter", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
-    {"duration: 4s\nfaults: [{at: 2s, step: -120ms}]", "uuidv7:counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	/* one node, a call a ms: as many ticks as calls; then 120 of them twice */
+	{"duration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"faults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
+	/* three nodes in phase: two thirds. With faults each node's own: 120 ticks lived twice, or none */
+	{"fleet: 3\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 8000, 0},
+	{BACK, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 120, 0},
+	{FORTH, "unixmilli", KS_LAW_EXACT, KS_SCOPE_NODE, 0, 0},
+	{"fleet: 2\nworkload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
+	 KS_LAW_EXACT, KS_SCOPE_NODE, 60, 0},
+	{"fleet: 2\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, node: n1, step: -120ms}]", "unixmilli",
+	 KS_LAW_NORMAL, KS_SCOPE_NODE, 2 * 4000 / 2.718281828 + 120 * 0.399576, 0},
+	/* four calls a ms: 3/4; 500/s: every other tick; a step of an odd number of ms meets none of the ticks before */
+	{"workload: {rate: 4000/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 3000, 0},
+	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 60, 0},
+	{"workload: {rate: 500/s}\nduration: 4s\nfaults: [{at: 2s, step: -121ms}]", "unixmilli", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 0, 0},
+	{"workload: {rate: 1000/s, arrival: burst}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 900, 0},
+	/* 101 bursts begin within 1005 ms; ticks without a call between calls 1.43 ms apart; two runs that share one tick
+	 */
+	{"workload: {rate: 1000/s, arrival: burst}\nduration: 1005ms", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 909, 0},
+	{"workload: {rate: 700/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"duration: 4s\nfaults: [{at: 2s, step: -1ms}]", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 1, 0},
+	/* calls 500 ns before a tick, the last one before the end: one more or less */
+	{"fleet: 2\nworkload: {phase: 999500ns}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 1000, 1},
+	{"workload: {phase: 999500ns}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 120, 1},
+	/* a slow clock shows fewer ticks than there are calls: 1e-3 x 4000; a fast one skips some */
+	{"fleet: {nodes: 1, clock: free, drift: -1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 4, 0},
+	{"fleet: {nodes: 1, clock: free, drift: 1000ppm}\nduration: 4s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 1},
+	{"fleet: {nodes: [{name: a}, {name: b, offset: 2500us}]}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET,
+	 998, 0},
+	/* half a ms out of phase: the same ticks; but a node 3 us, or half a ms, ahead is in the next one */
+	{"workload: {phase: 500us}\nfaults: [{at: 2s, step: -120ms}]\nduration: 4s", "unixmilli", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 120, 0},
+	{"fleet: {nodes: [{name: a}, {name: b, offset: 3us}]}\nworkload: {phase: 998us}\nduration: 1s", "unixmilli",
+	 KS_LAW_EXACT, KS_SCOPE_FLEET, 999, 0},
+	{"fleet: {nodes: [{name: a}, {name: b, offset: 500us}]}\nworkload: {phase: 500us}\nduration: 1s", "unixmilli",
+	 KS_LAW_EXACT, KS_SCOPE_FLEET, 999, 0},
+	{"workload: {phase: 500us, rate: 500/s}\nduration: 1s", "unixmilli", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"workload: {phase: 500ms, arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
+	 3500 / 2.718281828, 0},
+	/* half a tick and three: 0.5 - (1 - e^-0.5) + 3 / e */
+	{"workload: {phase: 500us, arrival: poisson}\nduration: 4ms", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 1.210169,
+	 0},
+	/* Poisson: L = 1: 1/e of the calls. Three nodes: L = 3 */
+	{"workload: {arrival: poisson}\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET, 4000 / 2.718281828, 0},
+	{"workload: {arrival: poisson}\nfleet: 3\nduration: 4s", "unixmilli", KS_LAW_NORMAL, KS_SCOPE_FLEET,
+	 4000 * (3 - (1 - 0.0497870684)), 0},
+	/* a replayed window of D ticks adds D (1 - 1/e)^2 */
+	{"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "unixmilli", KS_LAW_NORMAL,
+	 KS_SCOPE_FLEET, 4000 / 2.718281828 + 120 * 0.399576, 0},
+	{"fleet: {processes: 2, threads: 2}\nduration: 4s", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000, 0},
+	{"fleet: {nodes: 3, processes: 3, threads: 1}\nworkload: {rate: 100/s}\nduration: 1s", "counter", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 300 - 34, 0},
+	{"fleet: {nodes: 2}\nworkload: {arrival: poisson}\nduration: 1s", "counter", KS_LAW_EXACT, KS_SCOPE_PROCESS, 0, 0},
+	{"fleet: {nodes: 2, threads: 3}\nduration: 1s", "null", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000 - 334, 0},
+	{BACK, "snowflake", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
+	{FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"fleet: {nodes: 1, processes: 2}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
+	 KS_LAW_EXACT, KS_SCOPE_PROCESS, 120, 0},
+	{"workload: {rate: 3000/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 360, 0},
+	/* K and K' of mean 1: E min = sum over k of P(K >= k)^2 = 0.399576 + 0.069825 + 0.006448 + 0.000361 + ... */
+	{"workload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
+	 KS_LAW_NORMAL, KS_SCOPE_FLEET, 120 * 0.476224, 0},
+	/* the same of two processes with a mean of 0.5 each */
+	{"fleet: {nodes: 1, processes: 2}\nworkload: {arrival: poisson}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]",
+	 "snowflake:unchecked", KS_LAW_NORMAL, KS_SCOPE_PROCESS, 240 * 0.163165, 0},
+	{BACK, "uuidv7", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
+	{BACK, "uuidv7:counter", KS_LAW_POISSON, KS_SCOPE_FLEET, 0, 0},
+	{"duration: 4s\nfaults: [{at: 2s, step: -120ms}]", "uuidv7:counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
 };
 #define NCASES (sizeof cases / sizeof *cases)
 
