@@ -219,7 +219,6 @@ static int run_worlds(struct attempt *a, const struct ks_job *job, volatile cons
 	request.control = true;
 	if (job->world->run(&request, &a->control, err))
 		return -1;
-	a->control_evidence = a->evidence;
 	a->control_evidence = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &a->control.records,
 	                                           .seed = job->seed, .noise_ns = a->control.noise_ns, .control = true};
 	if (ks_evidence_init(&a->control_evidence, err))
