@@ -95,12 +95,13 @@ static size_t slot(const struct spans *s, uint32_t node, uint32_t span, int cloc
 	return (((size_t)s->start[node] + node) + span) * KS_NCLOCKS + (size_t)clock;
 }
 
-static int spans_init(struct spans *s, const struct ks_plan *plan, struct ks_err *err)
+static int spans_init(struct spans *s, const struct ks_evidence *e, struct ks_err *err)
 {
+	const struct ks_plan *plan = e->plan;
 	struct ks_fault_event *events = NULL;
 	uint32_t n = 0;
 	*s = (struct spans){0};
-	if (ks_plan_events(plan, &events, &n, err))
+	if (ks_plan_events(plan, e->seed, &events, &n, err))
 		return -1;
 	size_t slots = ((size_t)n + plan->nodes) * KS_NCLOCKS;
 	s->start = ks_alloc((size_t)plan->nodes + 2, sizeof *s->start);
@@ -171,10 +172,36 @@ static bool has_moved(struct previous *p, const struct ks_record *v, int64_t noi
 	return by_ns > noise_ns || by_ns < -noise_ns;
 }
 
+/* Was the thread stopped while the call was due or going on? */
+static bool was_stopped(const struct ks_evidence *e, const struct ks_record *v)
+{
+	const struct ks_lane *lane = &e->records->lanes[v->lane];
+	for (size_t i = 0; i < e->plan->faults; i++) {
+		const struct ks_fault *f = &e->plan->fault[i];
+		int op = f->kind->op;
+		if (op != KS_FAULT_PAUSE && op != KS_FAULT_STOP_WORLD && op != KS_FAULT_SUSPEND)
+			continue;
+		if ((f->process != KS_ANY && f->process != lane->process) || (f->thread != KS_ANY && f->thread != lane->thread))
+			continue;
+		if (v->flags & KS_CALL_UNKNOWN || v->due_ns >= f->at_ns + f->for_ns ||
+		    (v->return_ns != KS_NO_TIME && v->return_ns <= f->at_ns))
+			continue;
+		for (uint32_t k = 0; k < f->nnodes; k++)
+			if (f->nodes[k] == lane->node)
+				return true;
+	}
+	return false;
+}
+
 static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct previous *p,
 		       const struct ks_record *v)
 {
 	uint32_t node = e->records->lanes[v->lane].node;
+	if (was_stopped(e, v)) {
+		if (v->read_ns != KS_NO_TIME)
+			has_moved(p, v, e->noise_ns);
+		return true;
+	}
 	if (v->read_ns != KS_NO_TIME) {
 		bool moved = has_moved(p, v, e->noise_ns);
 		uint32_t span = span_of(s, node, v->read_at_ns);
@@ -188,7 +215,7 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 	const struct ks_records *r = e->records;
 	struct spans spans;
 	struct previous *previous = ks_alloc(r->nlanes, sizeof *previous);
-	int failed = previous ? spans_init(&spans, e->plan, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	int failed = previous ? spans_init(&spans, e, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
 	if (!failed) {
 		find_latest(&spans, e->plan, r);
 		for (size_t i = 0; i < r->n; i++) /* in fleet order, so each lane's calls come in their own order */

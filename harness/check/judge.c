@@ -280,15 +280,26 @@ static int count_exposed(const struct search *s, struct counts *c, struct ks_err
 /* Which clocks the plan's faults move. */
 static unsigned moved_clocks(const struct ks_plan *plan)
 {
+	const unsigned wall = 1u << KS_REALTIME | 1u << KS_TAI, all = (1u << KS_NCLOCKS) - 1;
 	unsigned mask = 0;
 	for (size_t i = 0; i < plan->faults; i++)
-		switch ((enum ks_fault_op)plan->fault[i].kind->op) {
+		switch (plan->fault[i].kind->op) {
 		case KS_FAULT_STEP:
-			mask |= 1u << KS_REALTIME | 1u << KS_TAI;
+		case KS_FAULT_STROBE:
+		case KS_FAULT_JITTER:
+			mask |= wall;
 			break;
-		case KS_FAULT_DRIFT:
-			mask |= (1u << KS_NCLOCKS) - 1;
+		case KS_FAULT_SLEW:
+			mask |= all & ~(1u << KS_RAW);
 			break;
+		case KS_FAULT_FREEZE:
+			mask |= (unsigned)plan->fault[i].amount;
+			break;
+		case KS_FAULT_PAUSE:
+		case KS_FAULT_STOP_WORLD:
+			break;
+		default:
+			mask |= all;
 		}
 	return mask;
 }

@@ -90,6 +90,13 @@ static bool clocks_known(const struct premise *p, struct ks_theory *t)
 			none(t, "the drift of clocks is drawn by seed");
 			return false;
 		}
+	for (size_t i = 0; i < p->plan->faults; i++) {
+		int op = p->plan->fault[i].kind->op;
+		if (op != KS_FAULT_STEP && op != KS_FAULT_DRIFT) {
+			none(t, "no closed form for one of the faults");
+			return false;
+		}
+	}
 	return times_known(p, t);
 }
 

@@ -69,7 +69,7 @@ static json_t *faults(void)
 {
 	json_t *list = json_array();
 	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
-		struct ks_opt o = {.name = k->name, .type = k->type, .min = k->min, .max = k->max};
+		struct ks_opt o = {.name = k->name, .type = k->type, .min = k->min, .max = k->max, .words = k->words};
 		char accepts[256] = "-";
 		if (k->op >= 0)
 			ks_opt_accepts(&o, accepts, sizeof accepts);

@@ -4,23 +4,37 @@
 #include "fields.h"
 #include "ks_mem.h"
 
-/* One line a kind. Those of the design that are not carried yet are here to be refused by name. */
+static const char *const suspends[] = {"s3", "vm-stop", "host-stop", NULL}; /* enum ks_suspend */
+static const char *const clocks[] = {"realtime", "monotonic", "raw", "boottime", "tai", NULL}; /* enum ks_clock_id */
+
+#define ALL_CLOCKS "realtime monotonic raw boottime tai"
+#define STROBE_MAX (3600 * KS_SEC)
+
+/* One kind after the other. Those of the design that are not carried yet are here to be refused by name. */
 const struct ks_fault_kind ks_fault_kinds[] = {
 	{"step", "moves the wall clock at once; positive: later", KS_FAULT_STEP, KS_OPT_DUR, -KS_SPAN_MAX,
-	 KS_SPAN_MAX, "realtime tai"},
+	 KS_SPAN_MAX, "realtime tai", 0, 0, NULL, false},
 	{"drift", "sets the error of the oscillator from then on; positive: faster", KS_FAULT_DRIFT, KS_OPT_PPB,
-	 -KS_DRIFT_MAX_PPB, KS_DRIFT_MAX_PPB, "realtime monotonic raw boottime tai"},
-	{.name = "slew", .title = "bends the rate of the disciplined clocks for a while", .op = -1},
+	 -KS_DRIFT_MAX_PPB, KS_DRIFT_MAX_PPB, ALL_CLOCKS, 0, 0, NULL, false},
+	{"slew", "bends the rate of the disciplined clocks for a while; positive: faster", KS_FAULT_SLEW, KS_OPT_PPB,
+	 -KS_DRIFT_MAX_PPB, KS_DRIFT_MAX_PPB, "realtime monotonic boottime tai", KS_KEY_FOR, KS_KEY_FOR, NULL, false},
+	{"strobe", "moves the wall clock forth and back, once a period", KS_FAULT_STROBE, KS_OPT_DUR, -STROBE_MAX,
+	 STROBE_MAX, "realtime tai", KS_KEY_FOR | KS_KEY_PERIOD, KS_KEY_FOR, NULL, false},
+	{"jitter", "moves the wall clock to a new place within +-, drawn by seed, once a period", KS_FAULT_JITTER,
+	 KS_OPT_DUR, 1, STROBE_MAX, "realtime tai", KS_KEY_FOR | KS_KEY_PERIOD, KS_KEY_FOR, NULL, false},
+	{"freeze", "holds clocks, which run on late", KS_FAULT_FREEZE, KS_OPT_WORD, 0, 0, "those that it names", KS_KEY_FOR,
+	 KS_KEY_FOR, clocks, true},
+	{"suspend", "stops the machine for a while", KS_FAULT_SUSPEND, KS_OPT_WORD, 0, 0,
+	 "s3: monotonic raw stand; vm-stop: all stand; host-stop: all jump", KS_KEY_FOR | KS_KEY_WAKE_ERROR, KS_KEY_FOR,
+	 suspends, false},
+	{"pause", "stops a thread for a while", KS_FAULT_PAUSE, KS_OPT_DUR, 1, KS_SPAN_MAX, "none",
+	 KS_KEY_PROCESS | KS_KEY_THREAD, KS_KEY_THREAD, NULL, false},
+	{"stop-world", "stops all threads of a process for a while", KS_FAULT_STOP_WORLD, KS_OPT_DUR, 1, KS_SPAN_MAX,
+	 "none", KS_KEY_PROCESS, 0, NULL, false},
 	{.name = "smear", .title = "bends the rate of the clock around a leap second", .op = -1},
 	{.name = "leap", .title = "inserts or deletes a second after midnight", .op = -1},
-	{.name = "jitter", .title = "moves the wall clock to and fro at random", .op = -1},
-	{.name = "strobe", .title = "moves the wall clock to and fro", .op = -1},
-	{.name = "freeze", .title = "holds clocks", .op = -1},
 	{.name = "coarse", .title = "floors each clock to a tick", .op = -1},
 	{.name = "rtc-reset", .title = "sets the battery-backed clock", .op = -1},
-	{.name = "suspend", .title = "stops the machine for a while", .op = -1},
-	{.name = "pause", .title = "stops a thread for a while", .op = -1},
-	{.name = "stop-world", .title = "stops all threads of a process for a while", .op = -1},
 	{.name = "restart", .title = "ends a process or a node and begins it anew", .op = -1},
 	{.name = "snapshot", .title = "keeps the state of a node", .op = -1},
 	{.name = "clone", .title = "starts a new node from a snapshot", .op = -1},
@@ -141,13 +155,19 @@ static const struct ks_field fault_fields[] = {
 	 .kinds = KS_TREE_TEXT | KS_TREE_LIST, .read = read_node},
 	{.name = "zone", .help = "whom it hits: the nodes of a zone", .read = read_zone,
 	 KS_AT(struct draft, fault.zone)},
-	{.name = "for", .read = ks_read_not_carried},
-	{.name = "period", .read = ks_read_not_carried},
-	{.name = "process", .read = ks_read_not_carried},
-	{.name = "thread", .read = ks_read_not_carried},
+	{.name = "for", .help = "how long it lasts", .read = ks_read_number, KS_AT(struct draft, fault.for_ns),
+	 .type = KS_OPT_DUR, .min = 1, .max = KS_SPAN_MAX},
+	{.name = "period", .help = "between two moves of strobe and jitter", .def = "10ms", .read = ks_read_number,
+	 KS_AT(struct draft, fault.period_ns), .type = KS_OPT_DUR, .min = KS_US, .max = STROBE_MAX},
+	{.name = "process", .help = "which process of the node; default: all", .read = ks_read_number,
+	 KS_AT(struct draft, fault.process), .type = KS_OPT_INT, .min = 0, .max = KS_THREADS_MAX},
+	{.name = "thread", .help = "which thread of the process", .read = ks_read_number,
+	 KS_AT(struct draft, fault.thread), .type = KS_OPT_INT, .min = 0, .max = KS_THREADS_MAX},
+	{.name = "wake_error", .help = "of s3: by how much the wall clock is off after it; positive: later", .def = "0s",
+	 .read = ks_read_number, KS_AT(struct draft, fault.wake_error_ns), .type = KS_OPT_DUR, .min = -STROBE_MAX,
+	 .max = STROBE_MAX},
 	{.name = "state", .read = ks_read_not_carried},
 	{.name = "hz", .read = ks_read_not_carried},
-	{.name = "wake_error", .read = ks_read_not_carried},
 	{.name = "as", .read = ks_read_not_carried},
 	{.name = "vmgenid", .read = ks_read_not_carried},
 	{0},
@@ -199,27 +219,96 @@ static const struct ks_fault_kind *find_kind(struct ks_reader *r, const struct k
 	return kind;
 }
 
-/* `step: to-true` is a word in place of a number. */
+static int read_clock(struct ks_reader *r, const struct ks_tree *n, int64_t *mask)
+{
+	const struct ks_field f = {.name = "clock", .words = clocks, .size = sizeof(unsigned)};
+	unsigned id;
+	if (!ks_want(r, n, KS_TREE_TEXT, "clock", "a name") || ks_read_word(r, n, &f, &id))
+		return -1;
+	if (*mask >> id & 1)
+		return ks_bad(r, n, "clock '%s' is given twice", n->text);
+	*mask |= INT64_C(1) << id;
+	return 0;
+}
+
+/* The main value: a number, a word, or words. `step: to-true` is a word in place of a number. */
 static int read_amount(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
 {
+	struct draft *d = into;
+	const struct ks_fault_kind *kind = d->fault.kind;
+	unsigned word;
+	if (kind->list && n->kind == KS_TREE_TEXT)
+		return read_clock(r, n, &d->fault.amount);
+	if (kind->list && !n->n)
+		return ks_bad(r, n, "'%s' is an empty list, expected at least one clock", f->name);
+	for (const struct ks_tree *c = kind->list ? n->first : NULL; c; c = c->next)
+		if (read_clock(r, c, &d->fault.amount))
+			return -1;
+	if (kind->list)
+		return 0;
+	if (kind->words) {
+		const struct ks_field w = {.name = f->name, .words = kind->words, .size = sizeof word};
+		if (ks_read_word(r, n, &w, &word))
+			return -1;
+		d->fault.amount = word;
+		return 0;
+	}
 	if (!strcmp(n->text, "to-true"))
 		return ks_bad(r, n, "%s '%s' is not carried yet", f->name, n->text);
 	return ks_read_number(r, n, f, into);
+}
+
+static const struct {
+	const char *name;
+	enum ks_fault_key key;
+} optional_keys[] = {{"for", KS_KEY_FOR}, {"period", KS_KEY_PERIOD}, {"process", KS_KEY_PROCESS}, {"thread", KS_KEY_THREAD},
+                     {"wake_error", KS_KEY_WAKE_ERROR}};
+
+/* A key that the kind has no use for would be ignored; one that it needs has no sensible default. */
+static int check_keys(struct ks_reader *r, const struct ks_tree *item, const struct ks_fault_kind *kind)
+{
+	for (size_t i = 0; i < sizeof optional_keys / sizeof *optional_keys; i++) {
+		const struct ks_tree *given = ks_tree_get(item, optional_keys[i].name);
+		if (given && !(kind->keys & optional_keys[i].key))
+			return ks_bad_key(r, given, "'%s' does not belong to fault '%s'", optional_keys[i].name, kind->name);
+		if (!given && kind->needs & optional_keys[i].key)
+			return ks_bad(r, item, "fault '%s' needs '%s'", kind->name, optional_keys[i].name);
+	}
+	return 0;
+}
+
+/* A process or thread that the fleet does not have would be a fault that hits nothing. */
+static int check_target(struct ks_reader *r, const struct ks_tree *item, const struct ks_fault *f)
+{
+	const struct ks_plan *p = r->plan;
+	if (f->process != KS_ANY && f->process >= p->processes)
+		return ks_bad(r, ks_tree_get(item, "process"), "no process %u, a node has %u", f->process, p->processes);
+	if (f->thread != KS_ANY && f->thread >= p->threads)
+		return ks_bad(r, ks_tree_get(item, "thread"), "no thread %u, a process has %u", f->thread, p->threads);
+	return 0;
 }
 
 static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct draft *d)
 {
 	const struct ks_fault_kind *kind = find_kind(r, item);
 	struct ks_field table[NFIELDS + 2];
-	if (!kind)
+	if (!kind || check_keys(r, item, kind))
 		return -1;
 	memcpy(table, fault_fields, sizeof fault_fields);
 	table[NFIELDS] = (struct ks_field){.name = kind->name, .read = read_amount, KS_AT(struct draft, fault.amount),
-	                                   .type = kind->type, .min = kind->min, .max = kind->max};
+	                                   .type = kind->type, .min = kind->min, .max = kind->max,
+	                                   .kinds = kind->list ? KS_TREE_TEXT | KS_TREE_LIST : 0};
 	table[NFIELDS + 1] = (struct ks_field){0};
 	d->fault.kind = kind;
 	d->fault.mark = item->mark;
-	return ks_fields_read(r, item, table, d);
+	d->fault.process = d->fault.thread = KS_ANY;
+	if (ks_fields_read(r, item, table, d))
+		return -1;
+	if (!(kind->keys & KS_KEY_PERIOD))
+		d->fault.period_ns = 0;
+	if (kind->op == KS_FAULT_PAUSE || kind->op == KS_FAULT_STOP_WORLD)
+		d->fault.for_ns = d->fault.amount;
+	return check_target(r, item, &d->fault);
 }
 
 /* Moves the draft into the plan, with the list of whom it hits. */
@@ -293,7 +382,7 @@ void ks_faults_print(FILE *out)
 	char accepts[160];
 	ks_fields_print(out, "faults[]", fault_fields);
 	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
-		const struct ks_opt o = {.type = k->type, .min = k->min, .max = k->max};
+		const struct ks_opt o = {.type = k->type, .min = k->min, .max = k->max, .words = k->words};
 		if (k->op < 0)
 			continue;
 		fprintf(out, "faults[].%-13s %s\n", k->name, k->title);

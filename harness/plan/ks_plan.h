@@ -17,6 +17,7 @@
 #define KS_NODES_MAX 1024
 #define KS_THREADS_MAX 4096 /* of a fleet */
 #define KS_FAULTS_MAX 1024
+#define KS_EVENTS_MAX (1 << 20) /* what the faults of a plan may expand to */
 #define KS_EXPECT_MAX 256
 #define KS_FILE_MAX (1 << 20) /* bytes of a scenario file */
 
@@ -47,7 +48,9 @@ struct ks_fault {
 	char name[KS_NAME_MAX]; /* given, or "KIND-N", N its number in the file from 1 */
 	const struct ks_fault_kind *kind;
 	int64_t at_ns;    /* since start */
-	int64_t amount;   /* the main value: step: ns; drift: ppb */
+	int64_t amount;   /* the main value: ns, ppb, enum ks_suspend, or a mask of clocks: see its kind */
+	int64_t for_ns, period_ns, wake_error_ns;
+	uint32_t process, thread; /* KS_ANY */
 	char zone[KS_NAME_MAX]; /* when it names a zone instead of nodes, else "" */
 	uint32_t *nodes;  /* whom it hits, ascending */
 	uint32_t nnodes;
@@ -57,13 +60,18 @@ struct ks_fault {
 
 /* Kinds of faults: one line each in faults.c. A kind of the design that is not carried yet has op < 0 and is refused
  * by name. */
+enum ks_composite { KS_FAULT_STROBE = 100, KS_FAULT_JITTER, KS_FAULT_FREEZE, KS_FAULT_PAUSE, KS_FAULT_STOP_WORLD };
+enum ks_fault_key { KS_KEY_FOR = 1, KS_KEY_PERIOD = 2, KS_KEY_PROCESS = 4, KS_KEY_THREAD = 8, KS_KEY_WAKE_ERROR = 16 };
 struct ks_fault_kind {
 	const char *name;  /* also the key in the file */
 	const char *title; /* one line */
-	int op;            /* enum ks_fault_op, or -1: not carried yet */
-	enum ks_opt_type type;  /* of the main value */
+	int op;            /* enum ks_fault_op; enum ks_composite, which timeline.c makes of several; or -1: not carried yet */
+	enum ks_opt_type type;  /* of the main value; WORD: see words; a list of words is a mask */
 	int64_t min, max;
 	const char *moves; /* which clocks move, for people */
+	unsigned keys, needs;   /* masks of enum ks_fault_key: what it may have, what it must have */
+	const char *const *words;
+	bool list;
 };
 extern const struct ks_fault_kind ks_fault_kinds[]; /* ends with a NULL name */
 /* @return the kind, carried or not, or NULL. */
@@ -177,9 +185,10 @@ const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fau
 /* "n2 steps -120ms at 10s; 3 nodes, 1000/s each, 20s". @return buf. */
 const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size);
 
-/* The plan's faults as events of the engine, by time, then in file order, then by node. *events is owned by the
+/* The plan's faults as events of the engine, by time, then in file order, then by node; those at or after the end are left
+ * out. seed: of what jitter draws. At most KS_EVENTS_MAX, else KS_E_USAGE. *events is owned by the
  * caller (ks_free). */
-int ks_plan_events(const struct ks_plan *plan, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
+int ks_plan_events(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
 
 /* A suite: scenarios x generators x seeds x worlds. */
 struct ks_suite_item {

@@ -17,25 +17,102 @@ static int by_time(const void *a, const void *b)
 	return (x->node > y->node) - (x->node < y->node);
 }
 
-int ks_plan_events(const struct ks_plan *plan, struct ks_fault_event **events, uint32_t *n, struct ks_err *err)
+/* Events while they are collected. With v NULL they are only counted. */
+struct sink {
+	const struct ks_plan *plan;
+	uint64_t seed;
+	struct ks_fault_event *v;
+	uint32_t n;
+};
+
+static void emit(struct sink *s, size_t fault, uint32_t node, int64_t at_ns, enum ks_fault_op op, int64_t amount)
 {
-	uint32_t count = 0;
-	for (size_t i = 0; i < plan->faults; i++)
-		count += plan->fault[i].nnodes; /* at most KS_FAULTS_MAX * KS_NODES_MAX */
-	struct ks_fault_event *v = ks_alloc(count ? count : 1, sizeof *v);
-	if (!v)
-		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	uint32_t k = 0;
-	for (size_t i = 0; i < plan->faults; i++) {
-		const struct ks_fault *f = &plan->fault[i];
-		for (uint32_t j = 0; j < f->nnodes; j++)
-			v[k++] = (struct ks_fault_event){.at_ns = f->at_ns, .node = f->nodes[j],
-			                                 .op = (enum ks_fault_op)f->kind->op, .amount = f->amount,
-			                                 .fault = (uint32_t)i};
+	const struct ks_fault *f = &s->plan->fault[fault];
+	if (s->plan->duration_ns && at_ns >= s->plan->duration_ns)
+		return;
+	if (s->v)
+		s->v[s->n] = (struct ks_fault_event){.at_ns = at_ns, .node = node, .op = op, .amount = amount,
+		                                     .extra = op == KS_FAULT_RESUME ? f->wake_error_ns : 0,
+		                                     .process = f->process, .thread = f->thread, .fault = (uint32_t)fault};
+	s->n++;
+}
+
+/* To and fro from one place: where it is after the k-th move, as an offset from where the clock would be. */
+static int64_t place(const struct sink *s, size_t fault, uint32_t node, uint64_t k)
+{
+	const struct ks_fault *f = &s->plan->fault[fault];
+	if (f->kind->op == KS_FAULT_STROBE)
+		return k % 2 ? 0 : f->amount;
+	uint64_t word = ks_rand_at(s->seed, KS_STREAM_FAULT, (uint64_t)fault << 16 | node, k);
+	return ks_rand_in(word, -f->amount, f->amount);
+}
+
+static void moves(struct sink *s, size_t fault, uint32_t node)
+{
+	const struct ks_fault *f = &s->plan->fault[fault];
+	int64_t offset = 0, end = f->at_ns + f->for_ns;
+	uint64_t k = 0;
+	for (int64_t t = f->at_ns; t < end && s->n < KS_EVENTS_MAX; t += f->period_ns, k++) {
+		int64_t to = place(s, fault, node, k);
+		emit(s, fault, node, t, KS_FAULT_STEP, to - offset);
+		offset = to;
 	}
-	qsort(v, count, sizeof *v, by_time);
-	*events = v;
-	*n = count;
+	if (offset)
+		emit(s, fault, node, end, KS_FAULT_STEP, -offset);
+}
+
+static void expand(struct sink *s, size_t fault, uint32_t node)
+{
+	const struct ks_fault *f = &s->plan->fault[fault];
+	int64_t begin = f->at_ns, end = f->at_ns + f->for_ns;
+	switch (f->kind->op) {
+	case KS_FAULT_SLEW:
+		emit(s, fault, node, begin, KS_FAULT_SLEW, f->amount);
+		emit(s, fault, node, end, KS_FAULT_SLEW, 0);
+		break;
+	case KS_FAULT_SUSPEND:
+		emit(s, fault, node, begin, KS_FAULT_SUSPEND, f->amount);
+		emit(s, fault, node, end, KS_FAULT_RESUME, f->amount);
+		break;
+	case KS_FAULT_FREEZE:
+		emit(s, fault, node, begin, KS_FAULT_HOLD, f->amount);
+		emit(s, fault, node, end, KS_FAULT_RELEASE, f->amount);
+		break;
+	case KS_FAULT_PAUSE:
+	case KS_FAULT_STOP_WORLD:
+		emit(s, fault, node, begin, KS_FAULT_STOP, 0);
+		emit(s, fault, node, end, KS_FAULT_RUN, 0);
+		break;
+	case KS_FAULT_STROBE:
+	case KS_FAULT_JITTER:
+		moves(s, fault, node);
+		break;
+	default:
+		emit(s, fault, node, begin, (enum ks_fault_op)f->kind->op, f->amount);
+	}
+}
+
+static void expand_all(struct sink *s)
+{
+	s->n = 0;
+	for (size_t i = 0; i < s->plan->faults; i++)
+		for (uint32_t j = 0; j < s->plan->fault[i].nnodes && s->n < KS_EVENTS_MAX; j++)
+			expand(s, i, s->plan->fault[i].nodes[j]);
+}
+
+int ks_plan_events(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err)
+{
+	struct sink s = {.plan = plan, .seed = seed};
+	expand_all(&s);
+	if (s.n >= KS_EVENTS_MAX)
+		return ks_fail(err, KS_E_USAGE, "the faults make more than %d changes", KS_EVENTS_MAX);
+	s.v = ks_alloc(s.n ? s.n : 1, sizeof *s.v);
+	if (!s.v)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	expand_all(&s);
+	qsort(s.v, s.n, sizeof *s.v, by_time);
+	*events = s.v;
+	*n = s.n;
 	return 0;
 }
 
@@ -46,23 +123,29 @@ int ks_plan_events(const struct ks_plan *plan, struct ks_fault_event **events, u
 /* Bounds of what a node's wall clock shows, while time goes on. */
 struct wall {
 	__int128 low, high;
-	int64_t t_ns, drift_low, drift_high;
+	int64_t t_ns, drift_low, drift_high, slew;
+	int held; /* by how many faults: it may stand, or not */
 };
 
 static void wall_init(struct wall *w, const struct ks_plan *plan, const struct ks_plan_node *node)
 {
 	int64_t spread = node->drift_drawn ? KS_FREE_DRIFT_PPB : 0;
+	*w = (struct wall){.drift_low = node->drift_ppb - spread, .drift_high = node->drift_ppb + spread};
 	w->low = w->high = (__int128)plan->start_unix_ns + node->offset_ns;
-	w->t_ns = 0;
-	w->drift_low = node->drift_ppb - spread;
-	w->drift_high = node->drift_ppb + spread;
+}
+
+/* (1 + drift)(1 + slew) - 1, in ppb */
+static __int128 rate(int64_t drift, int64_t slew)
+{
+	return drift + slew + (__int128)drift * slew / KS_SEC;
 }
 
 static void wall_run(struct wall *w, int64_t t_ns)
 {
 	__int128 dt = t_ns - w->t_ns;
-	w->low += dt + dt * w->drift_low / KS_SEC - 1;
-	w->high += dt + dt * w->drift_high / KS_SEC + 1;
+	if (!w->held)
+		w->low += dt + dt * rate(w->drift_low, w->slew) / KS_SEC - 1;
+	w->high += dt + dt * rate(w->drift_high, w->slew) / KS_SEC + 1;
 	w->t_ns = t_ns;
 }
 
@@ -74,11 +157,31 @@ static bool wall_fits(const struct wall *w)
 static void wall_act(struct wall *w, const struct ks_fault_event *e)
 {
 	wall_run(w, e->at_ns);
-	if (e->op == KS_FAULT_STEP) {
+	switch (e->op) {
+	case KS_FAULT_STEP:
+	case KS_FAULT_LEAP:
 		w->low += e->amount;
 		w->high += e->amount;
-	} else {
+		break;
+	case KS_FAULT_DRIFT:
 		w->drift_low = w->drift_high = e->amount;
+		break;
+	case KS_FAULT_SLEW:
+		w->slew = e->amount;
+		break;
+	case KS_FAULT_HOLD:
+	case KS_FAULT_SUSPEND:
+		w->held++;
+		break;
+	case KS_FAULT_RELEASE:
+	case KS_FAULT_RESUME:
+		w->held--;
+		w->low += e->extra < 0 ? e->extra : 0;
+		w->high += e->extra > 0 ? e->extra : 0;
+		break;
+	case KS_FAULT_STOP:
+	case KS_FAULT_RUN:
+		break;
 	}
 }
 
@@ -144,7 +247,7 @@ static int check_times(struct ks_reader *r, const struct ks_tree *root)
 	int64_t last = 0;
 	for (size_t i = 0; i < plan->faults; i++) {
 		const struct ks_fault *f = &plan->fault[i];
-		last = f->at_ns > last ? f->at_ns : last;
+		last = f->at_ns + f->for_ns > last ? f->at_ns + f->for_ns : last;
 		if (plan->duration_ns && f->at_ns >= plan->duration_ns)
 			return ks_bad(r, item_of(root, "faults", i), "fault '%s' at %s is not before the end at %s",
 				      f->name, ks_dur_format(at, f->at_ns), ks_dur_format(end, plan->duration_ns));
@@ -154,12 +257,40 @@ static int check_times(struct ks_reader *r, const struct ks_tree *root)
 	return 0;
 }
 
+/* Faults that hold clocks, or bend them, undo each other when they overlap on a node: what ends first would end both. */
+static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
+{
+	bool hold_f = f->kind->op == KS_FAULT_FREEZE || f->kind->op == KS_FAULT_SUSPEND;
+	bool hold_g = g->kind->op == KS_FAULT_FREEZE || g->kind->op == KS_FAULT_SUSPEND;
+	bool same = (hold_f && hold_g) || (f->kind->op == KS_FAULT_SLEW && g->kind->op == KS_FAULT_SLEW);
+	if (!same || f->at_ns > g->at_ns + g->for_ns || g->at_ns > f->at_ns + f->for_ns)
+		return false;
+	for (uint32_t i = 0; i < f->nnodes; i++)
+		for (uint32_t j = 0; j < g->nnodes; j++)
+			if (f->nodes[i] == g->nodes[j])
+				return true;
+	return false;
+}
+
+static int check_overlaps(struct ks_reader *r, const struct ks_tree *root)
+{
+	const struct ks_plan *plan = r->plan;
+	for (size_t i = 0; i < plan->faults; i++)
+		for (size_t j = 0; j < i; j++)
+			if (excludes(&plan->fault[i], &plan->fault[j]))
+				return ks_bad(r, item_of(root, "faults", i), "fault '%s' overlaps fault '%s' on a node",
+				              plan->fault[i].name, plan->fault[j].name);
+	return 0;
+}
+
 int ks_timeline_finish(struct ks_reader *r, const struct ks_tree *root)
 {
 	struct ks_fault_event *events;
 	uint32_t n;
-	if (check_times(r, root) || check_calls(r, root) || ks_plan_events(r->plan, &events, &n, r->err))
+	if (check_times(r, root) || check_overlaps(r, root) || check_calls(r, root))
 		return -1;
+	if (ks_plan_events(r->plan, 0, &events, &n, r->err)) /* bounds do not depend on the seed: jitter stays within +- */
+		return r->err->code == KS_E_USAGE ? ks_blame(r, ks_tree_get(root, "faults")) : -1;
 	struct wall *wall = ks_alloc(r->plan->nodes, sizeof *wall);
 	int failed = wall ? check_walls(r, root, wall, events, n) : ks_no_memory(r);
 	ks_free(wall);

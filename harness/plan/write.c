@@ -139,9 +139,20 @@ static void put_workload(FILE *out, const struct ks_plan *p)
 	        (long long)p->user_high, (long long)p->depth_low, (long long)p->depth_high);
 }
 
+/* The main value as the file has it; a mask of words in brackets. */
 static const char *amount_text(const struct ks_fault *f, char buf[KS_TIME_TEXT])
 {
-	return f->kind->type == KS_OPT_PPB ? ks_ppb_format(buf, f->amount) : ks_dur_format(buf, f->amount);
+	size_t n = 0;
+	if (f->kind->type == KS_OPT_PPB)
+		return ks_ppb_format(buf, f->amount);
+	if (f->kind->type == KS_OPT_DUR)
+		return ks_dur_format(buf, f->amount);
+	if (!f->kind->list)
+		return f->kind->words[f->amount];
+	for (int i = 0; f->kind->words[i]; i++) /* all five clocks take 39 characters */
+		if (f->amount >> i & 1)
+			n += (size_t)snprintf(buf + n, KS_TIME_TEXT - n, "%s%s", n ? "," : "", f->kind->words[i]);
+	return buf;
 }
 
 static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault *f)
@@ -161,7 +172,19 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 		}
 		fputc(']', out);
 	}
-	fprintf(out, ", %s: %s}\n", f->kind->name, amount_text(f, text));
+	const char *open = f->kind->list ? "[" : "", *close = f->kind->list ? "]" : "";
+	fprintf(out, ", %s: %s%s%s", f->kind->name, open, amount_text(f, text), close);
+	if (f->kind->keys & KS_KEY_FOR)
+		fprintf(out, ", for: %s", ks_dur_format(text, f->for_ns));
+	if (f->kind->keys & KS_KEY_PERIOD)
+		fprintf(out, ", period: %s", ks_dur_format(text, f->period_ns));
+	if (f->process != KS_ANY)
+		fprintf(out, ", process: %u", f->process);
+	if (f->thread != KS_ANY)
+		fprintf(out, ", thread: %u", f->thread);
+	if (f->kind->keys & KS_KEY_WAKE_ERROR)
+		fprintf(out, ", wake_error: %s", ks_dur_format(text, f->wake_error_ns));
+	fputs("}\n", out);
 }
 
 static void put_consumer(FILE *out, const struct ks_consumer_use *use)
@@ -238,8 +261,17 @@ static void add_fault(const struct ks_plan *p, const struct ks_fault *f, char *b
 	char amount[KS_TIME_TEXT], at[KS_TIME_TEXT];
 	bool one = *f->zone || (f->nnodes == 1 && p->nodes >= 1);
 	add_whom(p, f, buf, size);
-	add(buf, size, " %s%s %s%s at %s", f->kind->name, one ? "s" : "", f->amount > 0 ? "+" : "",
-	    amount_text(f, amount), ks_dur_format(at, f->at_ns));
+	bool stops = f->kind->op == KS_FAULT_STOP_WORLD, number = f->kind->type != KS_OPT_WORD;
+	bool sign = number && f->amount > 0 && f->kind->min < 0;
+	if (f->process != KS_ANY)
+		add(buf, size, " process %u", f->process);
+	if (f->thread != KS_ANY)
+		add(buf, size, " thread %u", f->thread);
+	add(buf, size, " %s%s%s %s%s", stops ? "stop" : f->kind->name, one ? "s" : "", stops ? " the world" : "", sign ? "+" : "",
+	    amount_text(f, amount));
+	if (f->kind->keys & KS_KEY_FOR)
+		add(buf, size, " for %s", ks_dur_format(at, f->for_ns));
+	add(buf, size, " at %s", ks_dur_format(at, f->at_ns));
 }
 
 const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fault, char *buf, size_t size)

@@ -1263,11 +1263,11 @@ def only_keyskew_is_required(t):
 # "what is not carried yet is refused by name, not ignored"
 @test("input")
 def not_carried_is_refused_by_name(t):
-    for text, word in (("faults:\n  - {at: 1s, node: n1, suspend: s3, for: 1s}\n", "suspend"),
-                       ("faults:\n  - {at: 1s, node: n1, slew: -500ppm, for: 1s}\n", "slew"),
-                       ("faults:\n  - {at: 1s, node: n1, thread: 0, pause: 50ms}\n", "pause"),
+    for text, word in (("faults:\n  - {at: 1s, node: n1, leap: insert}\n", "leap"),
+                       ("faults:\n  - {at: 1s, node: n1, coarse: 4ms}\n", "coarse"),
+                       ("faults:\n  - {at: 1s, node: n1, snapshot: warm}\n", "snapshot"),
                        ("faults:\n  - {at: 1s, node: n1, restart: process, state: lost}\n", "restart"),
-                       ("faults:\n  - {at: 1s, zone: a, strobe: 200ms, period: 10ms, for: 1s}\n", "strobe"),
+                       ("faults:\n  - {at: 1s, rtc-reset: 1s}\n", "rtc-reset"),
                        ("faults:\n  - {at: 1s, node: n1, snapshot: warm}\n", "snapshot"),
                        ("fleet: {clock: chrony}\n", "chrony"), ("workload: {model: closed}\n", "closed"),
                        ("workload: {on_refuse: retry}\n", "retry"), ("workload: {arrival: burst}\n", "burst"),

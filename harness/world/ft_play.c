@@ -16,7 +16,7 @@ int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *reques
 	*play = (struct ks_ft_play){0};
 	if (request->control)
 		return 0;
-	if (ks_plan_events(request->plan, &events, &n, err) != 0)
+	if (ks_plan_events(request->plan, request->seed, &events, &n, err) != 0)
 		return -1;
 	play->step = ks_alloc(n ? n : 1, sizeof(*play->step));
 	if (!play->step) {

@@ -409,7 +409,7 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 
 	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS};
 	if (!request->control)
-		failed = ks_plan_events(request->plan, &f.events, &f.nevents, err);
+		failed = ks_plan_events(request->plan, request->seed, &f.events, &f.nevents, err);
 	failed = failed || reserve(&f) != 0 || play(&f) != 0;
 	if (!failed) {
 		output->ninjection = f.acted;

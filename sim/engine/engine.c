@@ -159,19 +159,97 @@ _Noreturn void ks_engine_abandon(struct lane *l)
 /* ---- faults ---- */
 
 /* Threads that wait for a clock which has changed wait for another instant now. */
-static void solve_waits(struct node *n)
+static void solve_waits(struct node *n, int64_t now_ns)
 {
 	for (uint32_t i = 0; i < n->nlanes; i++) {
 		struct lane *l = &n->lanes[i];
 		if (!l->waits)
 			continue;
-		if (l->queue_place)
-			ks_queue_remove(l);
-		int64_t from = n->clocks.seg[l->wait_clock].t0_ns;
-		int64_t t = ks_seg_when(&n->clocks.seg[l->wait_clock], from > l->env.now_ns ? from : l->env.now_ns, l->wait_value);
+		ks_queue_drop(l);
+		int64_t from = now_ns > l->env.now_ns ? now_ns : l->env.now_ns;
+		int64_t t = ks_seg_when(&n->clocks.seg[l->wait_clock], from, l->wait_value);
 		if (t != INT64_MAX)
 			ks_queue_push(l, t);
 	}
+}
+
+static bool is_named(const struct ks_engine *g, const struct lane *l, const struct ks_fault_event *event)
+{
+	const struct ks_lane *id = &g->result->records.lanes[l->env.lane];
+	return (event->process == KS_ANY || event->process == id->process) &&
+	       (event->thread == KS_ANY || event->thread == id->thread);
+}
+
+/* Stops may overlap: a thread runs on when the last of them ends. What it was about to do waits. */
+static void stop_threads(struct ks_engine *g, struct node *n, const struct ks_fault_event *event)
+{
+	for (uint32_t i = 0; i < n->nlanes; i++) {
+		struct lane *l = &n->lanes[i];
+		if (!is_named(g, l, event))
+			continue;
+		bool queued = l->queue_place != 0;
+		int64_t wake_ns = l->wake_ns;
+		if (queued)
+			ks_queue_remove(l);
+		l->stops++;
+		if (queued)
+			ks_queue_push(l, wake_ns); /* parks it */
+	}
+}
+
+static void run_threads(struct ks_engine *g, struct node *n, const struct ks_fault_event *event)
+{
+	for (uint32_t i = 0; i < n->nlanes; i++) {
+		struct lane *l = &n->lanes[i];
+		if (!is_named(g, l, event) || --l->stops || !l->parked)
+			continue;
+		l->parked = false;
+		ks_queue_push(l, l->wake_ns > event->at_ns ? l->wake_ns : event->at_ns);
+	}
+}
+
+static void apply(struct ks_engine *g, struct node *n, const struct ks_fault_event *event)
+{
+	switch (event->op) {
+	case KS_FAULT_STEP:
+		ks_clocks_step(&n->clocks, event->at_ns, event->amount);
+		break;
+	case KS_FAULT_DRIFT:
+		ks_clocks_drift(&n->clocks, event->at_ns, event->amount);
+		break;
+	case KS_FAULT_SLEW:
+		ks_clocks_slew(&n->clocks, event->at_ns, event->amount);
+		break;
+	case KS_FAULT_HOLD:
+		ks_clocks_hold(&n->clocks, event->at_ns, (unsigned)event->amount);
+		break;
+	case KS_FAULT_RELEASE:
+		ks_clocks_release(&n->clocks, event->at_ns, (unsigned)event->amount);
+		break;
+	case KS_FAULT_LEAP:
+		ks_clocks_leap(&n->clocks, event->at_ns, event->amount < 0);
+		break;
+	case KS_FAULT_STOP:
+		stop_threads(g, n, event);
+		break;
+	case KS_FAULT_RUN:
+		run_threads(g, n, event);
+		break;
+	case KS_FAULT_SUSPEND:
+		ks_clocks_suspend(&n->clocks, event->at_ns, (enum ks_suspend)event->amount);
+		stop_threads(g, n, event);
+		break;
+	case KS_FAULT_RESUME:
+		ks_clocks_resume(&n->clocks, event->at_ns, (enum ks_suspend)event->amount, event->extra);
+		run_threads(g, n, event);
+		break;
+	}
+}
+
+static int64_t rate_of(const struct node *n, enum ks_clock_id id, int64_t t)
+{
+	int64_t moved = ks_clocks_at(&n->clocks, id, t + KS_PROBE_NS) - ks_clocks_at(&n->clocks, id, t);
+	return (moved - KS_PROBE_NS) / (KS_PROBE_NS / KS_SEC);
 }
 
 static void act(struct ks_engine *g, uint32_t index)
@@ -182,19 +260,12 @@ static void act(struct ks_engine *g, uint32_t index)
 	seen->event = *event;
 	for (int id = 0; id < KS_NCLOCKS; id++)
 		seen->before_ns[id] = ks_clocks_at(&n->clocks, (enum ks_clock_id)id, event->at_ns);
-	switch (event->op) {
-	case KS_FAULT_STEP:
-		ks_clocks_step(&n->clocks, event->at_ns, event->amount);
-		break;
-	case KS_FAULT_DRIFT:
-		ks_clocks_drift(&n->clocks, event->at_ns, event->amount);
-		break;
-	}
+	apply(g, n, event);
 	for (int id = 0; id < KS_NCLOCKS; id++)
 		seen->after_ns[id] = ks_clocks_at(&n->clocks, (enum ks_clock_id)id, event->at_ns);
-	int64_t later = ks_clocks_at(&n->clocks, KS_RAW, event->at_ns + KS_PROBE_NS);
-	seen->rate_ppb = (later - seen->after_ns[KS_RAW] - KS_PROBE_NS) / (KS_PROBE_NS / KS_SEC);
-	solve_waits(n);
+	seen->raw_ppb = rate_of(n, KS_RAW, event->at_ns);
+	seen->monotonic_ppb = rate_of(n, KS_MONOTONIC, event->at_ns);
+	solve_waits(n, event->at_ns);
 }
 
 /* ---- the loop ---- */

@@ -31,6 +31,8 @@ struct lane {
 	enum ks_clock_id wait_clock;
 	int64_t wait_value;
 	uint32_t next_waiter;    /* for a lock: lane + 1 */
+	uint32_t stops;          /* how many faults hold it */
+	bool parked;             /* it would be queued at wake_ns, but for those */
 };
 
 struct process {
@@ -84,7 +86,11 @@ struct ks_engine {
 #define STACK_BYTES (128 * 1024)
 
 /* queue.c */
+
+/* Queues the lane for wake_ns; a stopped one is parked instead, until it runs again. */
 void ks_queue_push(struct lane *lane, int64_t wake_ns);
+/* Takes it from wherever it is queued or parked, if it is. */
+void ks_queue_drop(struct lane *lane);
 struct lane *ks_queue_pop(struct node *node);
 void ks_queue_remove(struct lane *lane);
 static inline struct lane *ks_queue_top(const struct node *node)

@@ -28,13 +28,27 @@ struct ks_node_desc {
 };
 
 /* What a fault does, at its instant, to one node. The plan hands them over in file order. */
-enum ks_fault_op { KS_FAULT_STEP, KS_FAULT_DRIFT };
+enum ks_fault_op {
+	KS_FAULT_STEP,    /* amount: ns, positive moves REALTIME and TAI later */
+	KS_FAULT_DRIFT,   /* amount: ppb, positive runs all five faster */
+	KS_FAULT_SLEW,    /* amount: ppb, positive runs all but RAW faster; 0 ends it */
+	KS_FAULT_HOLD,    /* amount: mask of clocks that stand from now on */
+	KS_FAULT_RELEASE, /* amount: mask of clocks that run on from where they stand */
+	KS_FAULT_LEAP,    /* amount: ns, -1 s inserts a second, +1 s deletes one; REALTIME alone */
+	KS_FAULT_STOP,    /* the threads named by process and thread stop */
+	KS_FAULT_RUN,     /* and run on */
+	KS_FAULT_SUSPEND, /* amount: enum ks_suspend; the clocks as it says, all threads stop */
+	KS_FAULT_RESUME,  /* amount: enum ks_suspend; extra: wake error, ns */
+};
+
+#define KS_ANY UINT32_MAX /* every process, every thread */
 
 struct ks_fault_event {
 	int64_t at_ns;
 	uint32_t node;
 	enum ks_fault_op op;
-	int64_t amount;  /* step: ns, positive moves the clock later; drift: ppb, positive runs faster */
+	int64_t amount, extra;
+	uint32_t process, thread; /* of stop and run; KS_ANY */
 	uint32_t fault;  /* index of the fault in the plan */
 };
 
@@ -42,7 +56,8 @@ struct ks_fault_event {
 struct ks_fault_seen {
 	struct ks_fault_event event;
 	int64_t before_ns[KS_NCLOCKS], after_ns[KS_NCLOCKS];
-	int64_t rate_ppb; /* of RAW, from its readings at the event and KS_PROBE_NS later as the segments stand; ppb */
+	/* Rates as the segments stand, from readings at the event and KS_PROBE_NS later; ppb. */
+	int64_t raw_ppb, monotonic_ppb;
 };
 #define KS_PROBE_NS (1000 * KS_SEC)
 

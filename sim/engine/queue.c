@@ -47,6 +47,10 @@ static void sift_down(struct node *n, uint32_t at, struct lane *l)
 void ks_queue_push(struct lane *l, int64_t wake_ns)
 {
 	l->wake_ns = wake_ns;
+	if (l->stops) {
+		l->parked = true;
+		return;
+	}
 	sift_up(l->node, l->node->queued++, l);
 }
 
@@ -62,6 +66,13 @@ void ks_queue_remove(struct lane *l)
 		sift_up(n, at, last);
 	else
 		sift_down(n, at, last);
+}
+
+void ks_queue_drop(struct lane *l)
+{
+	if (l->queue_place)
+		ks_queue_remove(l);
+	l->parked = false;
 }
 
 struct lane *ks_queue_pop(struct node *n)

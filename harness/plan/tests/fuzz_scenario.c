@@ -41,7 +41,7 @@ static void check_plan(const struct ks_plan *plan)
 	struct ks_fault_event *events;
 	uint32_t n;
 	size_t len, len2;
-	require(!ks_plan_events(plan, &events, &n, &err), "no events", err.text);
+	require(!ks_plan_events(plan, 1, &events, &n, &err), "no events", err.text);
 	ks_free(events);
 	require(*ks_plan_about(plan, about, sizeof about) != 0, "no description", "");
 	char *text = write_plan(plan, &len);

@@ -170,7 +170,7 @@ static void test_events(void)
 	struct ks_fault_event *e;
 	struct ks_err err;
 	uint32_t n;
-	CU_ASSERT_EQUAL_FATAL(ks_plan_events(&p, &e, &n, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_plan_events(&p, 1, &e, &n, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(n, 7);
 	CU_ASSERT_TRUE(e[0].fault == 2 && e[0].node == 0 && e[1].node == 1 && e[2].node == 2);
 	CU_ASSERT_TRUE(e[3].fault == 1 && e[3].at_ns == 2 * SEC && e[3].op == KS_FAULT_DRIFT && e[3].amount == -500);
@@ -263,6 +263,11 @@ static void test_round_trip(void)
 		"keyskew: 1\ntitle: 'no'\nfleet: {nodes: 4, clock: free}\nfaults: [{step: -1ns}]",
 		"keyskew: 1\nfleet: {nodes: [{name: a}, {name: yes}], clock: free, drift: 2.5ppm}\n"
 		"faults: [{node: yes, step: 1m}]",
+		"keyskew: 1\nfleet: {nodes: 2, processes: 2, threads: 3}\nfaults:\n"
+		"  - {at: 1s, slew: -500ppm, for: 4s}\n  - {at: 6s, strobe: 200ms, period: 1ms, for: 1s}\n"
+		"  - {at: 8s, jitter: 5ms, for: 1s}\n  - {at: 10s, freeze: [tai, realtime], for: 1s}\n"
+		"  - {at: 12s, suspend: s3, for: 1s, wake_error: -3ms}\n  - {at: 14s, node: n2, process: 1, thread: 2, pause: 5ms}\n"
+		"  - {at: 15s, process: 0, stop-world: 5ms}",
 		"keyskew: 1\nfleet: {node_id: random}\nworkload: {rate: 1/us, arrival: burst}\nduration: 100us",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -513,12 +518,31 @@ static const struct {
 	 "-120ms}"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s}", NULL, NULL,
 	 "bad.yaml:3:5: a fault without a kind, expected one such as 'step: -120ms' or 'drift: 50ppm'"},
-	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm, for: 4s}", NULL, NULL,
-	 "bad.yaml:3:14: fault 'slew' is not carried yet"},
-	{"keyskew: 1\nfaults:\n  - {at: 1s, thread: 0, pause: 50ms}", NULL, NULL,
-	 "bad.yaml:3:25: fault 'pause' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, leap: insert}", NULL, NULL,
+	 "bad.yaml:3:14: fault 'leap' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, restart: process, state: lost}", NULL, NULL,
+	 "bad.yaml:3:14: fault 'restart' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm}", NULL, NULL, "bad.yaml:3:5: fault 'slew' needs 'for'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm, for: 0s}", NULL, NULL,
+	 "bad.yaml:3:34: bad for '0s', expected a duration, 1ns..36500d"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, pause: 50ms}", NULL, NULL, "bad.yaml:3:5: fault 'pause' needs 'thread'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, thread: 1, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:3:22: no thread 1, a process has 1"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, process: 2, stop-world: 50ms}", NULL, NULL,
+	 "bad.yaml:3:23: no process 2, a node has 1"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, suspend: s4, for: 1s}", NULL, NULL,
+	 "bad.yaml:3:23: unknown suspend 's4', expected one of s3 vm-stop host-stop; did you mean 's3'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, freeze: [realtime, realtim], for: 1s}", NULL, NULL,
+	 "bad.yaml:3:33: unknown clock 'realtim', expected one of realtime monotonic raw boottime tai; did you mean "
+	 "'realtime'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, freeze: [tai, tai], for: 1s}", NULL, NULL,
+	 "bad.yaml:3:28: clock 'tai' is given twice"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, strobe: 5ms, period: 1us, for: 5s}", NULL, NULL,
+	 "bad.yaml:3:3: the faults make more than 1048576 changes"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, freeze: tai, for: 2s}\n  - {at: 2s, suspend: s3, for: 1s}", NULL, NULL,
+	 "bad.yaml:4:5: fault 'suspend-2' overlaps fault 'freeze-1' on a node"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5ms, for: 4s}", NULL, NULL,
-	 "bad.yaml:3:25: 'for' is not carried yet"},
+	 "bad.yaml:3:25: 'for' does not belong to fault 'step'"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: to-true}", NULL, NULL,
 	 "bad.yaml:3:20: step 'to-true' is not carried yet"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5}", NULL, NULL,
@@ -526,8 +550,8 @@ static const struct {
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5ms, drift: 5ppm}", NULL, NULL,
 	 "bad.yaml:3:25: a second kind 'drift' beside 'step', expected one a fault"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, stepp: 5ms}", NULL, NULL,
-	 "bad.yaml:3:14: unknown key 'stepp', expected one of name at node zone step drift slew smear leap "
-	 "jitter strobe freeze coarse rtc-reset suspend pause stop-world restart snapshot clone rollback "
+	 "bad.yaml:3:14: unknown key 'stepp', expected one of name at node zone for period process thread wake_error step drift slew "
+	 "strobe jitter freeze suspend pause stop-world smear leap coarse rtc-reset restart snapshot clone rollback "
 	 "cpu-skew; did you mean 'step'"},
 	{"keyskew: 1\nfaults:\n  - {at: -1s, step: 5ms}", NULL, NULL,
 	 "bad.yaml:3:10: bad at '-1s', expected a duration since the start, or a UTC time"},
@@ -638,8 +662,8 @@ static const struct {
 	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.back.step", "5",
 	 "--set faults.back.step: bad step '5', expected a unit (ns us ms s m h d)"},
 	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.back.stp", "5ms",
-	 "--set faults.back.stp: unknown key 'stp', expected one of name at node zone step drift slew smear "
-	 "leap jitter strobe freeze coarse rtc-reset suspend pause stop-world restart snapshot clone rollback "
+	 "--set faults.back.stp: unknown key 'stp', expected one of name at node zone for period process thread wake_error step drift slew "
+	 "strobe jitter freeze suspend pause stop-world smear leap coarse rtc-reset restart snapshot clone rollback "
 	 "cpu-skew; did you mean 'step'"},
 	{"keyskew: 1\nfaults:\n  - {step: 5ms}", "faults.step-1.node", "n9",
 	 "--set faults.step-1.node: unknown node 'n9', expected n1; did you mean 'n1'"},

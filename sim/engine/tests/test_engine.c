@@ -130,7 +130,7 @@ static int64_t sleep_across(enum ks_clock_id clock, int64_t step_ns)
 	struct ks_err err;
 	struct ks_sim_result result;
 	struct sleeper cfg = {500 * KS_MS, clock};
-	struct ks_fault_event event = {100 * KS_MS, 0, KS_FAULT_STEP, step_ns, 0};
+	struct ks_fault_event event = {.at_ns = 100 * KS_MS, .op = KS_FAULT_STEP, .amount = step_ns};
 	struct ks_sim sim = sim_of(&sleeper, 1, 1, 1, 1);
 	sim.cfg = &cfg;
 	sim.events = &event;
@@ -154,6 +154,113 @@ static void waits_follow_their_clock(void)
 	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, 200 * KS_MS), 300 * KS_MS + KS_COST_CLOCK_NS);
 	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, KS_SEC), 100 * KS_MS); /* satisfied by the step itself */
 	CU_ASSERT_EQUAL(sleep_across(KS_REALTIME, -10 * KS_SEC), -1);    /* still inside at the end */
+}
+
+/* ---- stops: pauses, suspends, clocks that stand ---- */
+
+/* What one call at 0 that sleeps 500 ms takes, under events; -1 when it is lost. */
+static int64_t sleep_under(enum ks_clock_id clock, const struct ks_fault_event *events, uint32_t n)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	struct sleeper cfg = {500 * KS_MS, clock};
+	struct ks_sim sim = sim_of(&sleeper, 1, 1, 1, 1);
+	sim.cfg = &cfg;
+	sim.events = events;
+	sim.nevents = n;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	int64_t took = result.records.v[0].outcome == KS_LOST ? -1 : result.records.v[0].return_ns;
+	ks_sim_result_release(&result);
+	return took;
+}
+
+static struct ks_fault_event event_at(int64_t at_ms, enum ks_fault_op op, int64_t amount)
+{
+	return (struct ks_fault_event){.at_ns = at_ms * KS_MS, .op = op, .amount = amount, .process = KS_ANY, .thread = KS_ANY};
+}
+
+static void sleeps_under_stops(void)
+{
+	const int64_t c = KS_COST_CLOCK_NS;
+	struct ks_fault_event e[4] = {event_at(100, KS_FAULT_STOP, 0), event_at(300, KS_FAULT_RUN, 0)};
+	/* a stopped thread wakes when its timer says, if it may run by then, else when it runs again */
+	CU_ASSERT_EQUAL(sleep_under(KS_MONOTONIC, e, 2), 500 * KS_MS + c);
+	e[1] = event_at(700, KS_FAULT_RUN, 0);
+	CU_ASSERT_EQUAL(sleep_under(KS_MONOTONIC, e, 2), 700 * KS_MS);
+	/* two stops that overlap: the later end counts */
+	e[1] = event_at(200, KS_FAULT_STOP, 0);
+	e[2] = event_at(600, KS_FAULT_RUN, 0);
+	e[3] = event_at(800, KS_FAULT_RUN, 0);
+	CU_ASSERT_EQUAL(sleep_under(KS_MONOTONIC, e, 4), 800 * KS_MS);
+	/* s3: a MONOTONIC timer sleeps on, a BOOTTIME timer has run out by the wake-up */
+	e[0] = event_at(100, KS_FAULT_SUSPEND, KS_SUSPEND_S3);
+	e[1] = event_at(700, KS_FAULT_RESUME, KS_SUSPEND_S3);
+	CU_ASSERT_EQUAL(sleep_under(KS_MONOTONIC, e, 2), 1100 * KS_MS + c);
+	CU_ASSERT_EQUAL(sleep_under(KS_BOOTTIME, e, 2), 700 * KS_MS);
+	e[0].amount = e[1].amount = KS_SUSPEND_VM_STOP;
+	CU_ASSERT_EQUAL(sleep_under(KS_BOOTTIME, e, 2), 1100 * KS_MS + c);
+	e[0].amount = e[1].amount = KS_SUSPEND_HOST_STOP;
+	CU_ASSERT_EQUAL(sleep_under(KS_MONOTONIC, e, 2), 700 * KS_MS);
+	/* a clock that stands for 200 ms wakes its sleepers 200 ms late, and nobody else's */
+	e[0] = event_at(100, KS_FAULT_HOLD, 1 << KS_REALTIME);
+	e[1] = event_at(300, KS_FAULT_RELEASE, 1 << KS_REALTIME);
+	CU_ASSERT_EQUAL(sleep_under(KS_REALTIME, e, 2), 700 * KS_MS + c);
+	CU_ASSERT_EQUAL(sleep_under(KS_TAI, e, 2), 500 * KS_MS + c);
+	/* 10 % slower for 200 ms: 20 ms late, but not by RAW */
+	e[0] = event_at(100, KS_FAULT_SLEW, -100000000);
+	e[1] = event_at(300, KS_FAULT_SLEW, 0);
+	CU_ASSERT_EQUAL(sleep_under(KS_MONOTONIC, e, 2), 520 * KS_MS + c);
+	CU_ASSERT_EQUAL(sleep_under(KS_RAW, e, 2), 500 * KS_MS + c);
+	e[0] = event_at(100, KS_FAULT_LEAP, -KS_SEC);
+	CU_ASSERT_EQUAL(sleep_under(KS_REALTIME, e, 1), 1500 * KS_MS + c);
+}
+
+/* A pause stops the thread that it names; calls that fall due meanwhile wait, and stall by the rest of it. */
+static void a_pause_stops_one_thread(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	int locked = 1;
+	struct ks_fault_event e[2] = {event_at(100, KS_FAULT_STOP, 0), event_at(200, KS_FAULT_RUN, 0)};
+	e[0].thread = e[1].thread = 1;
+	struct ks_sim sim = sim_of(&racy, 1, 1, 2, 100);
+	sim.cfg = &locked;
+	sim.events = e;
+	sim.nevents = 2;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 100);
+	for (size_t i = 0; i < result.records.n; i++) {
+		const struct ks_record *r = &result.records.v[i];
+		bool paused = result.records.lanes[r->lane].thread == 1 && r->due_ns >= 100 * KS_MS && r->due_ns < 200 * KS_MS;
+		CU_ASSERT_EQUAL(r->call_ns >= 200 * KS_MS && r->due_ns < 200 * KS_MS, paused);
+		CU_ASSERT(paused || r->return_ns - r->due_ns == 35);
+	}
+	ks_sim_result_release(&result);
+}
+
+/* The holder of a lock is stopped inside the call: whoever comes next waits for it. */
+static void a_pause_inside_a_lock(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	int locked = 1;
+	struct ks_fault_event e[2] = {event_at(0, KS_FAULT_STOP, 0), event_at(50, KS_FAULT_RUN, 0)};
+	e[0].at_ns = 25; /* thread 0 took the lock at 20 and is about to store */
+	e[0].thread = e[1].thread = 0;
+	struct ks_sim sim = sim_of(&racy, 1, 1, 2, 2);
+	sim.load.arrival = KS_ARRIVAL_BURST;
+	sim.cfg = &locked;
+	sim.events = e;
+	sim.nevents = 2;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 10);
+	CU_ASSERT_EQUAL(distinct(&result.records), 10);
+	CU_ASSERT(result.records.v[0].return_ns > 50 * KS_MS);
+	ks_sim_result_release(&result);
+	locked = 0;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT(distinct(&result.records) < 10); /* without the lock it stores an old number over a newer one */
+	ks_sim_result_release(&result);
 }
 
 /* ---- a thread that never comes back ---- */
@@ -304,6 +411,9 @@ int main(void)
 	static const struct ks_test tests[] = {{"threads interleave", threads_interleave},
 	                                       {"golden trace", golden_trace},
 	                                       {"waits follow their clock", waits_follow_their_clock},
+	                                       {"sleeps under stops", sleeps_under_stops},
+	                                       {"a pause stops one thread", a_pause_stops_one_thread},
+	                                       {"a pause inside a lock", a_pause_inside_a_lock},
 	                                       {"a livelock is lost", livelock_is_lost},
 	                                       {"arrivals", arrivals},
 	                                       {"refusals are retried", refusals_are_retried},

@@ -21,7 +21,7 @@ static struct ks_sim_result run(const struct ks_gen_spec *spec, int64_t rate, in
 	static struct ks_fault_event event;
 	struct ks_err err = {0};
 	struct ks_sim_result result;
-	event = (struct ks_fault_event){duration_ns / 2, 0, KS_FAULT_STEP, step_ns, 0};
+	event = (struct ks_fault_event){.at_ns = duration_ns / 2, .op = KS_FAULT_STEP, .amount = step_ns};
 	struct ks_sim sim = {.start_unix_ns = START, .duration_ns = duration_ns, .seed = 1, .nodes = 1, .processes = 1,
 	                     .threads = threads, .node = &node, .load = {.rate = {rate, KS_SEC}}, .gen = spec->gen, .cfg = spec->cfg,
 	                     .events = &event, .nevents = step_ns != 0};
