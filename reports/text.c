@@ -532,10 +532,16 @@ static void print_closing(const json_t *result, FILE *out, bool colour, const ch
 		fputs("   ", out);
 		ks_rp_put(out, KS_RP_PLAIN, where);
 	}
-	if (has_witness(result))
-		fputs("   next: keyskew explain --first", out);
-	else if (failed)
+	if (has_witness(result)) {
+		fputs("   next: keyskew explain ", out);
+		if (where && strcmp(where, ".keyskew/last")) { /* explain looks there unless told otherwise */
+			ks_rp_put(out, KS_RP_PLAIN, where);
+			fputc(' ', out);
+		}
+		fputs("--first", out);
+	} else if (failed) {
 		fputs("   next: keyskew doctor", out);
+	}
 	fputc('\n', out);
 }
 

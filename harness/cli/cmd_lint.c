@@ -8,8 +8,10 @@
 #include "ks_mem.h"
 #include "ks_plan.h"
 #include "keygen.h"
+#include "run.h"
 
-static const char help[] = "usage: keyskew lint [--effective] [--set PATH=VALUE]... FILE...\n\n"
+static const char help[] = "usage: keyskew lint [--effective] [--set PATH=VALUE]... FILE...\n"
+                           "       keyskew lint --words\n\n"
                            "Checks scenario and suite files. --effective prints the scenario with every default;\n"
                            "--words prints the words of the file format.\n";
 
@@ -40,6 +42,10 @@ static int lint_scenario(const char *path, const struct ks_set *sets, size_t nse
 	struct ks_plan plan;
 	if (ks_plan_load(path, sets, nsets, &plan, err))
 		return -1;
+	if (ks_check_groups(&plan, err)) {
+		ks_plan_release(&plan);
+		return -1;
+	}
 	int status = effective && ks_plan_write(&plan, stdout) ? ks_fail(err, KS_E_INTERNAL, "cannot write the effective form") : 0;
 	ks_plan_release(&plan);
 	return status;

@@ -446,8 +446,9 @@ static int place_files(const struct ks_run_args *a, struct ks_schedule *s, const
 		return -1;
 	bool many = a->keys && (s->jobs > 1 || a->keys[strlen(a->keys) - 1] == '/' ||
 	                        (stat(a->keys, &st) == 0 && S_ISDIR(st.st_mode)));
-	if (many && make_folder(a->keys, err))
-		return -1;
+	/* its own folder only: a mistyped path must not grow a tree */
+	if (many && mkdir(a->keys, 0777) && errno != EEXIST)
+		return ks_fail(err, KS_E_USAGE, "cannot make folder '%s': %s", a->keys, strerror(errno));
 	for (size_t i = 0; i < s->jobs; i++) {
 		struct ks_job *job = &s->job[i];
 		if ((size_t)snprintf(job->folder, sizeof job->folder, "%.3700s/%s", runs, job->id) >= sizeof job->folder - 32)

@@ -42,6 +42,10 @@ struct ks_schedule {
 int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *schedule, struct ks_err *err);
 void ks_schedule_release(struct ks_schedule *schedule);
 
+/* Expectations of a generator that does not exist would never be looked at. @return 0, or -1 (KS_E_USAGE) with file:line:col
+ * and the nearest name. */
+int ks_check_groups(const struct ks_plan *plan, struct ks_err *err);
+
 /* Writes result.json, junit.xml, summary.md, plots and index.html into a run folder. */
 int ks_write_reports(const json_t *document, const char *folder, int jobs, struct ks_err *err);
 

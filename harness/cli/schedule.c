@@ -64,8 +64,7 @@ static int choose_generators(struct ks_batch *b, char *const *names, size_t n, s
 	return 0;
 }
 
-/* Expectations of a generator that does not exist would never be looked at. */
-static int check_groups(const struct ks_plan *plan, struct ks_err *err)
+int ks_check_groups(const struct ks_plan *plan, struct ks_err *err)
 {
 	for (size_t i = 0; i < plan->groups; i++) {
 		struct ks_gen_spec spec;
@@ -221,7 +220,7 @@ static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, c
 	size_t nnamed = 0;
 	for (size_t i = 0; !given && item && i < item->ngenerators && i < 64; i++)
 		named[nnamed++] = item->generators[i];
-	if (check_groups(&b->plan, err) || choose_generators(b, given ? args->generator : named, given ? args->generators : nnamed, err))
+	if (ks_check_groups(&b->plan, err) || choose_generators(b, given ? args->generator : named, given ? args->generators : nnamed, err))
 		return -1;
 	return add_jobs(s, args, item, b, err);
 }
