@@ -3,6 +3,7 @@
 #define KS_CHECK_H
 
 #include "keygen.h"
+#include "ks_call.h"
 #include "ks_plan.h"
 #include "ks_record.h"
 
@@ -54,12 +55,8 @@ void ks_evidence_release(struct ks_evidence *e);
 /* The instant that a key names, in ns since the start of the scenario, hi excluded. @return false: it names none. */
 bool ks_embedded(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns);
 
-/* What a call is about, drawn from the plan's ranges by (seed, lane, seq) and by nothing else, so that a lane's seq-th
- * call is about the same whatever faults do. */
-struct ks_context {
-	int64_t user, depth;
-};
-struct ks_context ks_context(const struct ks_plan *plan, uint64_t seed, const struct ks_lane *lane, uint32_t seq);
+/* What a call is about (see ks_call.h), drawn from the plan's ranges: the same that the generator was told. */
+struct ks_call_context ks_context(const struct ks_plan *plan, uint64_t seed, const struct ks_lane *lane, uint32_t seq);
 
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. Exact; O(n log n) time, about ten words a key. */
 int ks_metrics_compute(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "ks_call.h"
 #include "ks_engine.h"
 #include "ks_err.h"
 #include "ks_opt.h"
@@ -179,6 +180,12 @@ void ks_plan_reference(FILE *out);
 uint64_t ks_plan_worker(const struct ks_plan *plan, uint64_t seed, uint32_t node);
 /* The error of node i's oscillator, ppb, positive runs faster: as given, or drawn by the seed. */
 int64_t ks_plan_node_drift(const struct ks_plan *plan, uint64_t seed, uint32_t node);
+
+/* What calls are about, for worlds. */
+static inline struct ks_call_ranges ks_plan_calls(const struct ks_plan *plan)
+{
+	return (struct ks_call_ranges){plan->user_low, plan->user_high, plan->depth_low, plan->depth_high};
+}
 
 /* "n2 steps -120ms at 10s". @return buf. */
 const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fault, char *buf, size_t size);

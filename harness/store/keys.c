@@ -75,7 +75,7 @@ static void put_context(FILE *f, const struct ks_evidence *e, const struct ks_re
 	const struct ks_plan *p = e->plan;
 	if (!(p->user_low | p->user_high | p->depth_low | p->depth_high))
 		return;
-	struct ks_context c = ks_context(p, e->seed, &e->records->lanes[r->lane], r->seq);
+	struct ks_call_context c = ks_context(p, e->seed, &e->records->lanes[r->lane], r->seq);
 	fprintf(f, "user=%lld,depth=%lld", (long long)c.user, (long long)c.depth);
 }
 

@@ -13,11 +13,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "ks_call.h"
 #include "truetime.h"
 
 /* What the threads of a process have in common. */
 struct ks_env_process {
 	uint64_t worker;       /* its node's id */
+	uint64_t seed;         /* of the run */
+	struct ks_call_ranges about; /* what calls are about */
 	uint32_t process;      /* its number on the node: part of the name of what it persists */
 	const char *state_dir; /* where env_persist keeps its files; outlives the process */
 };
@@ -29,6 +32,8 @@ struct ks_env {
 	uint64_t reads;        /* clock reads so far */
 	uint8_t read_clock;    /* enum ks_clock_id */
 	uint8_t has_read;
+	uint32_t seq;         /* of the call that goes on */
+	uint64_t caller;      /* the thread's number, ks_caller */
 	uint32_t random_left; /* unused bytes at the end of random */
 	const struct ks_env_process *process;
 	_Alignas(8) unsigned char random[256];
@@ -132,6 +137,11 @@ static inline uint64_t env_fetch_add(struct ks_env *e, ks_word *w, uint64_t n)
 static inline uint64_t env_identity(struct ks_env *e, enum ks_identity what)
 {
 	return ks_env_identity(e, (int)what);
+}
+
+static inline struct ks_call_context env_context(struct ks_env *e)
+{
+	return ks_call_draw(&e->process->about, e->process->seed, e->caller, e->seq);
 }
 
 static inline bool env_persist_get(struct ks_env *e, int slot, uint64_t *value)

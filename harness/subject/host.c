@@ -83,7 +83,8 @@ static bool sane(const struct ks_wire_config *c)
 	       c->lanes_before + c->threads <= c->lanes_of_node && c->duration_ns > 0 &&
 	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 && c->phase_ns >= 0 &&
 	       c->phase_ns <= KS_HOUR && c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED &&
-	       c->on_refuse <= KS_REFUSE_RETRY;
+	       c->on_refuse <= KS_REFUSE_RETRY && c->user_low >= 0 && c->user_low <= c->user_high &&
+	       c->depth_low >= 0 && c->depth_low <= c->depth_high;
 }
 
 /* How many records a lane can need: what is due, twice over and some (arrivals by chance), and one a retry. */
@@ -104,8 +105,11 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 {
 	struct ks_crew *crew = &h->crew;
 
-	crew->process =
-	    (struct ks_env_process){.worker = c->worker, .process = c->process, .state_dir = h->hooks->state_dir};
+	crew->process = (struct ks_env_process){.worker = c->worker,
+						.seed = c->seed,
+						.about = {c->user_low, c->user_high, c->depth_low, c->depth_high},
+						.process = c->process,
+						.state_dir = h->hooks->state_dir};
 	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns},
 				      (enum ks_arrival)c->arrival,
 				      (enum ks_model)c->model,
@@ -134,6 +138,7 @@ static bool start_lane(struct host *h, const struct ks_wire_config *c, uint32_t 
 	l->crew = &h->crew;
 	l->env.process = &h->crew.process;
 	l->number = i;
+	l->env.caller = (uint64_t)c->lane_id + i;
 	l->local = state_alloc(gen->local_size);
 	l->cap = records_of_lane(c, h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES);
 	l->record = mmap(NULL, l->cap * sizeof(*l->record), PROT_READ | PROT_WRITE,

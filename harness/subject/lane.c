@@ -40,6 +40,7 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 
 	l->reads = l->env.reads;
 	l->env.has_read = 0;
+	l->env.seq = (uint32_t)n;
 	l->due_ns = due_ns;
 	l->call_ns = ks_true_wait(c->start_ns + begin_ns) - c->start_ns;
 	if (l->call_ns - begin_ns > l->worst_late_ns)

@@ -251,7 +251,8 @@ static int send_config(struct run *r, struct subject *s, uint32_t number)
 		     .arrival = p->load.arrival,
 		     .model = p->load.model,
 		     .on_refuse = p->load.on_refuse,
-		     .lane_id = number * p->threads}};
+		     .lane_id = number * p->threads,
+		     .user_low = p->user_low, .user_high = p->user_high, .depth_low = p->depth_low, .depth_high = p->depth_high}};
 	size_t length = strlen(text) + 1;
 
 	memcpy(m.text, text, length);

@@ -133,6 +133,7 @@ static int configure(struct fleet *f, struct guest *g)
 		.worker = ks_plan_worker(f->plan, f->request->seed, g->node), .duration_ns = f->plan->duration_ns,
 		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns,
 		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->plan->threads,
+		.user_low = f->plan->user_low, .user_high = f->plan->user_high, .depth_low = f->plan->depth_low, .depth_high = f->plan->depth_high,
 	}};
 	int len = snprintf(message.text, sizeof(message.text), "%s", f->request->gen->text);
 

@@ -146,7 +146,7 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 		return -1;
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns, .duration_ns = plan->duration_ns, .seed = request->seed,
 	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = nodes,
-	                     .load = plan->load, .events = events, .nevents = nevents, .gen = request->gen->gen,
+	                     .load = plan->load, .about = ks_plan_calls(plan), .events = events, .nevents = nevents, .gen = request->gen->gen,
 	                     .cfg = request->gen->cfg, .stop = request->stop};
 	int status = ks_sim_run(&sim, &result, err);
 	if (!status) {

@@ -76,6 +76,14 @@ uint64_t ks_env_identity(struct ks_env *e, int what)
 	return 0;
 }
 
+struct ks_call_context ks_env_context(struct ks_env *e)
+{
+	const struct lane *l = lane_of(e);
+	const struct ks_sim *sim = e->engine->sim;
+	const struct ks_lane *ids = &e->engine->result->records.lanes[e->lane];
+	return ks_call_draw(&sim->about, sim->seed, ks_caller(ids, sim->processes, sim->threads), l->seq);
+}
+
 bool ks_env_persist_get(struct ks_env *e, int slot, uint64_t *value)
 {
 	struct process *p = lane_of(e)->process;

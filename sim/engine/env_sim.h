@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ks_call.h"
 #include "ks_clock.h"
 #include "ks_rand.h"
 
@@ -51,6 +52,7 @@ void ks_env_lock_pass(struct ks_env *env, ks_lock *lock);
 uint64_t ks_env_identity(struct ks_env *env, int what);
 bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);
+struct ks_call_context ks_env_context(struct ks_env *env);
 
 static inline void env_spend(struct ks_env *e, int64_t cost_ns)
 {
@@ -137,6 +139,12 @@ static inline uint64_t env_identity(struct ks_env *e, enum ks_identity what)
 {
 	env_spend(e, KS_COST_ATOMIC_NS);
 	return ks_env_identity(e, (int)what);
+}
+
+/* Arguments of the call, so it costs no time. */
+static inline struct ks_call_context env_context(struct ks_env *e)
+{
+	return ks_env_context(e);
 }
 
 static inline bool env_persist_get(struct ks_env *e, int slot, uint64_t *value)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "ks_arrivals.h"
+#include "ks_call.h"
 #include "ks_clock.h"
 #include "ks_err.h"
 #include "ks_record.h"
@@ -68,6 +69,7 @@ struct ks_sim {
 	uint32_t nodes, processes, threads; /* processes of a node, threads of a process */
 	const struct ks_node_desc *node;    /* nodes of them */
 	struct ks_load load;
+	struct ks_call_ranges about;        /* what calls are about */
 	const struct ks_fault_event *events;
 	uint32_t nevents;
 	const struct ks_gen *gen;           /* from ks_gens_sim */

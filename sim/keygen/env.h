@@ -16,7 +16,9 @@
  *   bool     env_persist_get(env, slot, &value), void env_persist_put(env, slot, value)
  *                                           a small store of the process's name that outlives a restart of it
  *
- * Every one of them costs time and may let other threads run, pause or kill the caller. Therefore: all shared
+ *   struct ks_call_context env_context(env)  what the call is about (ks_call.h): its arguments, so it costs nothing
+ *
+ * Every other one of them costs time and may let other threads run, pause or kill the caller. Therefore: all shared
  * state goes through these; and no two of them in one expression, as C does not order them. */
 #ifndef KS_ENV_H
 #define KS_ENV_H

@@ -1,7 +1,7 @@
 /* Generators: the interface that each one fills, and the list of all.
  *
- * A generator is a const table. Its functions are pure but for `init` and `next`, which act through the
- * environment alone. To add one: copy skeleton.c to a file of its own, add one line to KS_GENERATORS. */
+ * A generator is a const table. Its functions are pure but for `init`, `next`, `observe` and `background`, which act
+ * through the environment alone. To add one: copy skeleton.c to a file of its own, add one line to KS_GENERATORS. */
 #ifndef KS_KEYGEN_H
 #define KS_KEYGEN_H
 
@@ -36,6 +36,7 @@ struct ks_fields {
 
 #define KS_CLAIMS_MAX 6
 #define KS_REASONS_MAX 8
+#define KS_BACKGROUND_MAX 2
 
 struct ks_gen {
 	const char *name;
@@ -60,6 +61,14 @@ struct ks_gen {
 	/* One call. @return KS_KEY with *key set, or KS_REFUSE with *why set. */
 	enum ks_outcome (*next)(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key,
 	                        uint8_t *why);
+	/* A key that came in a message from another node: merges what it says into the state. Not a call: it issues nothing.
+	 * May be NULL: it takes no notice of others. */
+	void (*observe)(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key remote);
+	/* What a process does beside its calls, once every period_ns of true time, in a thread of its own. Period 0 ends it. */
+	struct {
+		int64_t period_ns;
+		void (*fn)(struct ks_env *env, const void *cfg, void *shared);
+	} background[KS_BACKGROUND_MAX];
 	/* What the key says. Pure. */
 	void (*decode)(const void *cfg, struct ks_key key, struct ks_fields *fields);
 	/* The printed form. Pure. */

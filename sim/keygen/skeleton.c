@@ -85,6 +85,7 @@ const struct ks_gen KS_GEN(skeleton) = {
 	.shared_size = sizeof(struct shared),
 	.compare = KS_COMPARE_NUMERIC,
 	.reasons = {"the wall clock shows a time before 1970"},
+	/* .init, .observe and .background: see keygen.h; each may be left out */
 	.claims = claims,
 	.clocks = clocks,
 	.next = next,

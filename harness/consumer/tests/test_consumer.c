@@ -97,9 +97,9 @@ static void context_is_of_the_call(void)
 	f.plan.depth_high = 2;
 	int64_t users[4] = {0}, same = 0;
 	for (uint32_t seq = 0; seq < 4000; seq++) {
-		struct ks_context c = ks_context(&f.plan, 1, &f.records.lanes[seq % FIX_LANES], seq);
-		struct ks_context again = ks_context(&f.plan, 1, &f.records.lanes[seq % FIX_LANES], seq);
-		struct ks_context other = ks_context(&f.plan, 2, &f.records.lanes[seq % FIX_LANES], seq);
+		struct ks_call_context c = ks_context(&f.plan, 1, &f.records.lanes[seq % FIX_LANES], seq);
+		struct ks_call_context again = ks_context(&f.plan, 1, &f.records.lanes[seq % FIX_LANES], seq);
+		struct ks_call_context other = ks_context(&f.plan, 2, &f.records.lanes[seq % FIX_LANES], seq);
 		CU_ASSERT_FATAL(c.user >= 5 && c.user <= 8 && c.depth >= 0 && c.depth <= 2);
 		CU_ASSERT(c.user == again.user && c.depth == again.depth);
 		users[c.user - 5]++;
