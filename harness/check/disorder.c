@@ -38,7 +38,7 @@ static size_t search(const struct ks_evidence *e, const uint32_t *row, const uin
 	size_t low = 0, high = m;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		struct ks_key at = e->order[row[spine[mid]]];
+		struct ks_key at = ks_order(e, row[spine[mid]]);
 		if (above ? ks_key_less(k, at) : !ks_key_less(at, k))
 			high = mid;
 		else
@@ -51,11 +51,10 @@ static size_t search(const struct ks_evidence *e, const uint32_t *row, const uin
 static void below(const struct ks_evidence *e, const uint32_t *row, size_t j, const uint32_t *spine, size_t m,
 		  struct ks_disorder *d)
 {
-	const struct ks_record *v = e->records->v;
-	size_t i = spine[search(e, row, spine, m, e->order[row[j]], true)];
-	int64_t late_ns = v[row[j]].return_ns - v[row[i]].return_ns;
+	size_t i = spine[search(e, row, spine, m, ks_order(e, row[j]), true)];
+	int64_t late_ns = ks_record_get(e->records, row[j]).return_ns - ks_record_get(e->records, row[i]).return_ns;
 	d->below_max++;
-	d->descents += ks_key_less(e->order[row[j]], e->order[row[j - 1]]);
+	d->descents += ks_key_less(ks_order(e, row[j]), ks_order(e, row[j - 1]));
 	if ((int64_t)(j - i) > d->displacement)
 		d->displacement = (int64_t)(j - i);
 	if (late_ns > d->late_ns_max)
@@ -71,7 +70,7 @@ static size_t fresh(const struct ks_evidence *e, const uint32_t *row, const stru
 		if (i && ks_key_equal(k, s->late[i - 1]))
 			continue;
 		size_t at = search(e, row, s->spine, m, k, false);
-		count += at == m || !ks_key_equal(e->order[row[s->spine[at]]], k);
+		count += at == m || !ks_key_equal(ks_order(e, row[s->spine[at]]), k);
 	}
 	return count;
 }
@@ -84,8 +83,8 @@ int ks_disorder(const struct ks_evidence *e, const uint32_t *row, size_t n, stru
 	if (reserve(s, n, err))
 		return -1;
 	for (size_t j = 0; j < n; j++) {
-		struct ks_key k = e->order[row[j]];
-		struct ks_key max = m ? e->order[row[s->spine[m - 1]]] : k;
+		struct ks_key k = ks_order(e, row[j]);
+		struct ks_key max = m ? ks_order(e, row[s->spine[m - 1]]) : k;
 		if (!m || ks_key_less(max, k)) {
 			s->spine[m++] = (uint32_t)j;
 			continue;

@@ -36,11 +36,12 @@ static size_t collect(struct text *text, const struct ks_records *r, enum ks_com
 	size_t n = 0;
 	*compare = KS_COMPARE_NUMERIC;
 	for (size_t i = 0; i < r->n; i++) {
-		if (r->v[i].outcome != KS_KEY || r->v[i].key.lo >= r->texts.n)
+		struct ks_record v = ks_record_get(r, i);
+		if (v.outcome != KS_KEY || v.key.lo >= r->texts.n)
 			continue;
 		struct text *t = &text[n++];
 		t->row = i;
-		t->s = ks_texts_get(&r->texts, r->v[i].key.lo, &t->len);
+		t->s = ks_texts_get(&r->texts, v.key.lo, &t->len);
 		if (!is_decimal(t->s, t->len))
 			*compare = KS_COMPARE_BYTES;
 	}
@@ -50,8 +51,11 @@ static size_t collect(struct text *text, const struct ks_records *r, enum ks_com
 static int rank_texts(struct ks_evidence *e, struct ks_err *err)
 {
 	struct text *text = ks_alloc(e->records->n, sizeof *text);
-	if (!text)
+	e->order = ks_alloc(e->records->n, sizeof *e->order);
+	if (!text || !e->order) {
+		ks_free(text);
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for the order of %zu keys", e->records->n);
+	}
 	size_t n = collect(text, e->records, &e->compare);
 	qsort_r(text, n, sizeof *text, text_cmp, &e->compare);
 	uint64_t rank = 0;
@@ -68,8 +72,6 @@ static int find_order(struct ks_evidence *e, struct ks_err *err)
 	if (!e->gen->gen)
 		return rank_texts(e, err);
 	e->compare = e->gen->gen->compare;
-	for (size_t i = 0; i < e->records->n; i++)
-		e->order[i] = e->records->v[i].key;
 	return 0;
 }
 
@@ -139,12 +141,12 @@ static uint32_t span_of(const struct spans *s, uint32_t node, int64_t t_ns)
 static void find_latest(struct spans *s, const struct ks_plan *plan, const struct ks_records *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		const struct ks_record *v = &r->v[i];
-		if (v->read_ns == KS_NO_TIME)
+		struct ks_record v = ks_record_get(r, i);
+		if (v.read_ns == KS_NO_TIME)
 			continue;
-		uint32_t node = r->lanes[v->lane].node;
-		int64_t *at = &s->latest_ns[slot(s, node, span_of(s, node, v->read_at_ns), v->clock)];
-		*at = v->read_ns > *at ? v->read_ns : *at;
+		uint32_t node = r->lanes[v.lane].node;
+		int64_t *at = &s->latest_ns[slot(s, node, span_of(s, node, v.read_at_ns), v.clock)];
+		*at = v.read_ns > *at ? v.read_ns : *at;
 	}
 	for (uint32_t node = 0; node < plan->nodes; node++)
 		for (int clock = 0; clock < KS_NCLOCKS; clock++) {
@@ -218,8 +220,10 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 	int failed = previous ? spans_init(&spans, e, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
 	if (!failed) {
 		find_latest(&spans, e->plan, r);
-		for (size_t i = 0; i < r->n; i++) /* in fleet order, so each lane's calls come in their own order */
-			e->exposed[i] = is_exposed(e, &spans, &previous[r->v[i].lane], &r->v[i]);
+		for (size_t i = 0; i < r->n; i++) { /* in fleet order, so each lane's calls come in their own order */
+			struct ks_record v = ks_record_get(r, i);
+			e->exposed[i] = is_exposed(e, &spans, &previous[v.lane], &v);
+		}
 	}
 	if (previous)
 		spans_release(&spans);
@@ -234,9 +238,9 @@ int ks_evidence_init(struct ks_evidence *e, struct ks_err *err)
 	if (n >= UINT32_MAX)
 		return ks_fail(err, KS_E_INTERNAL, "%zu records, more than can be judged", n);
 	e->exposed = ks_alloc(n, sizeof *e->exposed);
-	e->order = ks_alloc(n, sizeof *e->order);
+	e->order = NULL;
 	e->nexposed = 0;
-	if (!e->exposed || !e->order)
+	if (!e->exposed)
 		failed = ks_fail(err, KS_E_INTERNAL, "out of memory for the evidence of %zu records", n);
 	if (!failed)
 		failed = find_order(e, err);

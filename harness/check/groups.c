@@ -54,14 +54,18 @@ static void number(struct ks_groups *g, uint32_t *sorted, const struct ks_record
 /* A counting sort: start[g + 1] first counts, then is where the next row of g goes, and ends as the end of g. */
 static void fill(struct ks_groups *g, const struct ks_records *r)
 {
-	for (size_t i = 0; i < r->n; i++)
-		if (r->v[i].outcome == KS_KEY && g->of_lane[r->v[i].lane] + 2 <= g->n)
-			g->start[g->of_lane[r->v[i].lane] + 2]++;
+	for (size_t i = 0; i < r->n; i++) {
+		struct ks_record v = ks_record_get(r, i);
+		if (v.outcome == KS_KEY && g->of_lane[v.lane] + 2 <= g->n)
+			g->start[g->of_lane[v.lane] + 2]++;
+	}
 	for (uint32_t i = 2; i <= g->n; i++)
 		g->start[i] += g->start[i - 1];
-	for (size_t i = 0; i < r->n; i++)
-		if (r->v[i].outcome == KS_KEY)
-			g->rows[g->start[g->of_lane[r->v[i].lane] + 1]++] = (uint32_t)i;
+	for (size_t i = 0; i < r->n; i++) {
+		struct ks_record v = ks_record_get(r, i);
+		if (v.outcome == KS_KEY)
+			g->rows[g->start[g->of_lane[v.lane] + 1]++] = (uint32_t)i;
+	}
 }
 
 int ks_groups_init(struct ks_groups *g, const struct ks_records *records, enum ks_scope scope, struct ks_err *err)

@@ -48,7 +48,7 @@ static int first_equal(const struct ks_evidence *e, const uint32_t *row, size_t 
 	if (!p)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for the witness among %zu keys", n);
 	for (size_t i = 0; i < n; i++)
-		p[i] = (struct placed){e->order[row[i]], (uint32_t)i};
+		p[i] = (struct placed){ks_order(e, row[i]), (uint32_t)i};
 	qsort(p, n, sizeof *p, placed_cmp);
 	*second = UINT32_MAX;
 	for (size_t i = 1; i < n; i++)
@@ -98,12 +98,12 @@ static bool was_long_before(const struct ks_record *a, const struct ks_record *b
 /* The nearest larger predecessor of place j that satisfies the order in question. */
 static void nearest_larger(struct search *s, const uint32_t *row, size_t j)
 {
-	const struct ks_record *v = s->e->records->v;
 	bool increasing = s->j->claim.property == KS_INCREASING;
+	struct ks_record b = ks_record_get(s->e->records, row[j]);
 	for (size_t i = j; i-- > 0;) {
-		const struct ks_record *a = &v[row[i]], *b = &v[row[j]];
-		if (ks_key_less(s->e->order[row[j]], s->e->order[row[i]]) &&
-		    (increasing ? was_before(a, b) : was_long_before(a, b, s->bound_ns))) {
+		struct ks_record a = ks_record_get(s->e->records, row[i]);
+		if (ks_key_less(ks_order(s->e, row[j]), ks_order(s->e, row[i])) &&
+		    (increasing ? was_before(&a, &b) : was_long_before(&a, &b, s->bound_ns))) {
 			s->j->witness[0] = row[i];
 			return;
 		}
@@ -111,12 +111,12 @@ static void nearest_larger(struct search *s, const uint32_t *row, size_t j)
 }
 
 /* @return how many of the group's first j keys were returned before t_ns: they are in the order of return. */
-static size_t returned_before(const struct ks_record *v, const uint32_t *row, size_t j, int64_t t_ns)
+static size_t returned_before(const struct ks_records *r, const uint32_t *row, size_t j, int64_t t_ns)
 {
 	size_t low = 0, high = j;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		if (v[row[mid]].return_ns < t_ns)
+		if (ks_record_get(r, row[mid]).return_ns < t_ns)
 			low = mid + 1;
 		else
 			high = mid;
@@ -133,26 +133,27 @@ struct largest {
 /* Does a larger key come before place j in the order in question? Only the largest need be looked at. */
 static bool has_larger(const struct search *s, const uint32_t *row, size_t j, const struct largest *l)
 {
-	const struct ks_record *v = s->e->records->v, *b = &v[row[j]];
-	struct ks_key k = s->e->order[row[j]];
+	const struct ks_records *r = s->e->records;
+	struct ks_record b = ks_record_get(r, row[j]);
+	struct ks_key k = ks_order(s->e, row[j]);
 	if (!ks_key_less(k, l->max[j])) /* in order: the common case */
 		return false;
 	if (s->j->claim.property == KS_SORTED) {
 		size_t n =
-		    b->return_ns < INT64_MIN + s->bound_ns ? 0 : returned_before(v, row, j, b->return_ns - s->bound_ns);
+		    b.return_ns < INT64_MIN + s->bound_ns ? 0 : returned_before(r, row, j, b.return_ns - s->bound_ns);
 		return n && ks_key_less(k, l->max[n - 1]);
 	}
-	if (b->flags & KS_CALL_UNKNOWN)
+	if (b.flags & KS_CALL_UNKNOWN)
 		return false;
-	size_t n = returned_before(v, row, j, b->call_ns);
-	return (n && ks_key_less(k, l->max[n - 1])) || (l->lane_has[b->lane] && ks_key_less(k, l->lane[b->lane]));
+	size_t n = returned_before(r, row, j, b.call_ns);
+	return (n && ks_key_less(k, l->max[n - 1])) || (l->lane_has[b.lane] && ks_key_less(k, l->lane[b.lane]));
 }
 
 static void search_group(struct search *s, const uint32_t *row, size_t n, struct largest *l)
 {
 	for (size_t j = 0; j < n; j++) {
-		struct ks_key k = s->e->order[row[j]];
-		uint32_t lane = s->e->records->v[row[j]].lane;
+		struct ks_key k = ks_order(s->e, row[j]);
+		uint32_t lane = ks_record_get(s->e->records, row[j]).lane;
 		l->max[j] = j && ks_key_less(k, l->max[j - 1]) ? l->max[j - 1] : k;
 		if (has_larger(s, row, j, l) && found(s, 1, row[j]))
 			nearest_larger(s, row, j);
@@ -180,18 +181,19 @@ static int search_order(struct search *s, struct ks_err *err)
 
 static bool has_cause(const struct ks_evidence *e, const struct ks_groups *g, size_t i)
 {
-	const struct ks_records *r = e->records;
-	uint32_t p = r->v[i].parent;
-	return r->v[i].outcome == KS_KEY && p < r->n && r->v[p].outcome == KS_KEY &&
-	       g->of_lane[r->v[p].lane] == g->of_lane[r->v[i].lane];
+	struct ks_record v = ks_record_get(e->records, i);
+	if (v.outcome != KS_KEY || v.parent >= e->records->n)
+		return false;
+	struct ks_record p = ks_record_get(e->records, v.parent);
+	return p.outcome == KS_KEY && g->of_lane[p.lane] == g->of_lane[v.lane];
 }
 
 static int search_causal(struct search *s, struct ks_err *err)
 {
 	(void)err;
 	for (size_t i = 0; i < s->e->records->n; i++) {
-		uint32_t parent = s->e->records->v[i].parent;
-		if (has_cause(s->e, s->g, i) && !ks_key_less(s->e->order[parent], s->e->order[i]) && found(s, 1, i))
+		uint32_t parent = ks_record_get(s->e->records, i).parent;
+		if (has_cause(s->e, s->g, i) && !ks_key_less(ks_order(s->e, parent), ks_order(s->e, i)) && found(s, 1, i))
 			s->j->witness[0] = parent;
 	}
 	return 0;
@@ -202,11 +204,11 @@ static int search_clock(struct search *s, struct ks_err *err)
 	int64_t lo, hi;
 	(void)err;
 	for (size_t i = 0; i < s->e->records->n; i++) {
-		const struct ks_record *r = &s->e->records->v[i];
-		if (!ks_embedded(s->e, r, &lo, &hi))
+		struct ks_record r = ks_record_get(s->e->records, i);
+		if (!ks_embedded(s->e, &r, &lo, &hi))
 			continue;
-		bool ahead = (__int128)lo - r->return_ns > s->bound_ns;
-		bool behind = !(r->flags & KS_CALL_UNKNOWN) && (__int128)r->call_ns - hi > s->bound_ns;
+		bool ahead = (__int128)lo - r.return_ns > s->bound_ns;
+		bool behind = !(r.flags & KS_CALL_UNKNOWN) && (__int128)r.call_ns - hi > s->bound_ns;
 		if (ahead || behind)
 			found(s, 1, i);
 	}
@@ -217,10 +219,10 @@ static int search_available(struct search *s, struct ks_err *err)
 {
 	(void)err;
 	for (size_t i = 0; i < s->e->records->n; i++) {
-		const struct ks_record *r = &s->e->records->v[i];
-		int64_t until = r->outcome == KS_LOST ? s->e->plan->duration_ns : r->return_ns;
-		bool late = !(r->flags & KS_CALL_UNKNOWN) && until - r->due_ns > s->bound_ns;
-		if (r->outcome == KS_REFUSE || late)
+		struct ks_record r = ks_record_get(s->e->records, i);
+		int64_t until = r.outcome == KS_LOST ? s->e->plan->duration_ns : r.return_ns;
+		bool late = !(r.flags & KS_CALL_UNKNOWN) && until - r.due_ns > s->bound_ns;
+		if (r.outcome == KS_REFUSE || late)
 			found(s, 1, i);
 	}
 	return 0;
@@ -255,18 +257,18 @@ static int count_exposed(const struct search *s, struct counts *c, struct ks_err
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for %u groups", s->g->n);
 	*c = (struct counts){.calls = r->n};
 	for (size_t i = 0; i < r->n; i++) {
-		const struct ks_record *v = &r->v[i];
+		struct ks_record v = ks_record_get(r, i);
 		bool cause = has_cause(e, s->g, i);
-		bool counts = s->j->claim.property == KS_CAUSAL ? cause && (e->exposed[i] || e->exposed[v->parent])
-								: e->exposed[i];
-		uint64_t *n = &before[s->g->of_lane[v->lane]];
-		c->keys += v->outcome == KS_KEY;
-		c->exposed_keys += v->outcome == KS_KEY && e->exposed[i];
+		bool counts = s->j->claim.property == KS_CAUSAL ? cause && (ks_exposed(e, i) || ks_exposed(e, v.parent))
+								: ks_exposed(e, i);
+		uint64_t *n = &before[s->g->of_lane[v.lane]];
+		c->keys += v.outcome == KS_KEY;
+		c->exposed_keys += v.outcome == KS_KEY && ks_exposed(e, i);
 		c->with_cause += cause;
-		c->with_time += s->j->claim.property == KS_CLOCK_WITHIN && ks_embedded(e, v, &lo, &hi);
-		c->times_unknown = c->times_unknown || (v->flags & KS_CALL_UNKNOWN);
+		c->with_time += s->j->claim.property == KS_CLOCK_WITHIN && ks_embedded(e, &v, &lo, &hi);
+		c->times_unknown = c->times_unknown || (v.flags & KS_CALL_UNKNOWN);
 		s->j->exposed += counts;
-		if (v->outcome == KS_LOST)
+		if (v.outcome == KS_LOST)
 			continue;
 		s->j->exposed_pairs += counts ? *n : 0;
 		(*n)++;

@@ -32,7 +32,7 @@ struct ks_evidence {
 	/* derived once by ks_evidence_init: */
 	uint8_t *exposed; /* a record each: 1 if the call met a fault (see ks_evidence_init) */
 	uint64_t nexposed;
-	struct ks_key *order;    /* a record each: the number that is compared; ranks for foreign keys */
+	struct ks_key *order;    /* a record each, of foreign keys: their ranks; NULL: a key is its own number */
 	enum ks_compare compare; /* how the printed keys sort: the generator's word, or found from foreign keys */
 };
 
@@ -50,6 +50,15 @@ struct ks_evidence {
  * Refused and lost calls count too: they were exposed, and that is why they have no key.
  * @return 0, or -1 (KS_E_INTERNAL): out of memory, too many records. */
 int ks_evidence_init(struct ks_evidence *e, struct ks_err *err);
+/* The number of a row that is compared, and whether the row's call met a fault. */
+static inline struct ks_key ks_order(const struct ks_evidence *e, size_t row)
+{
+	return e->order ? e->order[row] : ks_record_get(e->records, row).key;
+}
+static inline bool ks_exposed(const struct ks_evidence *e, size_t row)
+{
+	return e->exposed[row];
+}
 void ks_evidence_release(struct ks_evidence *e);
 
 /* The instant that a key names, in ns since the start of the scenario, hi excluded. @return false: it names none. */

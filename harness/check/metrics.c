@@ -52,14 +52,14 @@ static void time_metrics(const struct ks_evidence *e, bool times_known, struct k
 {
 	int64_t lo, hi;
 	for (size_t i = 0; i < e->records->n; i++) {
-		const struct ks_record *r = &e->records->v[i];
-		if (!ks_embedded(e, r, &lo, &hi))
+		struct ks_record r = ks_record_get(e->records, i);
+		if (!ks_embedded(e, &r, &lo, &hi))
 			continue;
 		m->known[KS_M_AHEAD_NS_MAX] = true;
 		m->known[KS_M_BEHIND_NS_MAX] = times_known;
-		set_max(m, KS_M_AHEAD_NS_MAX, lo - r->return_ns);
+		set_max(m, KS_M_AHEAD_NS_MAX, lo - r.return_ns);
 		if (times_known)
-			set_max(m, KS_M_BEHIND_NS_MAX, r->call_ns - hi);
+			set_max(m, KS_M_BEHIND_NS_MAX, r.call_ns - hi);
 	}
 }
 
@@ -78,9 +78,9 @@ static int stall_metrics(const struct ks_evidence *e, struct ks_metrics *m, stru
 	struct ks_key *stall = ks_alloc(cap, sizeof *stall), *spare = ks_alloc(cap, sizeof *spare);
 	int failed = stall && spare ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for the stalls of %zu calls", cap);
 	for (size_t i = 0; !failed && i < cap; i++) {
-		const struct ks_record *r = &e->records->v[i];
-		if (r->outcome != KS_LOST)
-			stall[n++] = ks_key64((uint64_t)(r->return_ns - r->due_ns) ^ SIGN);
+		struct ks_record r = ks_record_get(e->records, i);
+		if (r.outcome != KS_LOST)
+			stall[n++] = ks_key64((uint64_t)(r.return_ns - r.due_ns) ^ SIGN);
 	}
 	if (!failed && n) {
 		ks_keys_sort(stall, spare, n);
@@ -101,14 +101,14 @@ static bool count(const struct ks_evidence *e, struct ks_metrics *m)
 	bool times_known = true;
 	m->calls = r->n;
 	for (size_t i = 0; i < r->n; i++) {
-		const struct ks_record *v = &r->v[i];
-		m->keys += v->outcome == KS_KEY;
-		m->plain[KS_M_REFUSALS - KS_NSCOPED_METRICS] += v->outcome == KS_REFUSE;
-		m->plain[KS_M_LOST - KS_NSCOPED_METRICS] += v->outcome == KS_LOST;
-		times_known = times_known && !(v->flags & KS_CALL_UNKNOWN);
-		if (v->outcome == KS_KEY && v->parent < r->n && r->v[v->parent].outcome == KS_KEY)
+		struct ks_record v = ks_record_get(r, i);
+		m->keys += v.outcome == KS_KEY;
+		m->plain[KS_M_REFUSALS - KS_NSCOPED_METRICS] += v.outcome == KS_REFUSE;
+		m->plain[KS_M_LOST - KS_NSCOPED_METRICS] += v.outcome == KS_LOST;
+		times_known = times_known && !(v.flags & KS_CALL_UNKNOWN);
+		if (v.outcome == KS_KEY && v.parent < r->n && ks_record_get(r, v.parent).outcome == KS_KEY)
 			m->plain[KS_M_CAUSALITY_VIOLATIONS - KS_NSCOPED_METRICS] +=
-			    !ks_key_less(e->order[v->parent], e->order[i]);
+			    !ks_key_less(ks_order(e, v.parent), ks_order(e, i));
 	}
 	return times_known;
 }

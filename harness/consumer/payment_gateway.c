@@ -45,16 +45,16 @@ static const char *const damages[] = {"double_charges", "swallowed_orders", NULL
 
 static int by_key(const void *pa, const void *pb, void *context)
 {
-	const struct ks_key *order = context;
+	const struct ks_evidence *e = context;
 	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
-	int c = ks_key_cmp(order[a], order[b]);
+	int c = ks_key_cmp(ks_order(e, a), ks_order(e, b));
 	return c ? c : (a > b) - (a < b);
 }
 
 static int64_t user_of(const struct ks_evidence *e, uint32_t row)
 {
-	const struct ks_record *r = &e->records->v[row];
-	return ks_context(e->plan, e->seed, &e->records->lanes[r->lane], r->seq).user;
+	struct ks_record r = ks_record_get(e->records, row);
+	return ks_context(e->plan, e->seed, &e->records->lanes[r.lane], r.seq).user;
 }
 
 /* The orders of one key, in the order in which the gateway sees them. */
@@ -63,7 +63,7 @@ static void one_key(const struct cfg *cfg, const struct ks_evidence *e, const ui
 	uint32_t charged = row[0];
 	bool replaced = false; /* another order is filed under its key before its confirmation */
 	for (size_t i = 1; i < n; i++) {
-		int64_t after_ns = e->records->v[row[i]].return_ns - e->records->v[charged].return_ns;
+		int64_t after_ns = ks_record_get(e->records, row[i]).return_ns - ks_record_get(e->records, charged).return_ns;
 		if (after_ns >= cfg->remembers_ns) {
 			charged = row[i];
 			replaced = false;
@@ -86,12 +86,12 @@ static int consume(const void *config, const struct ks_evidence *e, int64_t *val
 	if (!row)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for %zu orders", e->records->n);
 	for (size_t i = 0; i < e->records->n; i++)
-		if (e->records->v[i].outcome == KS_KEY)
+		if (ks_record_get(e->records, i).outcome == KS_KEY)
 			row[n++] = (uint32_t)i;
-	qsort_r(row, n, sizeof *row, by_key, e->order);
+	qsort_r(row, n, sizeof *row, by_key, (void *)(uintptr_t)e);
 	values[DOUBLE_CHARGES] = values[SWALLOWED_ORDERS] = 0;
 	for (size_t i = 0, end; i < n; i = end) {
-		for (end = i + 1; end < n && ks_key_equal(e->order[row[i]], e->order[row[end]]);)
+		for (end = i + 1; end < n && ks_key_equal(ks_order(e, row[i]), ks_order(e, row[end]));)
 			end++;
 		one_key(cfg, e, &row[i], end - i, values);
 	}

@@ -44,15 +44,15 @@ static void put_if(FILE *f, bool known, int64_t value)
 
 const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ESCAPED_TEXT])
 {
-	const struct ks_record *r = &e->records->v[row];
+	struct ks_record r = ks_record_get(e->records, row);
 	char plain[KS_KEY_TEXT];
 	const char *text = "";
 	size_t len = 0, n = 0;
-	if (r->outcome == KS_KEY && e->gen->gen) {
-		text = e->gen->gen->format(e->gen->cfg, r->key, plain);
+	if (r.outcome == KS_KEY && e->gen->gen) {
+		text = e->gen->gen->format(e->gen->cfg, r.key, plain);
 		len = strlen(text);
-	} else if (r->outcome == KS_KEY && r->key.lo < e->records->texts.n) {
-		text = ks_texts_get(&e->records->texts, r->key.lo, &len);
+	} else if (r.outcome == KS_KEY && r.key.lo < e->records->texts.n) {
+		text = ks_texts_get(&e->records->texts, r.key.lo, &len);
 	}
 	for (size_t i = 0; i < len && n + 5 <= KS_ESCAPED_TEXT; i++)
 		n += (size_t)escape(buf + n, (unsigned char)text[i]);
@@ -60,10 +60,10 @@ const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ES
 	return buf;
 }
 
-static void put_key(FILE *f, const struct ks_evidence *e, const struct ks_record *r)
+static void put_key(FILE *f, const struct ks_evidence *e, size_t row, const struct ks_record *r)
 {
 	char buf[KS_ESCAPED_TEXT];
-	ks_key_print(e, (size_t)(r - e->records->v), buf);
+	ks_key_print(e, row, buf);
 	fprintf(f, "%s\t", buf);
 	if (r->outcome == KS_KEY && e->gen->gen && e->compare == KS_COMPARE_NUMERIC)
 		ks_key_decimal(buf, r->key);
@@ -79,23 +79,24 @@ static void put_context(FILE *f, const struct ks_evidence *e, const struct ks_re
 	fprintf(f, "user=%lld,depth=%lld", (long long)c.user, (long long)c.depth);
 }
 
-static void put_row(FILE *f, const struct ks_evidence *e, const struct ks_record *r)
+static void put_row(FILE *f, const struct ks_evidence *e, size_t row)
 {
 	static const char *const outcomes[] = {"key", "refuse", "lost"};
-	const struct ks_lane *l = &e->records->lanes[r->lane];
-	bool times = !(r->flags & KS_CALL_UNKNOWN);
+	struct ks_record r = ks_record_get(e->records, row);
+	const struct ks_lane *l = &e->records->lanes[r.lane];
+	bool times = !(r.flags & KS_CALL_UNKNOWN);
 	int64_t lo = 0, hi = 0;
-	bool embedded = ks_embedded(e, r, &lo, &hi);
-	put_if(f, times, r->due_ns);
-	put_if(f, times, r->call_ns);
-	put_if(f, r->return_ns != KS_NO_TIME, r->return_ns);
-	fprintf(f, "%u\t%u\t%u\t%u\t%u\t%s\t", l->node, l->process, l->incarnation, l->thread, r->seq,
-		outcomes[r->outcome]);
-	put_key(f, e, r);
+	bool embedded = ks_embedded(e, &r, &lo, &hi);
+	put_if(f, times, r.due_ns);
+	put_if(f, times, r.call_ns);
+	put_if(f, r.return_ns != KS_NO_TIME, r.return_ns);
+	fprintf(f, "%u\t%u\t%u\t%u\t%u\t%s\t", l->node, l->process, l->incarnation, l->thread, r.seq,
+		outcomes[r.outcome]);
+	put_key(f, e, row, &r);
 	put_if(f, embedded, lo);
 	put_if(f, embedded, hi);
-	put_if(f, r->parent != KS_NO_PARENT, r->parent);
-	put_context(f, e, r);
+	put_if(f, r.parent != KS_NO_PARENT, r.parent);
+	put_context(f, e, &r);
 	fputc('\n', f);
 }
 
@@ -106,6 +107,6 @@ int ks_keys_write(const struct ks_evidence *e, uint64_t seed, const char *path, 
 		return ks_fail_in(err, "key file");
 	put_head(file.f, e, seed);
 	for (size_t i = 0; i < e->records->n && !ferror(file.f); i++)
-		put_row(file.f, e, &e->records->v[i]);
+		put_row(file.f, e, i);
 	return ks_file_commit(&file, err) ? ks_fail_in(err, "key file") : 0;
 }

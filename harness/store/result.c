@@ -36,33 +36,33 @@ static json_t *text(const char *s)
 static json_t *row(const struct ks_run_facts *f, int64_t i)
 {
 	static const char *const outcomes[] = {"key", "refuse", "lost"};
-	const struct ks_record *r = &f->evidence->records->v[i];
-	const struct ks_lane *lane = &f->evidence->records->lanes[r->lane];
+	struct ks_record r = ks_record_get(f->evidence->records, (size_t)i);
+	const struct ks_lane *lane = &f->evidence->records->lanes[r.lane];
 	char key[KS_ESCAPED_TEXT] = "";
 	json_t *j = json_pack("{sI ss* si si si si ss}", "row", (json_int_t)i, "node", f->plan->node[lane->node].name, "process",
 	                      (int)lane->process, "incarnation", (int)lane->incarnation, "thread", (int)lane->thread, "seq",
-	                      (int)r->seq, "outcome", outcomes[r->outcome % 3]);
-	if (!(r->flags & KS_CALL_UNKNOWN))
-		json_object_set_new(j, "call_ns", ks_json_int(r->call_ns));
-	if (r->return_ns != KS_NO_TIME)
-		json_object_set_new(j, "return_ns", ks_json_int(r->return_ns));
-	if (r->outcome == KS_KEY)
+	                      (int)r.seq, "outcome", outcomes[r.outcome % 3]);
+	if (!(r.flags & KS_CALL_UNKNOWN))
+		json_object_set_new(j, "call_ns", ks_json_int(r.call_ns));
+	if (r.return_ns != KS_NO_TIME)
+		json_object_set_new(j, "return_ns", ks_json_int(r.return_ns));
+	if (r.outcome == KS_KEY)
 		json_object_set_new(j, "key", text(ks_key_print(f->evidence, (size_t)i, key)));
-	if (r->outcome == KS_REFUSE && f->gen->gen && f->gen->gen->reasons[r->why % KS_REASONS_MAX])
-		json_object_set_new(j, "why", text(f->gen->gen->reasons[r->why % KS_REASONS_MAX]));
-	if (r->read_ns != KS_NO_TIME)
-		json_object_set_new(j, "clock_minus_true_ns", ks_json_int(r->read_ns - r->read_at_ns));
+	if (r.outcome == KS_REFUSE && f->gen->gen && f->gen->gen->reasons[r.why % KS_REASONS_MAX])
+		json_object_set_new(j, "why", text(f->gen->gen->reasons[r.why % KS_REASONS_MAX]));
+	if (r.read_ns != KS_NO_TIME)
+		json_object_set_new(j, "clock_minus_true_ns", ks_json_int(r.read_ns - r.read_at_ns));
 	return j;
 }
 
 static void who(const struct ks_run_facts *f, int64_t i, char *buf, size_t size)
 {
-	const struct ks_record *r = &f->evidence->records->v[i];
-	const struct ks_lane *lane = &f->evidence->records->lanes[r->lane];
+	struct ks_record r = ks_record_get(f->evidence->records, (size_t)i);
+	const struct ks_lane *lane = &f->evidence->records->lanes[r.lane];
 	char at[KS_TIME_TEXT] = "never", key[KS_ESCAPED_TEXT] = "-";
-	if (r->return_ns != KS_NO_TIME)
-		ks_dur_format(at, r->return_ns);
-	if (r->outcome == KS_KEY)
+	if (r.return_ns != KS_NO_TIME)
+		ks_dur_format(at, r.return_ns);
+	if (r.outcome == KS_KEY)
 		ks_key_print(f->evidence, (size_t)i, key);
 	snprintf(buf, size, "%s p%u t%u (%.80s at %s)", f->plan->node[lane->node].name, lane->process, lane->thread, key, at);
 }

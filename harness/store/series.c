@@ -56,9 +56,9 @@ static int no_memory(struct ks_err *err)
 	return ks_fail(err, KS_E_INTERNAL, "out of memory");
 }
 
-static const struct ks_record *rows(const struct ks_evidence *e)
+static struct ks_record get(const struct ks_evidence *e, size_t row)
 {
-	return e->records->v;
+	return ks_record_get(e->records, row);
 }
 
 static uint32_t node_of(const struct ks_evidence *e, const struct ks_record *r)
@@ -66,9 +66,10 @@ static uint32_t node_of(const struct ks_evidence *e, const struct ks_record *r)
 	return e->records->lanes[r->lane].node;
 }
 
-static int64_t latest(const struct ks_record *r)
+static int64_t latest(const struct ks_evidence *e, size_t row)
 {
-	return r->return_ns != KS_NO_TIME ? r->return_ns : r->call_ns;
+	struct ks_record r = get(e, row);
+	return r.return_ns != KS_NO_TIME ? r.return_ns : r.call_ns;
 }
 
 /* ---- which nodes, which window ---- */
@@ -98,7 +99,7 @@ static int choose_blocks(struct job *j)
 	if (!b->of)
 		return no_memory(j->err);
 	if (j->witness >= 0)
-		own_block(j, node_of(j->e, &rows(j->e)[j->witness]));
+		own_block(j, j->e->records->lanes[get(j->e, (size_t)j->witness).lane].node);
 	for (size_t f = 0; f < plan->faults; f++)
 		for (uint32_t i = 0; i < plan->fault[f].nnodes; i++)
 			own_block(j, plan->fault[f].nodes[i]);
@@ -136,11 +137,11 @@ static void choose_windows(struct job *j)
 	const struct ks_records *r = j->e->records;
 	j->end_ns = plan->duration_ns;
 	for (size_t i = 0; i < r->n; i++)
-		if (latest(&r->v[i]) > j->end_ns)
-			j->end_ns = latest(&r->v[i]);
+		if (latest(j->e, i) > j->end_ns)
+			j->end_ns = latest(j->e, i);
 	j->whole = (struct window){0, j->end_ns};
 	int64_t calls = (int64_t)(r->n ? r->n : 1), of_calls = j->end_ns / calls * 200;
-	int64_t center = j->witness >= 0 ? latest(&r->v[j->witness]) : INT64_MIN;
+	int64_t center = j->witness >= 0 ? latest(j->e, (size_t)j->witness) : INT64_MIN;
 	const struct ks_fault *f = fault_before(plan, j->witness >= 0 ? center : INT64_MAX);
 	if (j->witness < 0 && f)
 		f = fault_before(plan, INT64_MIN); /* without a witness: the first */
@@ -348,10 +349,10 @@ static int nodes_series(struct job *j, const char *name, struct window window, s
 	if (!s.bucket)
 		return no_memory(j->err);
 	for (size_t i = 0; i < j->e->records->n; i++) {
-		const struct ks_record *r = &rows(j->e)[i];
+		struct ks_record r = get(j->e, i);
 		struct point p;
-		if (sample(j, r, &p))
-			series_add(&s, j->blocks.of[node_of(j->e, r)], p.t, p.v);
+		if (sample(j, &r, &p))
+			series_add(&s, j->blocks.of[node_of(j->e, &r)], p.t, p.v);
 	}
 	int rc = series_put(j, &s, name, header);
 	ks_free(s.bucket);
@@ -386,15 +387,15 @@ static int choose_clock(struct job *j)
 		return no_memory(j->err);
 	}
 	for (size_t i = 0; i < j->e->records->n; i++) {
-		const struct ks_record *r = &rows(j->e)[i];
-		if (j->clock < 0 && r->read_ns != KS_NO_TIME)
-			j->clock = r->clock;
-		uint32_t node = node_of(j->e, r);
-		if (!has_reading(j, r) || seen[node])
+		struct ks_record r = get(j->e, i);
+		if (j->clock < 0 && r.read_ns != KS_NO_TIME)
+			j->clock = r.clock;
+		uint32_t node = node_of(j->e, &r);
+		if (!has_reading(j, &r) || seen[node])
 			continue;
 		seen[node] = true;
 		if (j->clock != KS_REALTIME && j->clock != KS_TAI)
-			j->base[node] = r->read_ns - r->read_at_ns;
+			j->base[node] = r.read_ns - r.read_at_ns;
 	}
 	ks_free(seen);
 	return 0;
@@ -436,11 +437,13 @@ static const char *why_no_keytime(const struct job *j)
 	struct point p;
 	if (!j->e->gen->gen)
 		return "keys of a foreign program are opaque";
-	for (size_t i = 0; i < j->e->records->n; i++)
-		if (sample_keytime(j, &rows(j->e)[i], &p))
+	for (size_t i = 0; i < j->e->records->n; i++) {
+		struct ks_record r = get(j->e, i);
+		if (sample_keytime(j, &r, &p))
 			return NULL;
+	}
 	for (size_t i = 0; i < j->e->records->n; i++)
-		if (rows(j->e)[i].flags & KS_CALL_UNKNOWN)
+		if (get(j->e, i).flags & KS_CALL_UNKNOWN)
 			return "call times are unknown";
 	return "the keys hold no time";
 }
@@ -465,7 +468,7 @@ struct order {
 /* Whom a row belongs to in a scope: equal numbers are one group. */
 static uint64_t group_of(const struct order *o, uint32_t row)
 {
-	const struct ks_lane *l = &o->e->records->lanes[rows(o->e)[row].lane];
+	const struct ks_lane *l = &o->e->records->lanes[get(o->e, row).lane];
 	uint64_t node = l->node;
 	if (o->scope == KS_SCOPE_THREAD)
 		return node << 40 | (uint64_t)l->process << 20 | l->thread;
@@ -479,7 +482,7 @@ static int by_group_key_row(const void *a, const void *b, void *arg)
 	uint64_t gx = group_of(o, x), gy = group_of(o, y);
 	if (gx != gy)
 		return gx < gy ? -1 : 1;
-	int c = ks_key_cmp(o->e->order[x], o->e->order[y]);
+	int c = ks_key_cmp(ks_order(o->e, x), ks_order(o->e, y));
 	return c ? c : (x > y) - (x < y);
 }
 
@@ -501,13 +504,13 @@ static int find_duplicates(struct counted *c, enum ks_scope scope, struct ks_err
 	if (!c->row)
 		return no_memory(err);
 	for (size_t i = 0; i < c->e->records->n; i++)
-		if (rows(c->e)[i].outcome == KS_KEY)
+		if (get(c->e, i).outcome == KS_KEY)
 			c->row[c->keys++] = (uint32_t)i;
 	qsort_r(c->row, c->keys, sizeof(*c->row), by_group_key_row, &o);
 	uint32_t before = c->row[0];
 	for (size_t i = 1; i < c->keys; i++) {
 		uint32_t at = c->row[i];
-		if (group_of(&o, before) == group_of(&o, at) && ks_key_equal(c->e->order[before], c->e->order[at]))
+		if (group_of(&o, before) == group_of(&o, at) && ks_key_equal(ks_order(c->e, before), ks_order(c->e, at)))
 			c->row[c->n++] = at; /* never overtakes i */
 		before = at;
 	}
@@ -534,7 +537,7 @@ static int choose_scope(struct job *j, struct counted *run, struct counted *cont
 /* @return how many duplicates had returned by t. Called with ascending t. */
 static size_t count_until(struct counted *c, int64_t t)
 {
-	while (c->at < c->n && rows(c->e)[c->row[c->at]].return_ns <= t)
+	while (c->at < c->n && get(c->e, c->row[c->at]).return_ns <= t)
 		c->at++;
 	return c->at;
 }

@@ -85,19 +85,19 @@ static void read_time(const struct run *r, const char *line, size_t len, struct 
 static int add_key(struct run *r, struct program *p, int64_t at_ns)
 {
 	struct ks_records *records = &r->output->records;
-	struct ks_record *rec = ks_records_add(records);
+	struct ks_record rec = KS_RECORD_NONE;
 	int64_t text = ks_texts_add(&records->texts, p->line, p->len);
 
-	if (!rec || text < 0)
+	rec.due_ns = rec.call_ns = KS_NO_TIME;
+	rec.return_ns = at_ns;
+	rec.key = ks_key64((uint64_t)text);
+	rec.lane = p->lane;
+	rec.seq = (uint32_t)p->keys++;
+	rec.outcome = KS_KEY;
+	rec.flags = KS_CALL_UNKNOWN;
+	read_time(r, p->line, p->len, &rec);
+	if (text < 0 || ks_records_add(records, &rec))
 		return ks_fail(r->err, KS_E_INTERNAL, "out of memory for keys");
-	rec->due_ns = rec->call_ns = KS_NO_TIME;
-	rec->return_ns = at_ns;
-	rec->key = ks_key64((uint64_t)text);
-	rec->lane = p->lane;
-	rec->seq = (uint32_t)p->keys++;
-	rec->outcome = KS_KEY;
-	rec->flags = KS_CALL_UNKNOWN;
-	read_time(r, p->line, p->len, rec);
 	p->len = 0;
 	return 0;
 }
@@ -261,9 +261,9 @@ static struct skew measure(const struct ks_records *records, uint32_t lane, int6
 	size_t n = 0;
 
 	for (size_t i = 0; i < records->n; i++) {
-		const struct ks_record *rec = &records->v[i];
-		if (rec->lane == lane && rec->read_ns != KS_NO_TIME && rec->return_ns >= from && rec->return_ns < to)
-			values[n++] = rec->read_ns - rec->read_at_ns;
+		struct ks_record rec = ks_record_get(records, i);
+		if (rec.lane == lane && rec.read_ns != KS_NO_TIME && rec.return_ns >= from && rec.return_ns < to)
+			values[n++] = rec.read_ns - rec.read_at_ns;
 	}
 	if (!n)
 		return (struct skew){0};

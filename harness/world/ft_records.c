@@ -46,25 +46,25 @@ static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_r
 
 static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct ks_records *records)
 {
-	struct ks_record *r = ks_records_add(records);
+	struct ks_record r = KS_RECORD_NONE;
 
-	if (!r)
-		return -1;
-	r->due_ns = w->due_ns;
-	r->call_ns = w->call_ns;
-	r->return_ns = w->return_ns;
-	r->key = (struct ks_key){w->key_hi, w->key_lo};
-	r->lane = a->first_lane + w->thread;
-	r->seq = w->seq;
-	r->outcome = w->outcome;
-	r->why = w->why;
+	r.due_ns = w->due_ns;
+	r.call_ns = w->call_ns;
+	r.return_ns = w->return_ns;
+	r.key = (struct ks_key){w->key_hi, w->key_lo};
+	r.lane = a->first_lane + w->thread;
+	r.seq = w->seq;
+	r.outcome = w->outcome;
+	r.why = w->why;
 	/* A clock that is so far off that the difference does not fit shows nothing that can be compared. */
-	if (w->read_ns != KS_NO_TIME && !__builtin_sub_overflow(w->read_ns, a->clock_base_ns[w->clock], &r->read_ns)) {
-		r->clock = w->clock;
-		r->read_at_ns = w->read_at_ns;
+	if (w->read_ns != KS_NO_TIME && !__builtin_sub_overflow(w->read_ns, a->clock_base_ns[w->clock], &r.read_ns)) {
+		r.clock = w->clock;
+		r.read_at_ns = w->read_at_ns;
 	} else {
-		r->read_ns = KS_NO_TIME;
+		r.read_ns = KS_NO_TIME;
 	}
+	if (ks_records_add(records, &r))
+		return -1;
 	a->records++;
 	a->thread[w->thread].seq++;
 	a->thread[w->thread].lost = w->outcome == KS_LOST;

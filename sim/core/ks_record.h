@@ -56,8 +56,19 @@ struct ks_records {
 	uint64_t clock_reads;  /* how many clock reads the calls made */
 };
 
-/* @return the new record, zeroed, or NULL when out of memory. */
-struct ks_record *ks_records_add(struct ks_records *r);
+/* A record of which nothing is known but that there was a call. */
+#define KS_RECORD_NONE ((struct ks_record){.read_ns = KS_NO_TIME, .parent = KS_NO_PARENT})
+
+/* How records are held is the store's own matter: they go in and come out as values. */
+/* @return 0, or -1 out of memory: then nothing was added. */
+int ks_records_add(struct ks_records *r, const struct ks_record *record);
+/* row < n. */
+static inline struct ks_record ks_record_get(const struct ks_records *r, size_t row)
+{
+	return r->v[row];
+}
+/* Replaces a record. @return 0, or -1 out of memory: then it is as before. */
+int ks_record_set(struct ks_records *r, size_t row, const struct ks_record *record);
 int ks_records_reserve(struct ks_records *r, size_t n);
 void ks_records_release(struct ks_records *r);
 

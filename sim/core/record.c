@@ -20,13 +20,18 @@ int ks_records_reserve(struct ks_records *r, size_t n)
 	return 0;
 }
 
-struct ks_record *ks_records_add(struct ks_records *r)
+int ks_records_add(struct ks_records *r, const struct ks_record *record)
 {
 	if (r->n == r->cap && ks_records_reserve(r, r->n + 1))
-		return NULL;
-	struct ks_record *rec = &r->v[r->n++];
-	*rec = (struct ks_record){.read_ns = KS_NO_TIME, .parent = KS_NO_PARENT};
-	return rec;
+		return -1;
+	r->v[r->n++] = *record;
+	return 0;
+}
+
+int ks_record_set(struct ks_records *r, size_t row, const struct ks_record *record)
+{
+	r->v[row] = *record;
+	return 0;
 }
 
 void ks_records_release(struct ks_records *r)

@@ -88,22 +88,22 @@ static void record(struct ks_engine *g, struct lane *l, enum ks_outcome outcome,
 	if (all->n >= g->record_limit)
 		ks_engine_stop(g, ks_fail(g->err, KS_E_JUDGE, "more than %llu calls, the limit of a run",
 		                          (unsigned long long)g->record_limit));
-	struct ks_record *r = ks_records_add(all);
-	if (!r)
-		out_of_memory(g);
-	r->due_ns = l->due_ns;
-	r->call_ns = l->call_ns;
-	r->return_ns = outcome == KS_LOST ? KS_NO_TIME : l->env.now_ns;
-	r->key = key;
-	r->lane = l->env.lane;
-	r->seq = l->seq++;
-	r->outcome = (uint8_t)outcome;
-	r->why = why;
+	struct ks_record r = KS_RECORD_NONE;
+	r.due_ns = l->due_ns;
+	r.call_ns = l->call_ns;
+	r.return_ns = outcome == KS_LOST ? KS_NO_TIME : l->env.now_ns;
+	r.key = key;
+	r.lane = l->env.lane;
+	r.seq = l->seq++;
+	r.outcome = (uint8_t)outcome;
+	r.why = why;
 	if (l->env.has_read) {
-		r->clock = l->env.read_clock;
-		r->read_ns = l->env.read_value - g->clock_base[l->env.read_clock];
-		r->read_at_ns = l->env.read_at_ns;
+		r.clock = l->env.read_clock;
+		r.read_ns = l->env.read_value - g->clock_base[l->env.read_clock];
+		r.read_at_ns = l->env.read_at_ns;
 	}
+	if (ks_records_add(all, &r))
+		out_of_memory(g);
 }
 
 /* When the lane calls again, or never. */

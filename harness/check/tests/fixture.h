@@ -13,6 +13,7 @@
 
 #define FIX_START INT64_C(1768471200000000000)
 #define FIX_LANES 12
+#define FIX_CALLS 4096
 
 struct fixture {
 	struct ks_plan plan;
@@ -21,6 +22,8 @@ struct fixture {
 	uint32_t hit[4][4];
 	struct ks_gen gen;
 	struct ks_gen_spec spec;
+	struct ks_record *call; /* FIX_CALLS of them, not yet among the records */
+	size_t calls;
 	struct ks_records records;
 	struct ks_evidence e;
 };
@@ -66,6 +69,7 @@ static inline void fix_init(struct fixture *f)
 	f->spec = (struct ks_gen_spec){.text = "fix", .gen = &f->gen};
 	f->records.lanes = ks_alloc(FIX_LANES, sizeof *f->records.lanes);
 	f->records.nlanes = FIX_LANES;
+	f->call = ks_alloc(FIX_CALLS, sizeof *f->call);
 	for (uint32_t i = 0; i < FIX_LANES; i++)
 		f->records.lanes[i] = (struct ks_lane){i / 4, i / 2 % 2, 0, i % 2};
 	f->e = (struct ks_evidence){.plan = &f->plan, .gen = &f->spec, .records = &f->records, .seed = 1};
@@ -86,14 +90,17 @@ static inline void fix_fault(struct fixture *f, const char *kind, int64_t at_ns,
 	f->plan.faults++;
 }
 
-/* A call of a lane from call to ret, due when called. Times of one lane must not fall. @return the record. */
+/* A call of a lane from call to ret, due when called. Times of one lane must not fall. @return the record, which
+ * may be changed until fix_ready. */
 static inline struct ks_record *fix_call(struct fixture *f, uint32_t lane, int64_t call_ns, int64_t return_ns,
 					 struct ks_key key)
 {
 	uint32_t seq = 0;
-	for (size_t i = 0; i < f->records.n; i++)
-		seq += f->records.v[i].lane == lane;
-	struct ks_record *r = ks_records_add(&f->records);
+	for (size_t i = 0; i < f->calls; i++)
+		seq += f->call[i].lane == lane;
+	CU_ASSERT_FATAL(f->calls < FIX_CALLS);
+	struct ks_record *r = &f->call[f->calls++];
+	*r = KS_RECORD_NONE;
 	r->due_ns = r->call_ns = call_ns;
 	r->return_ns = return_ns;
 	r->key = key;
@@ -110,9 +117,20 @@ static inline struct ks_record *fix_read(struct ks_record *r, int64_t read_ns, i
 	return r;
 }
 
+/* For what can only be changed once the rows are known. */
+#define FIX_CHANGE(records_, row_, change)                                                                             \
+	do {                                                                                                           \
+		struct ks_record r_ = ks_record_get(records_, row_);                                                   \
+		r_.change;                                                                                             \
+		CU_ASSERT_EQUAL_FATAL(ks_record_set(records_, row_, &r_), 0);                                          \
+	} while (0)
+
 static inline void fix_ready(struct fixture *f)
 {
 	struct ks_err err;
+	for (size_t i = 0; i < f->calls; i++)
+		CU_ASSERT_EQUAL_FATAL(ks_records_add(&f->records, &f->call[i]), 0);
+	f->calls = 0;
 	CU_ASSERT_EQUAL_FATAL(ks_records_sort(&f->records), 0);
 	CU_ASSERT_EQUAL_FATAL(ks_evidence_init(&f->e, &err), 0);
 }
@@ -121,6 +139,7 @@ static inline void fix_release(struct fixture *f)
 {
 	ks_evidence_release(&f->e);
 	ks_records_release(&f->records);
+	ks_free(f->call);
 }
 
 static inline struct ks_judgement fix_judge(struct fixture *f, enum ks_property property, enum ks_scope scope,
@@ -148,7 +167,8 @@ static inline void fix_random(struct fixture *f, uint64_t seed)
 		uint32_t lane = (uint32_t)ks_rand_in(ks_stream_next(&s), 0, FIX_LANES - 1);
 		if (done[lane])
 			continue;
-		struct ks_record *r = ks_records_add(&f->records);
+		struct ks_record *r = &(struct ks_record){0};
+		*r = KS_RECORD_NONE;
 		r->lane = lane;
 		r->seq = seq[lane]++;
 		r->due_ns = free_ns[lane] + ks_rand_in(ks_stream_next(&s), 0, time / 4);
@@ -162,18 +182,19 @@ static inline void fix_random(struct fixture *f, uint64_t seed)
 		int64_t k = drift * r->call_ns + ks_rand_in(ks_stream_next(&s), 0, keys);
 		if (r->outcome == KS_KEY)
 			r->key = (struct ks_key){(uint64_t)k % 3, (uint64_t)k / 3};
+		ks_records_add(&f->records, r);
 	}
 	ks_records_sort(&f->records);
 	for (size_t i = 1; i < f->records.n; i++)
 		if (ks_rand_in(ks_stream_next(&s), 0, 2) == 0)
-			f->records.v[i].parent = (uint32_t)ks_rand_in(ks_stream_next(&s), 0, (int64_t)i - 1);
+			FIX_CHANGE(&f->records, i, parent = (uint32_t)ks_rand_in(ks_stream_next(&s), 0, (int64_t)i - 1));
 	fix_ready(f);
 }
 
 /* The naive side: the definitions, word for word. */
 static inline bool ref_together(const struct fixture *f, size_t a, size_t b, enum ks_scope scope)
 {
-	const struct ks_lane *x = &f->records.lanes[f->records.v[a].lane], *y = &f->records.lanes[f->records.v[b].lane];
+	const struct ks_lane *x = &f->records.lanes[ks_record_get(&f->records, a).lane], *y = &f->records.lanes[ks_record_get(&f->records, b).lane];
 	if (scope == KS_SCOPE_FLEET)
 		return true;
 	if (x->node != y->node)
@@ -187,13 +208,13 @@ static inline bool ref_together(const struct fixture *f, size_t a, size_t b, enu
 
 static inline bool ref_key(const struct fixture *f, size_t i)
 {
-	return f->records.v[i].outcome == KS_KEY;
+	return ks_record_get(&f->records, i).outcome == KS_KEY;
 }
 
 static inline int ref_cmp(const struct fixture *f, size_t a, size_t b)
 {
-	unsigned __int128 x = (unsigned __int128)f->records.v[a].key.hi << 64 | f->records.v[a].key.lo;
-	unsigned __int128 y = (unsigned __int128)f->records.v[b].key.hi << 64 | f->records.v[b].key.lo;
+	unsigned __int128 x = (unsigned __int128)ks_record_get(&f->records, a).key.hi << 64 | ks_record_get(&f->records, a).key.lo;
+	unsigned __int128 y = (unsigned __int128)ks_record_get(&f->records, b).key.hi << 64 | ks_record_get(&f->records, b).key.lo;
 	return x < y ? -1 : x > y;
 }
 

@@ -17,7 +17,7 @@ static bool ref_before(const struct ks_record *a, const struct ks_record *b)
 /* Does the earlier row i break the property at j? */
 static bool ref_breaks(const struct fixture *f, struct ks_claim_ref c, size_t i, size_t j)
 {
-	const struct ks_record *a = &f->records.v[i], *b = &f->records.v[j];
+	const struct ks_record a_ = ks_record_get(&f->records, i), b_ = ks_record_get(&f->records, j), *a = &a_, *b = &b_;
 	if (!ref_key(f, i) || !ref_key(f, j) || !ref_together(f, i, j, c.scope))
 		return false;
 	switch (c.property) {
@@ -217,7 +217,7 @@ static void unknown_times(void)
 	CU_ASSERT_EQUAL(fix_judge(&f, KS_UNIQUE, KS_SCOPE_FLEET, 0).verdict, KS_KEPT);
 	CU_ASSERT_EQUAL(fix_judge(&f, KS_SORTED, KS_SCOPE_FLEET, 0).verdict, KS_BROKEN);
 	/* broken wins over untested: 5 is ahead of what is known, the receipt */
-	f.records.v[0].key.lo = 2000;
+	FIX_CHANGE(&f.records, 0, key.lo = 2000);
 	CU_ASSERT_EQUAL(fix_judge(&f, KS_CLOCK_WITHIN, KS_SCOPE_FLEET, 50).verdict, KS_BROKEN);
 	fix_release(&f);
 }
@@ -256,7 +256,7 @@ static uint64_t exposed_of(const struct fixture *f)
 {
 	uint64_t mask = 0;
 	for (size_t i = 0; i < f->records.n; i++)
-		mask |= (uint64_t)f->e.exposed[i] << i;
+		mask |= (uint64_t)ks_exposed(&f->e, i) << i;
 	return mask;
 }
 
@@ -387,7 +387,7 @@ static void unexposed_is_untested(void)
 		struct ks_judgement j = fix_judge(&f, KS_UNIQUE, KS_SCOPE_FLEET, 0);
 		CU_ASSERT_EQUAL(j.verdict, KS_UNTESTED);
 		CU_ASSERT_STRING_EQUAL(j.reason, cases[i].reason);
-		f.e.order[1] = f.e.order[0]; /* broken wins */
+		FIX_CHANGE(&f.records, 1, key = ks_order(&f.e, 0)); /* broken wins */
 		CU_ASSERT_EQUAL(fix_judge(&f, KS_UNIQUE, KS_SCOPE_FLEET, 0).verdict, KS_BROKEN);
 		fix_release(&f);
 	}

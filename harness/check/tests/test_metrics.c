@@ -35,7 +35,7 @@ static void ref_one(const struct fixture *f, size_t j, enum ks_scope scope, int6
 			below = true;
 			out[KS_M_DISPLACEMENT] = max64(out[KS_M_DISPLACEMENT], between);
 			out[KS_M_LATE_NS_MAX] =
-			    max64(out[KS_M_LATE_NS_MAX], f->records.v[j].return_ns - f->records.v[i].return_ns);
+			    max64(out[KS_M_LATE_NS_MAX], ks_record_get(&f->records, j).return_ns - ks_record_get(&f->records, i).return_ns);
 		}
 	}
 	out[KS_M_DUPLICATES] += equal;
@@ -47,7 +47,7 @@ static int64_t ref_causality(const struct fixture *f)
 {
 	int64_t n = 0;
 	for (size_t i = 0; i < f->records.n; i++) {
-		uint32_t p = f->records.v[i].parent;
+		uint32_t p = ks_record_get(&f->records, i).parent;
 		n += p != KS_NO_PARENT && ref_key(f, i) && ref_key(f, p) && ref_cmp(f, i, p) <= 0;
 	}
 	return n;
@@ -107,11 +107,11 @@ static void random_stalls(void)
 		fix_random(&f, seed);
 		struct ks_metrics m = metrics(&f);
 		for (size_t i = 0; i < f.records.n; i++) {
-			const struct ks_record *r = &f.records.v[i];
-			refusals += r->outcome == KS_REFUSE;
-			lost += r->outcome == KS_LOST;
-			if (r->outcome != KS_LOST)
-				stall[n++] = r->return_ns - r->due_ns;
+			struct ks_record r = ks_record_get(&f.records, i);
+			refusals += r.outcome == KS_REFUSE;
+			lost += r.outcome == KS_LOST;
+			if (r.outcome != KS_LOST)
+				stall[n++] = r.return_ns - r.due_ns;
 		}
 		wrong += ks_metric_get(&m, KS_M_REFUSALS, KS_SCOPE_FLEET) != refusals;
 		wrong += ks_metric_get(&m, KS_M_LOST, KS_SCOPE_FLEET) != lost;
@@ -197,7 +197,7 @@ static void ahead_and_behind(void)
 	CU_ASSERT_TRUE(m.known[KS_M_AHEAD_NS_MAX] && m.known[KS_M_BEHIND_NS_MAX]);
 	CU_ASSERT_EQUAL(ks_metric_get(&m, KS_M_AHEAD_NS_MAX, KS_SCOPE_FLEET), 7);
 	CU_ASSERT_EQUAL(ks_metric_get(&m, KS_M_BEHIND_NS_MAX, KS_SCOPE_FLEET), 5);
-	f.records.v[0].flags = KS_CALL_UNKNOWN; /* one call whose times are not known */
+	FIX_CHANGE(&f.records, 0, flags = KS_CALL_UNKNOWN); /* one call whose times are not known */
 	m = metrics(&f);
 	CU_ASSERT_TRUE(m.known[KS_M_AHEAD_NS_MAX]);
 	CU_ASSERT_FALSE(m.known[KS_M_BEHIND_NS_MAX] || m.known[KS_M_STALL_NS_MAX] || m.known[KS_M_STALL_NS_P50] ||

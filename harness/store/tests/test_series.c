@@ -27,9 +27,15 @@ struct made {
 	struct ks_gen_spec spec;
 	struct ks_records records;
 	struct ks_lane lane[NODES_MAX];
-	struct ks_key *order;
 	struct ks_evidence e;
 };
+
+#define CHANGE(records_, row_, change)                                                                                 \
+	do {                                                                                                           \
+		struct ks_record r_ = ks_record_get(records_, row_);                                                   \
+		r_.change;                                                                                             \
+		CU_ASSERT_EQUAL_FATAL(ks_record_set(records_, row_, &r_), 0);                                          \
+	} while (0)
 
 /* n calls of each node, 1 ms apart, of true clocks; keys distinct. */
 static void make(struct made *m, uint32_t nodes, size_t n)
@@ -42,23 +48,21 @@ static void make(struct made *m, uint32_t nodes, size_t n)
 	}
 	m->spec.gen = &gen;
 	snprintf(m->spec.text, sizeof(m->spec.text), "made");
-	m->records = (struct ks_records){.n = nodes * n, .lanes = m->lane, .nlanes = nodes};
-	m->records.v = calloc(nodes * n, sizeof(struct ks_record));
-	m->order = calloc(nodes * n, sizeof(*m->order));
+	m->records = (struct ks_records){.lanes = m->lane, .nlanes = nodes};
 	for (size_t i = 0; i < nodes * n; i++) {
 		int64_t t = (int64_t)(i / nodes) * KS_MS + (int64_t)(i % nodes);
-		m->records.v[i] = (struct ks_record){.due_ns = t, .call_ns = t, .return_ns = t + 50, .read_ns = t + 25, .read_at_ns = t + 25,
-		                                     .key = ks_key64((uint64_t)t), .lane = (uint32_t)(i % nodes), .outcome = KS_KEY,
-		                                     .clock = KS_REALTIME};
-		m->order[i] = m->records.v[i].key;
+		struct ks_record r = {.due_ns = t, .call_ns = t, .return_ns = t + 50, .read_ns = t + 25, .read_at_ns = t + 25,
+		                      .key = ks_key64((uint64_t)t), .lane = (uint32_t)(i % nodes), .outcome = KS_KEY,
+		                      .clock = KS_REALTIME};
+		CU_ASSERT_EQUAL_FATAL(ks_records_add(&m->records, &r), 0);
 	}
-	m->e = (struct ks_evidence){.plan = &m->plan, .gen = &m->spec, .records = &m->records, .order = m->order};
+	m->e = (struct ks_evidence){.plan = &m->plan, .gen = &m->spec, .records = &m->records};
 }
 
 static void drop(struct made *m)
 {
-	free(m->records.v);
-	free(m->order);
+	m->records.lanes = NULL; /* its own */
+	ks_records_release(&m->records);
 }
 
 static int series(const struct made *m, const struct made *control, int64_t witness)
@@ -125,9 +129,9 @@ static void test_extreme_kept(void)
 	struct made m;
 	make(&m, 1, 100000);
 	for (size_t i = 0; i < m.records.n; i++) /* noise, so that nothing is straight */
-		m.records.v[i].read_ns += (int64_t)(i * 7919 % 1000);
-	m.records.v[54321].read_ns = m.records.v[54321].read_at_ns + 777 * KS_MS;
-	m.records.v[77777].read_ns = m.records.v[77777].read_at_ns - 333 * KS_MS;
+		CHANGE(&m.records, i, read_ns += (int64_t)(i * 7919 % 1000));
+	CHANGE(&m.records, 54321, read_ns = r_.read_at_ns + 777 * KS_MS);
+	CHANGE(&m.records, 77777, read_ns = r_.read_at_ns - 333 * KS_MS);
 	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
 	char *text = slurp("clock.dat");
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "54.321000025 n1 777.000000\n"));
@@ -148,7 +152,7 @@ static void test_gap(void)
 	make(&m, 1, 1000);
 	timed = true;
 	for (size_t i = 0; i < m.records.n; i++)
-		m.records.v[i].outcome = i >= 400 && i < 700 ? KS_REFUSE : KS_KEY;
+		CHANGE(&m.records, i, outcome = i >= 400 && i < 700 ? KS_REFUSE : KS_KEY);
 	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
 	char *text = slurp("keytime.dat");
 	CU_ASSERT_STRING_EQUAL(text, "# t_s node lo_ms: key time minus call time\n# n1\n0.000000000 n1 0.000000\n"
@@ -163,12 +167,14 @@ static void test_duplicates(void)
 	struct made m, control;
 	make(&m, 2, 1000);
 	make(&control, 2, 1000);
-	for (size_t i = 0; i < m.records.n; i++) /* both nodes issue the same keys all day */
-		m.order[i] = control.order[i] = ks_key64(i / 2);
-	m.order[1500] = m.order[10]; /* and one issues four of its own again */
-	m.order[1502] = m.order[12];
-	m.order[1504] = m.order[14];
-	m.order[1506] = m.order[14];
+	for (size_t i = 0; i < m.records.n; i++) { /* both nodes issue the same keys all day */
+		CHANGE(&m.records, i, key = ks_key64(i / 2));
+		CHANGE(&control.records, i, key = ks_key64(i / 2));
+	}
+	CHANGE(&m.records, 1500, key = ks_order(&m.e, 10)); /* and one issues four of its own again */
+	CHANGE(&m.records, 1502, key = ks_order(&m.e, 12));
+	CHANGE(&m.records, 1504, key = ks_order(&m.e, 14));
+	CHANGE(&m.records, 1506, key = ks_order(&m.e, 14));
 	CU_ASSERT_EQUAL_FATAL(series(&m, &control, 1500), 0);
 	json_t *j = meta();
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(j, "dups_scope")), "node");
@@ -222,8 +228,8 @@ static void test_monotonic(void)
 	struct made m;
 	make(&m, 1, 100);
 	for (size_t i = 0; i < m.records.n; i++) {
-		m.records.v[i].clock = KS_MONOTONIC;
-		m.records.v[i].read_ns += 1000 * KS_SEC;
+		CHANGE(&m.records, i, clock = KS_MONOTONIC);
+		CHANGE(&m.records, i, read_ns += 1000 * KS_SEC);
 	}
 	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
 	char *text = slurp("clock.dat");
@@ -238,7 +244,7 @@ static void test_missing(void)
 	make(&m, 1, 100);
 	timed = false;
 	for (size_t i = 0; i < m.records.n; i++)
-		m.records.v[i].read_ns = KS_NO_TIME;
+		CHANGE(&m.records, i, read_ns = KS_NO_TIME);
 	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
 	json_t *j = meta(), *missing = json_object_get(j, "missing");
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(missing, "clock")), "the generator read no clock");

@@ -103,8 +103,8 @@ static size_t duplicates_of_node(const struct ks_records *r, uint32_t node)
 	size_t n = 0, same = 0;
 
 	for (size_t i = 0; i < r->n; i++)
-		if (r->lanes[r->v[i].lane].node == node && r->v[i].outcome == KS_KEY)
-			keys[n++] = r->v[i].key;
+		if (r->lanes[ks_record_get(r, i).lane].node == node && ks_record_get(r, i).outcome == KS_KEY)
+			keys[n++] = ks_record_get(r, i).key;
 	qsort(keys, n, sizeof(*keys), by_key);
 	for (size_t i = 1; i < n; i++)
 		same += ks_key_equal(keys[i - 1], keys[i]);
@@ -112,37 +112,34 @@ static size_t duplicates_of_node(const struct ks_records *r, uint32_t node)
 	return same;
 }
 
-/* Two calls in a lane's order. */
-static int by_lane(const void *a, const void *b)
-{
-	const struct ks_record *x = a, *y = b;
-	if (x->lane != y->lane)
-		return x->lane < y->lane ? -1 : 1;
-	return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
 /* What each call gave must follow from what its clock showed, however late the machine let it be called: unixmilli
  * issues the ms that it read, snowflake refuses when it had read a later one. @return how many calls read a ms before
  * one that the lane had read already. */
-static size_t check_against_readings(struct ks_records *r, const struct ks_plan *plan, bool refuses)
+static size_t check_lane(const struct ks_records *r, uint32_t lane, const struct ks_plan *plan, bool refuses)
 {
 	uint64_t latest = 0;
 	size_t back = 0;
 
-	qsort(r->v, r->n, sizeof(*r->v), by_lane);
 	for (size_t i = 0; i < r->n; i++) {
-		const struct ks_record *v = &r->v[i];
-		if (i && v->lane != r->v[i - 1].lane)
-			latest = 0;
-		if (v->read_ns == KS_NO_TIME)
+		struct ks_record v = ks_record_get(r, i);
+		if (v.lane != lane || v.read_ns == KS_NO_TIME)
 			continue;
-		uint64_t ms = (uint64_t)((v->read_ns + plan->start_unix_ns) / KS_MS);
-		CU_ASSERT_EQUAL(v->outcome, refuses && ms < latest ? KS_REFUSE : KS_KEY);
+		uint64_t ms = (uint64_t)((v.read_ns + plan->start_unix_ns) / KS_MS);
+		CU_ASSERT_EQUAL(v.outcome, refuses && ms < latest ? KS_REFUSE : KS_KEY);
 		if (!refuses)
-			CU_ASSERT_EQUAL(v->key.lo, ms);
+			CU_ASSERT_EQUAL(v.key.lo, ms);
 		back += ms < latest;
 		latest = ms > latest ? ms : latest;
 	}
+	return back;
+}
+
+static size_t check_against_readings(const struct ks_records *r, const struct ks_plan *plan, bool refuses)
+{
+	size_t back = 0;
+
+	for (uint32_t lane = 0; lane < r->nlanes; lane++)
+		back += check_lane(r, lane, plan, refuses);
 	return back;
 }
 
@@ -150,7 +147,7 @@ static size_t count(const struct ks_records *r, uint32_t node, enum ks_outcome o
 {
 	size_t n = 0;
 	for (size_t i = 0; i < r->n; i++)
-		n += r->lanes[r->v[i].lane].node == node && r->v[i].outcome == outcome;
+		n += r->lanes[ks_record_get(r, i).lane].node == node && ks_record_get(r, i).outcome == outcome;
 	return n;
 }
 
@@ -174,8 +171,8 @@ static void step_doubles_milliseconds(void)
 	proven(&o);
 	size_t hit = duplicates_of_node(&o.out.records, 1), spared = duplicates_of_node(&o.out.records, 0);
 	printf("(%zu duplicates, %zu on the other node) ", hit, spared);
-	const struct ks_record *first = &o.out.records.v[0];
-	CU_ASSERT(first->key.lo >= UINT64_C(1768471200000)); /* keys carry the scenario's date */
+	struct ks_record first = ks_record_get(&o.out.records, 0);
+	CU_ASSERT(first.key.lo >= UINT64_C(1768471200000)); /* keys carry the scenario's date */
 	CU_ASSERT(check_against_readings(&o.out.records, &o.plan, false) > 0);
 	CU_ASSERT(o.out.records.n <= 6000);
 	CU_ASSERT(hit > 0);
@@ -211,10 +208,10 @@ static void many_threads_and_offsets(void)
 	CU_ASSERT_EQUAL(o.out.records.nlanes, 8);
 	CU_ASSERT(o.out.records.n > 0 && o.out.records.n <= 1200);
 	for (size_t i = 0; i < o.out.records.n; i++) {
-		const struct ks_record *r = &o.out.records.v[i];
-		int64_t off = r->read_ns - r->read_at_ns;
-		bool a = o.out.records.lanes[r->lane].node == 0;
-		if (r->read_ns == KS_NO_TIME || r->return_ns > 500 * KS_MS)
+		struct ks_record r = ks_record_get(&o.out.records, i);
+		int64_t off = r.read_ns - r.read_at_ns;
+		bool a = o.out.records.lanes[r.lane].node == 0;
+		if (r.read_ns == KS_NO_TIME || r.return_ns > 500 * KS_MS)
 			continue;
 		CU_ASSERT(llabs(off - (a ? 8 * KS_MS : -3 * KS_SEC)) <= o.out.noise_ns);
 	}
@@ -350,8 +347,8 @@ static void steady_foreign(void)
 	run(&o, STEADY, "exec:./foreign millis", NULL);
 	CU_ASSERT_EQUAL_FATAL(o.status, 0);
 	CU_ASSERT_FATAL(o.out.records.n > 0);
-	CU_ASSERT_EQUAL(o.out.records.v[0].flags, KS_CALL_UNKNOWN);
-	CU_ASSERT_EQUAL(o.out.records.v[0].call_ns, KS_NO_TIME);
+	CU_ASSERT_EQUAL(ks_record_get(&o.out.records, 0).flags, KS_CALL_UNKNOWN);
+	CU_ASSERT_EQUAL(ks_record_get(&o.out.records, 0).call_ns, KS_NO_TIME);
 	release(&o);
 }
 

@@ -140,12 +140,12 @@ static void good_records(void)
 	lost.due_ns = 3000, lost.call_ns = 3000;
 	CU_ASSERT_EQUAL(add_two(good, &lost, &records), 0);
 	CU_ASSERT_EQUAL_FATAL(records.n, 2);
-	CU_ASSERT_EQUAL(records.v[0].lane, 5);
-	CU_ASSERT_EQUAL(records.v[0].read_ns, 2000);
-	CU_ASSERT_EQUAL(records.v[0].key.hi, 1);
-	CU_ASSERT_EQUAL(records.v[0].parent, KS_NO_PARENT);
-	CU_ASSERT_EQUAL(records.v[1].outcome, KS_LOST);
-	CU_ASSERT_EQUAL(records.v[1].read_ns, KS_NO_TIME);
+	CU_ASSERT_EQUAL(ks_record_get(&records, 0).lane, 5);
+	CU_ASSERT_EQUAL(ks_record_get(&records, 0).read_ns, 2000);
+	CU_ASSERT_EQUAL(ks_record_get(&records, 0).key.hi, 1);
+	CU_ASSERT_EQUAL(ks_record_get(&records, 0).parent, KS_NO_PARENT);
+	CU_ASSERT_EQUAL(ks_record_get(&records, 1).outcome, KS_LOST);
+	CU_ASSERT_EQUAL(ks_record_get(&records, 1).read_ns, KS_NO_TIME);
 	ks_records_release(&records);
 }
 
@@ -194,7 +194,7 @@ static void bad_second_records(void)
 	CU_ASSERT_EQUAL(add_two(lost, &second, &records), -1); /* nothing comes after a lost one */
 	second.read_ns = INT64_MIN + 1;                        /* does not fit: no reading */
 	CU_ASSERT_EQUAL(add_two(good, &second, &records), 0);
-	CU_ASSERT_EQUAL(records.v[records.n - 1].read_ns, KS_NO_TIME);
+	CU_ASSERT_EQUAL(ks_record_get(&records, records.n - 1).read_ns, KS_NO_TIME);
 	struct ks_wire_account account = {.gen = &gen, .threads = 1};
 	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &good, sizeof(good) - 1, KS_SEC, &records, &err), -1);
 	ks_records_release(&records);

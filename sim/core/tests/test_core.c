@@ -186,18 +186,21 @@ static void records(void)
 	} in[] = {{5, 2, 0}, {5, 1, 0}, {KS_NO_TIME, 0, 2}, {5, 0, 1}, {5, 0, 0}, {1, 2, 9}};
 	static const int order[] = {5, 4, 3, 1, 0, 2};
 	for (size_t i = 0; i < 6; i++) {
-		struct ks_record *rec = ks_records_add(&r);
-		rec->return_ns = in[i].ret;
-		rec->lane = in[i].lane;
-		rec->seq = in[i].seq;
+		struct ks_record rec = KS_RECORD_NONE;
+		rec.return_ns = in[i].ret;
+		rec.lane = in[i].lane;
+		rec.seq = in[i].seq;
+		CU_ASSERT_EQUAL(ks_records_add(&r, &rec), 0);
 	}
 	CU_ASSERT_EQUAL(ks_records_sort(&r), 0);
-	for (size_t i = 0; i < 6; i++)
-		CU_ASSERT(r.v[i].return_ns == in[order[i]].ret && r.v[i].lane == in[order[i]].lane && r.v[i].seq == in[order[i]].seq);
+	for (size_t i = 0; i < 6; i++) {
+		struct ks_record rec = ks_record_get(&r, i);
+		CU_ASSERT(rec.return_ns == in[order[i]].ret && rec.lane == in[order[i]].lane && rec.seq == in[order[i]].seq);
+	}
 	r.lanes = NULL;
 	ks_records_release(&r);
 	ks_mem_fail_at(1);
-	CU_ASSERT_PTR_NULL(ks_records_add(&r));
+	CU_ASSERT_EQUAL(ks_records_add(&r, &KS_RECORD_NONE), -1);
 	ks_mem_fail_at(0);
 }
 

@@ -47,7 +47,7 @@ static uint64_t distinct(const struct ks_records *r)
 	uint64_t n = 0;
 	for (size_t i = 0; i < r->n; i++) {
 		size_t j = 0;
-		while (j < i && !ks_key_equal(r->v[j].key, r->v[i].key))
+		while (j < i && !ks_key_equal(ks_record_get(r, j).key, ks_record_get(r, i).key))
 			j++;
 		n += j == i;
 	}
@@ -86,10 +86,10 @@ static void golden_trace(void)
 	sim.cfg = &locked;
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
 	for (size_t i = 0; i < result.records.n; i++) {
-		const struct ks_record *r = &result.records.v[i];
+		struct ks_record r = ks_record_get(&result.records, i);
 		snprintf(trace + strlen(trace), sizeof trace - strlen(trace), "t%u #%u %lld..%lld key %llu\n",
-		         result.records.lanes[r->lane].thread, r->seq, (long long)r->call_ns, (long long)r->return_ns,
-		         (unsigned long long)r->key.lo);
+		         result.records.lanes[r.lane].thread, r.seq, (long long)r.call_ns, (long long)r.return_ns,
+		         (unsigned long long)r.key.lo);
 	}
 	/* lock 20, load 5, store 5, unlock 5; thread 1 gets the lock at 35 and needs 15 more */
 	CU_ASSERT_STRING_EQUAL(trace, "t0 #0 0..35 key 1\n"
@@ -137,7 +137,7 @@ static int64_t sleep_across(enum ks_clock_id clock, int64_t step_ns)
 	sim.nevents = 1;
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
 	CU_ASSERT_EQUAL(result.records.n, 1);
-	int64_t took = result.records.v[0].outcome == KS_LOST ? -1 : result.records.v[0].return_ns;
+	int64_t took = ks_record_get(&result.records, 0).outcome == KS_LOST ? -1 : ks_record_get(&result.records, 0).return_ns;
 	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_REALTIME] - result.seen[0].before_ns[KS_REALTIME], step_ns);
 	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_TAI] - result.seen[0].before_ns[KS_TAI], step_ns);
 	CU_ASSERT_EQUAL(result.seen[0].after_ns[KS_MONOTONIC], result.seen[0].before_ns[KS_MONOTONIC]);
@@ -169,7 +169,7 @@ static int64_t sleep_under(enum ks_clock_id clock, const struct ks_fault_event *
 	sim.events = events;
 	sim.nevents = n;
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
-	int64_t took = result.records.v[0].outcome == KS_LOST ? -1 : result.records.v[0].return_ns;
+	int64_t took = ks_record_get(&result.records, 0).outcome == KS_LOST ? -1 : ks_record_get(&result.records, 0).return_ns;
 	ks_sim_result_release(&result);
 	return took;
 }
@@ -230,10 +230,10 @@ static void a_pause_stops_one_thread(void)
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
 	CU_ASSERT_EQUAL(result.records.n, 100);
 	for (size_t i = 0; i < result.records.n; i++) {
-		const struct ks_record *r = &result.records.v[i];
-		bool paused = result.records.lanes[r->lane].thread == 1 && r->due_ns >= 100 * KS_MS && r->due_ns < 200 * KS_MS;
-		CU_ASSERT_EQUAL(r->call_ns >= 200 * KS_MS && r->due_ns < 200 * KS_MS, paused);
-		CU_ASSERT(paused || r->return_ns - r->due_ns == 35);
+		struct ks_record r = ks_record_get(&result.records, i);
+		bool paused = result.records.lanes[r.lane].thread == 1 && r.due_ns >= 100 * KS_MS && r.due_ns < 200 * KS_MS;
+		CU_ASSERT_EQUAL(r.call_ns >= 200 * KS_MS && r.due_ns < 200 * KS_MS, paused);
+		CU_ASSERT(paused || r.return_ns - r.due_ns == 35);
 	}
 	ks_sim_result_release(&result);
 }
@@ -255,7 +255,7 @@ static void a_pause_inside_a_lock(void)
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
 	CU_ASSERT_EQUAL(result.records.n, 10);
 	CU_ASSERT_EQUAL(distinct(&result.records), 10);
-	CU_ASSERT(result.records.v[0].return_ns > 50 * KS_MS);
+	CU_ASSERT(ks_record_get(&result.records, 0).return_ns > 50 * KS_MS);
 	ks_sim_result_release(&result);
 	locked = 0;
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
@@ -285,7 +285,7 @@ static void livelock_is_lost(void)
 	sim.duration_ns = 5 * KS_SEC;
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
 	CU_ASSERT_EQUAL(result.records.n, 1);
-	CU_ASSERT_EQUAL(result.records.v[0].outcome, KS_LOST);
+	CU_ASSERT_EQUAL(ks_record_get(&result.records, 0).outcome, KS_LOST);
 	ks_sim_result_release(&result);
 }
 
@@ -338,10 +338,10 @@ static void refusals_are_retried(void)
 	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
 	uint32_t keys = 0;
 	for (size_t i = 0; i < result.records.n; i++) {
-		const struct ks_record *r = &result.records.v[i];
-		keys += r->outcome == KS_KEY;
-		if (r->outcome == KS_KEY)
-			CU_ASSERT(r->return_ns - r->due_ns > 9 * KS_MS && r->return_ns - r->due_ns < 12 * KS_MS);
+		struct ks_record r = ks_record_get(&result.records, i);
+		keys += r.outcome == KS_KEY;
+		if (r.outcome == KS_KEY)
+			CU_ASSERT(r.return_ns - r.due_ns > 9 * KS_MS && r.return_ns - r.due_ns < 12 * KS_MS);
 	}
 	CU_ASSERT_EQUAL(keys, 10);
 	ks_sim_result_release(&result);
@@ -362,7 +362,12 @@ static void every_generator_runs_twice_alike(void)
 		CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &b, &err), 0);
 		CU_ASSERT(a.records.n > 20000);
 		CU_ASSERT_EQUAL_FATAL(a.records.n, b.records.n);
-		CU_ASSERT_EQUAL(memcmp(a.records.v, b.records.v, a.records.n * sizeof *a.records.v), 0);
+		size_t differ = 0;
+		for (size_t i = 0; i < a.records.n; i++) {
+			struct ks_record x = ks_record_get(&a.records, i), y = ks_record_get(&b.records, i);
+			differ += memcmp(&x, &y, sizeof x) != 0;
+		}
+		CU_ASSERT_EQUAL(differ, 0);
 		ks_sim_result_release(&a);
 		ks_sim_result_release(&b);
 	}

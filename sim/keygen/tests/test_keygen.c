@@ -66,18 +66,21 @@ static uint64_t count(const struct ks_sim_result *r, enum ks_outcome outcome)
 {
 	uint64_t n = 0;
 	for (size_t i = 0; i < r->records.n; i++)
-		n += r->records.v[i].outcome == outcome;
+		n += ks_record_get(&r->records, i).outcome == outcome;
 	return n;
 }
 
 static uint64_t descents(const struct ks_sim_result *r)
 {
 	uint64_t n = 0;
-	const struct ks_record *last = NULL;
+	struct ks_key last = {0};
+	bool any = false;
 	for (size_t i = 0; i < r->records.n; i++)
-		if (r->records.v[i].outcome == KS_KEY) {
-			n += last && !ks_key_less(last->key, r->records.v[i].key);
-			last = &r->records.v[i];
+		if (ks_record_get(&r->records, i).outcome == KS_KEY) {
+			struct ks_key key = ks_record_get(&r->records, i).key;
+			n += any && !ks_key_less(last, key);
+			last = key;
+			any = true;
 		}
 	return n;
 }
@@ -89,7 +92,7 @@ static void snowflake_policies(void)
 	CU_ASSERT_EQUAL(count(&r, KS_REFUSE), 119); /* the 120th call reads the last ms again: sequence 1 */
 	CU_ASSERT_EQUAL(descents(&r), 0);
 	struct ks_fields f;
-	checked.gen->decode(checked.cfg, r.records.v[0].key, &f);
+	checked.gen->decode(checked.cfg, ks_record_get(&r.records, 0).key, &f);
 	CU_ASSERT_EQUAL(f.embed_lo_unix_ns, START);
 	CU_ASSERT_EQUAL(f.field[1].value, 5);
 	ks_sim_result_release(&r);
@@ -110,7 +113,7 @@ static void snowflake_waits_for_the_next_ms(void)
 		CU_ASSERT_EQUAL(count(&r, KS_REFUSE), 0);
 		for (size_t i = 0; i < r.records.n; i++) {
 			struct ks_fields f;
-			spec.gen->decode(spec.cfg, r.records.v[i].key, &f);
+			spec.gen->decode(spec.cfg, ks_record_get(&r.records, i).key, &f);
 			per_ms[(f.embed_lo_unix_ns - START) / KS_MS]++;
 		}
 		CU_ASSERT_EQUAL(per_ms[0], 4096);
@@ -125,7 +128,7 @@ static void snowflake_fields_must_fit(void)
 	struct ks_gen_spec spec = spec_of("snowflake:node_bits=2"); /* worker 5 does not fit 2 bits */
 	struct ks_sim_result r = run(&spec, 1000, 10 * KS_MS, 0, 1);
 	CU_ASSERT_EQUAL(count(&r, KS_REFUSE), 10);
-	CU_ASSERT_STRING_EQUAL(spec.gen->reasons[r.records.v[0].why], "the node id does not fit its field");
+	CU_ASSERT_STRING_EQUAL(spec.gen->reasons[ks_record_get(&r.records, 0).why], "the node id does not fit its field");
 	ks_sim_result_release(&r);
 	spec = spec_of("snowflake:epoch=2000000000s"); /* starts after the run */
 	r = run(&spec, 1000, 10 * KS_MS, 0, 1);
@@ -143,8 +146,8 @@ static void uuidv7_methods(void)
 	struct ks_sim_result r = run(&random, 100000, 100 * KS_MS, -20 * KS_MS, 1);
 	CU_ASSERT(descents(&r) > 1000); /* unordered within a ms */
 	for (size_t i = 0; i < r.records.n; i++) {
-		CU_ASSERT_EQUAL(r.records.v[i].key.hi >> 12 & 15, 7);
-		CU_ASSERT_EQUAL(r.records.v[i].key.lo >> 62, 2);
+		CU_ASSERT_EQUAL(ks_record_get(&r.records, i).key.hi >> 12 & 15, 7);
+		CU_ASSERT_EQUAL(ks_record_get(&r.records, i).key.lo >> 62, 2);
 	}
 	ks_sim_result_release(&r);
 	r = run(&counter, 100000, 100 * KS_MS, -20 * KS_MS, 1);
@@ -198,7 +201,7 @@ static void conforms(const struct ks_gen *gen)
 	char last[KS_KEY_TEXT] = "", text[KS_KEY_TEXT];
 	struct ks_key last_key = {0, 0}, back;
 	for (size_t i = 0; i < r.records.n; i++) {
-		struct ks_key key = r.records.v[i].key;
+		struct ks_key key = ks_record_get(&r.records, i).key;
 		gen->format(spec.cfg, key, text);
 		CU_ASSERT(gen->parse(spec.cfg, text, &back) == 0 && ks_key_equal(key, back));
 		if (i && gen->compare == KS_COMPARE_BYTES)
