@@ -4,7 +4,7 @@
 #include "ks_check.h"
 #include "ks_mem.h"
 
-/* ---- the order of foreign keys ---- */
+/* ---- the order of keys that are texts ---- */
 
 struct text {
 	const char *s;
@@ -57,6 +57,8 @@ static int rank_texts(struct ks_evidence *e, struct ks_err *err)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for the order of %zu keys", e->records->n);
 	}
 	size_t n = collect(text, e->records, &e->compare);
+	if (e->gen->gen)
+		e->compare = ks_gen_compare(e->gen);
 	qsort_r(text, n, sizeof *text, text_cmp, &e->compare);
 	uint64_t rank = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -69,9 +71,9 @@ static int rank_texts(struct ks_evidence *e, struct ks_err *err)
 
 static int find_order(struct ks_evidence *e, struct ks_err *err)
 {
-	if (!e->gen->gen)
+	if (ks_gen_issues_texts(e->gen))
 		return rank_texts(e, err);
-	e->compare = e->gen->gen->compare;
+	e->compare = ks_gen_compare(e->gen);
 	return 0;
 }
 
@@ -273,11 +275,9 @@ static int64_t clamp(__int128 v)
 
 bool ks_embedded(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns)
 {
-	const struct ks_gen *gen = e->gen->gen;
-	struct ks_fields f = {0};
-	if (!gen || !gen->decode || r->outcome != KS_KEY)
+	struct ks_fields f;
+	if (r->outcome != KS_KEY || !ks_gen_decode(e->gen, &e->records->texts, r->key, &f))
 		return false;
-	gen->decode(e->gen->cfg, r->key, &f);
 	*lo_ns = clamp((__int128)f.embed_lo_unix_ns - e->plan->start_unix_ns);
 	*hi_ns = clamp((__int128)f.embed_hi_unix_ns - e->plan->start_unix_ns);
 	return f.has_time;

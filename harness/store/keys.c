@@ -48,12 +48,8 @@ const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ES
 	char plain[KS_KEY_TEXT];
 	const char *text = "";
 	size_t len = 0, n = 0;
-	if (r.outcome == KS_KEY && e->gen->gen) {
-		text = e->gen->gen->format(e->gen->cfg, r.key, plain);
-		len = strlen(text);
-	} else if (r.outcome == KS_KEY && r.key.lo < e->records->texts.n) {
-		text = ks_texts_get(&e->records->texts, r.key.lo, &len);
-	}
+	if (r.outcome == KS_KEY)
+		text = ks_gen_print(e->gen, &e->records->texts, r.key, plain, &len);
 	for (size_t i = 0; i < len && n + 5 <= KS_ESCAPED_TEXT; i++)
 		n += (size_t)escape(buf + n, (unsigned char)text[i]);
 	buf[n] = 0;
@@ -65,7 +61,7 @@ static void put_key(FILE *f, const struct ks_evidence *e, size_t row, const stru
 	char buf[KS_ESCAPED_TEXT];
 	ks_key_print(e, row, buf);
 	fprintf(f, "%s\t", buf);
-	if (r->outcome == KS_KEY && e->gen->gen && e->compare == KS_COMPARE_NUMERIC)
+	if (r->outcome == KS_KEY && !ks_gen_issues_texts(e->gen) && e->compare == KS_COMPARE_NUMERIC)
 		ks_key_decimal(buf, r->key);
 	fprintf(f, "%s\t", buf);
 }

@@ -425,8 +425,7 @@ static bool sample_keytime(const struct job *j, const struct ks_record *r, struc
 	struct ks_fields fields;
 	if (r->outcome != KS_KEY || (r->flags & KS_CALL_UNKNOWN))
 		return false;
-	j->e->gen->gen->decode(j->e->gen->cfg, r->key, &fields);
-	if (!fields.has_time)
+	if (!ks_gen_decode(j->e->gen, &j->e->records->texts, r->key, &fields) || !fields.has_time)
 		return false;
 	*p = (struct point){r->call_ns, fields.embed_lo_unix_ns - j->e->plan->start_unix_ns - r->call_ns};
 	return true;

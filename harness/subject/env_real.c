@@ -107,6 +107,15 @@ uint64_t ks_env_identity(struct ks_env *env, int what)
 	}
 }
 
+struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len)
+{
+	int64_t index = ks_texts_add(&env->texts, bytes, len);
+
+	if (index < 0)
+		give_up("memory for keys");
+	return ks_key64((uint64_t)index);
+}
+
 static void slot_path(const struct ks_env *env, int slot, const char *suffix, char path[4096])
 {
 	snprintf(path, 4096, "%s/persist-%u-%d%s", env->process->state_dir, env->process->process, slot, suffix);

@@ -36,6 +36,7 @@ struct ks_env {
 	uint64_t caller;      /* the thread's number, ks_caller */
 	uint32_t random_left; /* unused bytes at the end of random */
 	const struct ks_env_process *process;
+	struct ks_texts texts; /* keys that are texts, of this thread */
 	_Alignas(8) unsigned char random[256];
 };
 
@@ -51,6 +52,7 @@ typedef struct {
 void ks_env_random_fill(struct ks_env *env);
 void ks_env_nap(int64_t left_ns);
 uint64_t ks_env_identity(struct ks_env *env, int what);
+struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);
 
@@ -142,6 +144,11 @@ static inline uint64_t env_identity(struct ks_env *e, enum ks_identity what)
 static inline struct ks_call_context env_context(struct ks_env *e)
 {
 	return ks_call_draw(&e->process->about, e->process->seed, e->caller, e->seq);
+}
+
+static inline struct ks_key env_text(struct ks_env *e, const char *bytes, size_t len)
+{
+	return ks_env_text(e, bytes, len);
 }
 
 static inline bool env_persist_get(struct ks_env *e, int slot, uint64_t *value)

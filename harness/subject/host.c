@@ -199,6 +199,25 @@ static int start(struct host *h, uint32_t length)
 	return GO_ON;
 }
 
+/* The keys of k records: at most BATCH x (KS_KEY_TEXT + 1) bytes, which is less than a frame. Between frames the buffer of
+ * what comes in is free. */
+static int send_texts(struct host *h, const struct ks_lane_thread *l, size_t at, size_t k)
+{
+	uint32_t used = 0;
+
+	for (size_t i = at; i < at + k; i++) {
+		if (l->record[i].outcome != KS_KEY)
+			continue;
+		size_t len;
+		const char *bytes = ks_texts_get(&l->env.texts, l->record[i].key_lo, &len);
+		uint16_t size = (uint16_t)len;
+		memcpy(h->frame + used, &size, sizeof(size));
+		memcpy(h->frame + used + sizeof(size), bytes, len);
+		used += (uint32_t)(sizeof(size) + len);
+	}
+	return answer(h, KS_WIRE_TEXTS, h->frame, used);
+}
+
 static int send_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_done *done)
 {
 	bool inside;
@@ -206,6 +225,8 @@ static int send_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_do
 
 	for (size_t at = 0; at < n; at += BATCH) {
 		size_t k = n - at < BATCH ? n - at : BATCH;
+		if (h->crew.spec.gen->decode_text && send_texts(h, l, at, k) != GO_ON)
+			return FAILED;
 		if (answer(h, KS_WIRE_RECORDS, &l->record[at], (uint32_t)(k * sizeof(*l->record))) != GO_ON)
 			return FAILED;
 	}

@@ -23,6 +23,8 @@ enum ks_wire_type {
 	KS_WIRE_ACT,       /* harness: struct ks_wire_act; subject (a guest) changes its clock, answers ACTED */
 	KS_WIRE_ACTED,     /* subject: struct ks_wire_acted */
 	KS_WIRE_RECORDS,   /* subject: struct ks_wire_record[n], in batches */
+	KS_WIRE_TEXTS,     /* subject: keys that are texts, of the next RECORDS: for each record with a key, in order, its
+			      length (uint16_t) and that many bytes */
 	KS_WIRE_DONE,      /* subject: struct ks_wire_done: all records are sent */
 	KS_WIRE_ERROR,     /* subject: text: it cannot go on */
 	KS_WIRE_QUIT,      /* harness: end (a guest powers off) */

@@ -136,6 +136,8 @@ static int take(struct run *r, struct subject *s, int type, const void *payload,
 	if (type == KS_WIRE_RECORDS && s->phase == RUNNING)
 		return ks_wire_account_add(&s->account, payload, length, ks_true_ns() - r->play.start_ns,
 					   &r->output->records, r->err);
+	if (type == KS_WIRE_TEXTS && s->phase == RUNNING)
+		return ks_wire_account_texts(&s->account, payload, length, &r->output->records, r->err);
 	if (type == KS_WIRE_DONE && s->phase == RUNNING)
 		return take_done(r, s, payload, length);
 	if (type != KS_WIRE_ERROR)
@@ -219,7 +221,7 @@ static int launch(struct run *r, struct subject *s, uint32_t number)
 	s->node = number / r->plan->processes;
 	s->process = number % r->plan->processes;
 	s->rx.buf = ks_alloc(1, KS_WIRE_RX_BYTES);
-	s->account = (struct ks_wire_account){.gen = r->request->gen->gen,
+	s->account = (struct ks_wire_account){.spec = r->request->gen,
 					      .first_lane = number * r->plan->threads,
 					      .threads = r->plan->threads,
 					      .duration_ns = r->plan->duration_ns,

@@ -35,23 +35,26 @@ static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_r
 		return "out of sequence";
 	if (w->outcome > KS_LOST || w->flags || w->pad)
 		return "of an unknown kind";
-	if (w->outcome == KS_REFUSE && (w->why >= KS_REASONS_MAX || !a->gen->reasons[w->why]))
+	if (w->outcome == KS_REFUSE && (w->why >= KS_REASONS_MAX || !a->spec->gen->reasons[w->why]))
 		return "refused for an unknown reason";
 	if (!times_ok(a, w, until_ns))
 		return "at an impossible time";
 	if (!reading_ok(w))
 		return "with an impossible clock reading";
+	if (w->outcome == KS_KEY && ks_gen_issues_texts(a->spec) && a->text == a->text_end)
+		return "whose key it did not send";
 	return NULL;
 }
 
 static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct ks_records *records)
 {
+	bool texts = ks_gen_issues_texts(a->spec);
 	struct ks_record r = KS_RECORD_NONE;
 
 	r.due_ns = w->due_ns;
 	r.call_ns = w->call_ns;
 	r.return_ns = w->return_ns;
-	r.key = (struct ks_key){w->key_hi, w->key_lo};
+	r.key = texts && w->outcome == KS_KEY ? ks_key64(a->text++) : (struct ks_key){w->key_hi, w->key_lo};
 	r.lane = a->first_lane + w->thread;
 	r.seq = w->seq;
 	r.outcome = w->outcome;
@@ -69,6 +72,45 @@ static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct
 	a->thread[w->thread].seq++;
 	a->thread[w->thread].lost = w->outcome == KS_LOST;
 	a->thread[w->thread].return_ns = w->outcome == KS_LOST ? w->call_ns : w->return_ns;
+	return 0;
+}
+
+/* @return how many bytes the text takes, or 0: it is not whole, or no key. */
+static uint32_t add_text(const struct ks_wire_account *a, const char *at, uint32_t left, struct ks_records *records,
+			 int64_t *index)
+{
+	char text[KS_KEY_TEXT];
+	struct ks_fields fields;
+	uint16_t len = 0;
+
+	if (left >= sizeof(len))
+		memcpy(&len, at, sizeof(len));
+	if (!len || len >= sizeof(text) || len > left - sizeof(len))
+		return 0;
+	memcpy(text, at + sizeof(len), len);
+	text[len] = '\0';
+	if (a->spec->gen->decode_text(a->spec->cfg, text, &fields) != 0)
+		return 0;
+	*index = ks_texts_add(&records->texts, text, len);
+	return (uint32_t)sizeof(len) + len;
+}
+
+int ks_wire_account_texts(struct ks_wire_account *account, const void *payload, uint32_t length, struct ks_records *records,
+			  struct ks_err *err)
+{
+	int64_t index = 0;
+
+	if (!ks_gen_issues_texts(account->spec) || account->text != account->text_end)
+		return ks_fail(err, KS_E_JUDGE, "the subject sent keys without records");
+	account->text = records->texts.n;
+	for (uint32_t at = 0, n; at < length; at += n) {
+		n = add_text(account, (const char *)payload + at, length - at, records, &index);
+		if (!n)
+			return ks_fail(err, KS_E_JUDGE, "the subject sent a key that is none");
+		if (index < 0)
+			return ks_fail(err, KS_E_INTERNAL, "out of memory for keys");
+	}
+	account->text_end = records->texts.n;
 	return 0;
 }
 

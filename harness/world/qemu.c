@@ -107,7 +107,7 @@ static int boot(struct fleet *f)
 	for (f->n = 0; f->n < f->plan->nodes; f->n++) {
 		struct guest *g = &f->guest[f->n];
 		g->node = f->n;
-		g->account = (struct ks_wire_account){.gen = f->request->gen->gen, .first_lane = f->n * f->plan->threads,
+		g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = f->n * f->plan->threads,
 		                                      .threads = f->plan->threads, .duration_ns = f->plan->duration_ns,
 		                                      .thread = ks_alloc(f->plan->threads, sizeof(*g->account.thread))};
 		if (!g->account.thread)
@@ -264,12 +264,15 @@ static int take_done(struct fleet *f, struct guest *g, const struct ks_wire_done
 	return 0;
 }
 
-static int take_records(struct fleet *f, struct guest *g, const void *payload, uint32_t len)
+static int take_records(struct fleet *f, struct guest *g, int type, const void *payload, uint32_t len)
 {
 	int64_t now = ks_host_raw_ns() + g->ahead_ns - g->start_raw_ns + AHEAD_MAX_NS;
 	struct ks_err first;
 
-	if (ks_wire_account_add(&g->account, payload, len, now, &f->output->records, &first) == 0)
+	int status = type == KS_WIRE_TEXTS
+			     ? ks_wire_account_texts(&g->account, payload, len, &f->output->records, &first)
+			     : ks_wire_account_add(&g->account, payload, len, now, &f->output->records, &first);
+	if (status == 0)
 		return 0;
 	if (first.code != KS_E_JUDGE)
 		return ks_fail(f->err, first.code, "%s", first.text);
@@ -294,9 +297,9 @@ static int take_frame(struct fleet *f, struct guest *g, int64_t deadline_ns)
 		memcpy(&done, payload, sizeof(done));
 		return take_done(f, g, &done);
 	}
-	if (type != KS_WIRE_RECORDS)
+	if (type != KS_WIRE_RECORDS && type != KS_WIRE_TEXTS)
 		return ks_vm_fail(g->vm, f->err, "guest sent message %d of %u bytes out of turn", type, len);
-	return take_records(f, g, payload, len);
+	return take_records(f, g, type, payload, len);
 }
 
 /* Waits for any guest that is not done. @return it, or NULL with an error. */

@@ -1,8 +1,9 @@
 /* Keys: what a generator issues.
  *
  * Inside keyskew a key is a 128-bit number whose numeric order is the generator's sort order. Keys of up to 128
- * bits are that number. Longer or textual keys (foreign programs) are held in a text table (struct ks_texts)
- * and get the rank of their text as number before anything is judged. */
+ * bits are that number. Longer or textual ones (of foreign programs, and of generators that issue texts) are held in
+ * a text table (struct ks_texts): the key is the index there, and gets the rank of its text as number before anything is
+ * judged. */
 #ifndef KS_KEY_H
 #define KS_KEY_H
 
@@ -53,7 +54,7 @@ int ks_key_from_decimal(const char *text, struct ks_key *key);
 int ks_key_from_hex16(const char *text, struct ks_key *key);
 int ks_key_from_uuid(const char *text, struct ks_key *key); /* either case */
 
-/* Texts of foreign keys, in one arena; index i is the i-th text added. */
+/* Texts of keys, in one arena; index i is the i-th text added. */
 struct ks_texts {
 	char *arena;
 	size_t len, cap;

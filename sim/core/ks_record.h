@@ -31,7 +31,7 @@ struct ks_record {
 	int64_t return_ns;  /* when it returned; KS_NO_TIME if lost */
 	int64_t read_ns;    /* what the last clock that it read showed, since that clock's value at the start; or KS_NO_TIME */
 	int64_t read_at_ns; /* the true time at which it showed that */
-	struct ks_key key;  /* the issued key, or for foreign keys the index into the texts (lo) */
+	struct ks_key key;  /* the issued key; for keys that are texts the index into the texts (lo) */
 	uint32_t lane;      /* index into ks_records.lanes */
 	uint32_t seq;       /* of the lane, from 0 */
 	uint32_t parent;    /* row of the key that caused this one, or KS_NO_PARENT */
@@ -52,7 +52,7 @@ struct ks_records {
 	size_t n, cap;
 	struct ks_lane *lanes;
 	size_t nlanes;
-	struct ks_texts texts; /* used when the generator is foreign */
+	struct ks_texts texts; /* when keys are texts: see ks_gen_issues_texts */
 	uint64_t clock_reads;  /* how many clock reads the calls made */
 };
 

@@ -84,6 +84,15 @@ struct ks_call_context ks_env_context(struct ks_env *e)
 	return ks_call_draw(&sim->about, sim->seed, ks_caller(ids, sim->processes, sim->threads), l->seq);
 }
 
+struct ks_key ks_env_text(struct ks_env *e, const char *bytes, size_t len)
+{
+	struct ks_engine *g = e->engine;
+	int64_t index = ks_texts_add(&g->result->records.texts, bytes, len);
+	if (index < 0)
+		ks_engine_stop(g, ks_fail(g->err, KS_E_INTERNAL, "out of memory for keys"));
+	return ks_key64((uint64_t)index);
+}
+
 bool ks_env_persist_get(struct ks_env *e, int slot, uint64_t *value)
 {
 	struct process *p = lane_of(e)->process;

@@ -53,6 +53,7 @@ uint64_t ks_env_identity(struct ks_env *env, int what);
 bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);
 struct ks_call_context ks_env_context(struct ks_env *env);
+struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 
 static inline void env_spend(struct ks_env *e, int64_t cost_ns)
 {
@@ -145,6 +146,11 @@ static inline uint64_t env_identity(struct ks_env *e, enum ks_identity what)
 static inline struct ks_call_context env_context(struct ks_env *e)
 {
 	return ks_env_context(e);
+}
+
+static inline struct ks_key env_text(struct ks_env *e, const char *bytes, size_t len)
+{
+	return ks_env_text(e, bytes, len);
 }
 
 static inline bool env_persist_get(struct ks_env *e, int slot, uint64_t *value)

@@ -16,9 +16,11 @@
  *   bool     env_persist_get(env, slot, &value), void env_persist_put(env, slot, value)
  *                                           a small store of the process's name that outlives a restart of it
  *
+ *   struct ks_key env_text(env, bytes, len) a key that is a text: holds it and returns what stands for it. At most
+ *                                           KS_KEY_TEXT - 1 bytes; costs nothing. For generators with decode_text
  *   struct ks_call_context env_context(env)  what the call is about (ks_call.h): its arguments, so it costs nothing
  *
- * Every other one of them costs time and may let other threads run, pause or kill the caller. Therefore: all shared
+ * Every one of them that is not said to cost nothing costs time and may let other threads run, pause or kill the caller. Therefore: all shared
  * state goes through these; and no two of them in one expression, as C does not order them. */
 #ifndef KS_ENV_H
 #define KS_ENV_H

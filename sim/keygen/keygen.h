@@ -46,7 +46,8 @@ struct ks_gen {
 	size_t cfg_size;    /* of the struct that opts describes */
 	size_t shared_size; /* of the state that the threads of a process share; zeroed, 64-byte aligned */
 	size_t local_size;  /* of the state of one thread; zeroed */
-	enum ks_compare compare;
+	enum ks_compare compare; /* how the printed keys sort */
+	enum ks_compare (*compare_of)(const void *cfg); /* where that depends on options; else NULL */
 	bool probabilistic; /* uniqueness rests on random bits: verdicts print a bound */
 	const char *reasons[KS_REASONS_MAX]; /* of refusals; next returns the index in *why */
 
@@ -69,6 +70,9 @@ struct ks_gen {
 		int64_t period_ns;
 		void (*fn)(struct ks_env *env, const void *cfg, void *shared);
 	} background[KS_BACKGROUND_MAX];
+	/* Keys of up to 128 bits are numbers that sort as their printed forms do, and have the three functions below. Others are
+	 * texts (env_text) and have only this one: what the text says. Pure. @return 0, or -1 when it is no key. */
+	int (*decode_text)(const void *cfg, const char *text, struct ks_fields *fields);
 	/* What the key says. Pure. */
 	void (*decode)(const void *cfg, struct ks_key key, struct ks_fields *fields);
 	/* The printed form. Pure. */
@@ -103,6 +107,22 @@ struct ks_gen_spec {
 
 /* Parses NAME[:WORD|:OPTION=VALUE]... against a list. @return 0, or -1 with the nearest name in the error. */
 int ks_gen_parse(const struct ks_gen *const *list, const char *text, struct ks_gen_spec *spec, struct ks_err *err);
+/* Are its keys texts, rather than numbers that compare as they are? So are all foreign ones. */
+static inline bool ks_gen_issues_texts(const struct ks_gen_spec *spec)
+{
+	return !spec->gen || spec->gen->decode_text;
+}
+/* How its printed keys sort. Not for foreign ones: theirs is found from the keys. */
+static inline enum ks_compare ks_gen_compare(const struct ks_gen_spec *spec)
+{
+	return spec->gen->compare_of ? spec->gen->compare_of(spec->cfg) : spec->gen->compare;
+}
+/* The printed form of a key, in bytes: of a foreign one any, NULs included. @return where they are: in buf or in texts. */
+const char *ks_gen_print(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, char buf[KS_KEY_TEXT],
+                         size_t *len);
+/* What a key says. @return false when it says nothing: a foreign one. */
+bool ks_gen_decode(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, struct ks_fields *fields);
+
 /* Fills claims. A foreign generator claims unique@fleet. @return how many. */
 int ks_gen_claims(const struct ks_gen_spec *spec, struct ks_claim claims[KS_CLAIMS_MAX]);
 

@@ -87,3 +87,34 @@ int ks_gen_claims(const struct ks_gen_spec *spec, struct ks_claim claims[KS_CLAI
 	claims[0] = (struct ks_claim){"unique@fleet", "assumed of every foreign generator"};
 	return 1;
 }
+
+const char *ks_gen_print(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, char buf[KS_KEY_TEXT],
+                         size_t *len)
+{
+	if (!ks_gen_issues_texts(spec)) {
+		spec->gen->format(spec->cfg, key, buf);
+		*len = strlen(buf);
+		return buf;
+	}
+	*len = 0;
+	return key.lo < texts->n ? ks_texts_get(texts, key.lo, len) : "";
+}
+
+bool ks_gen_decode(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, struct ks_fields *fields)
+{
+	char text[KS_KEY_TEXT];
+	size_t len;
+	*fields = (struct ks_fields){0};
+	if (!spec->gen)
+		return false;
+	if (!spec->gen->decode_text) {
+		spec->gen->decode(spec->cfg, key, fields);
+		return true;
+	}
+	const char *bytes = ks_gen_print(spec, texts, key, text, &len);
+	if (len >= sizeof text)
+		return false;
+	memcpy(text, bytes, len);
+	text[len] = 0;
+	return spec->gen->decode_text(spec->cfg, text, fields) == 0;
+}

@@ -110,6 +110,7 @@ static void no_key_times(void)
 /* ---- records ---- */
 
 static const struct ks_gen gen = {.name = "test", .reasons = {"the clock went back"}};
+static const struct ks_gen_spec spec = {.gen = &gen};
 static const struct ks_wire_record good = {.due_ns = 1000,
 					   .call_ns = 1500,
 					   .return_ns = 2500,
@@ -122,7 +123,7 @@ static const struct ks_wire_record good = {.due_ns = 1000,
 static int add_two(struct ks_wire_record a, const struct ks_wire_record *b, struct ks_records *records)
 {
 	struct ks_wire_account account = {
-	    .gen = &gen, .first_lane = 4, .threads = 2, .duration_ns = KS_SEC, .clock_base_ns = {1000000000}};
+	    .spec = &spec, .first_lane = 4, .threads = 2, .duration_ns = KS_SEC, .clock_base_ns = {1000000000}};
 	struct ks_wire_record both[2] = {a};
 	account.thread = ks_alloc(2, sizeof(*account.thread));
 	if (b)
@@ -195,8 +196,46 @@ static void bad_second_records(void)
 	second.read_ns = INT64_MIN + 1;                        /* does not fit: no reading */
 	CU_ASSERT_EQUAL(add_two(good, &second, &records), 0);
 	CU_ASSERT_EQUAL(ks_record_get(&records, records.n - 1).read_ns, KS_NO_TIME);
-	struct ks_wire_account account = {.gen = &gen, .threads = 1};
+	struct ks_wire_account account = {.spec = &spec, .threads = 1};
 	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &good, sizeof(good) - 1, KS_SEC, &records, &err), -1);
+	ks_records_release(&records);
+}
+
+static int decode_text(const void *cfg, const char *text, struct ks_fields *fields)
+{
+	(void)cfg, (void)fields;
+	return text[0] == 'k' ? 0 : -1;
+}
+
+/* Keys that are texts come before their records, one for each key, and are checked. */
+static void text_keys(void)
+{
+	static const struct ks_gen issues = {.name = "test", .reasons = {"no"}, .decode_text = decode_text};
+	static const struct ks_gen_spec texts = {.gen = &issues};
+	struct ks_records records = {0};
+	struct ks_wire_account account = {.spec = &texts, .threads = 2, .duration_ns = KS_SEC};
+	struct ks_wire_record first = good;
+	size_t len;
+	account.thread = ks_alloc(2, sizeof(*account.thread));
+	first.key_lo = 77; /* the subject's own number of it: means nothing here */
+	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &first, sizeof(first), KS_SEC, &records, &err), -1); /* no text yet */
+	CU_ASSERT_EQUAL(ks_wire_account_texts(&account, "\2\0ka", 4, &records, &err), 0);
+	CU_ASSERT_EQUAL(ks_wire_account_texts(&account, "\2\0ka", 4, &records, &err), -1); /* its record is missing */
+	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &first, sizeof(first), KS_SEC, &records, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(records.n, 1);
+	CU_ASSERT_EQUAL(memcmp(ks_texts_get(&records.texts, ks_record_get(&records, 0).key.lo, &len), "ka", 2), 0);
+	static const struct {
+		const char *bytes;
+		uint32_t n;
+	} bad[] = {{"\2", 1}, {"\0\0", 2}, {"\3\0ka", 4}, {"\1\0x", 3}, {"\1\1k", 3}};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct ks_wire_account again = {.spec = &texts};
+		CU_ASSERT_EQUAL(ks_wire_account_texts(&again, bad[i].bytes, bad[i].n, &records, &err), -1);
+		CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	}
+	account.spec = &spec;
+	CU_ASSERT_EQUAL(ks_wire_account_texts(&account, "\2\0ka", 4, &records, &err), -1); /* its keys are numbers */
+	ks_free(account.thread);
 	ks_records_release(&records);
 }
 
@@ -211,6 +250,7 @@ int main(void)
 	    {"good records", good_records},
 	    {"bad records", bad_records},
 	    {"bad second records", bad_second_records},
+	    {"text keys", text_keys},
 	    {NULL, NULL},
 	};
 	return ks_test_main("faketime parts", tests);
