@@ -12,6 +12,7 @@ int ks_cmd_run(int argc, char **argv);
 int ks_cmd_lint(int argc, char **argv);
 int ks_cmd_list(int argc, char **argv);
 int ks_cmd_report(int argc, char **argv);
+int ks_cmd_diff(int argc, char **argv);
 int ks_cmd_explain(int argc, char **argv);
 int ks_cmd_doctor(int argc, char **argv);
 

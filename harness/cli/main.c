@@ -20,6 +20,7 @@ static const struct command {
 	{"lint", ks_cmd_lint, "check scenario and suite files; --effective prints every default"},
 	{"list", ks_cmd_list, "scenarios, generators, faults, worlds, consumers"},
 	{"explain", ks_cmd_explain, "tell the first violation of a run, or the life of a key"},
+	{"diff", ks_cmd_diff, "what changed between two results"},
 	{"report", ks_cmd_report, "write page, JUnit, Markdown and plots of a run folder again"},
 	{"doctor", ks_cmd_doctor, "what works on this machine, and what would help"},
 	{NULL, NULL, NULL},
