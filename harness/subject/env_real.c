@@ -116,15 +116,18 @@ struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len)
 	return ks_key64((uint64_t)index);
 }
 
-static void slot_path(const struct ks_env *env, int slot, const char *suffix, char path[4096])
+/* ---- words in files ---- */
+
+static void path_of(const struct ks_env *env, const char *what, uint64_t number, const char *suffix, char path[4096])
 {
-	snprintf(path, 4096, "%s/persist-%u-%d%s", env->process->state_dir, env->process->process, slot, suffix);
+	snprintf(path, 4096, "%s/%s-%u-%llu%s", env->process->state_dir, what, env->process->process,
+		 (unsigned long long)number, suffix);
 }
 
-bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value)
+static bool word_get(const struct ks_env *env, const char *what, uint64_t number, uint64_t *value)
 {
 	char path[4096];
-	slot_path(env, slot, "", path);
+	path_of(env, what, number, "", path);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0) {
@@ -138,11 +141,11 @@ bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value)
 }
 
 /* On disk before it returns: written beside, synced, renamed over. The sync of the folder makes the name durable. */
-void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value)
+static void word_put(const struct ks_env *env, const char *what, uint64_t number, uint64_t value)
 {
 	char path[4096], temp[4096];
-	slot_path(env, slot, "", path);
-	slot_path(env, slot, ".new", temp);
+	path_of(env, what, number, "", path);
+	path_of(env, what, number, ".new", temp);
 	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0 || write(fd, &value, sizeof(value)) != sizeof(value) || fsync(fd) != 0 || close(fd) != 0 ||
@@ -152,4 +155,56 @@ void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value)
 	if (dir < 0 || fsync(dir) != 0)
 		give_up(env->process->state_dir);
 	close(dir);
+}
+
+bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value)
+{
+	return word_get(env, "persist", (uint64_t)slot, value);
+}
+
+void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value)
+{
+	word_put(env, "persist", (uint64_t)slot, value);
+}
+
+/* ---- the registry ----
+ *
+ * A folder: whoever makes the file of a number has leased it. Processes of one folder get different ids; where each
+ * machine has a folder of its own (guests), the node ids from which they begin to look keep them apart. */
+
+static bool take_number(const struct ks_env *env, uint64_t number)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/registry-%llu", env->process->state_dir, (unsigned long long)number);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno != EEXIST)
+		give_up(path);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* The node's id is part of the name: the folder may be that of many nodes. */
+bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker)
+{
+	uint64_t number = env->process->worker;
+
+	if (word_get(env, "leased", env->process->worker, worker))
+		return true;
+	while (!take_number(env, number))
+		number++;
+	word_put(env, "leased", env->process->worker, number);
+	*worker = number;
+	return true;
+}
+
+void ks_env_registry_report(struct ks_env *env, uint64_t time)
+{
+	word_put(env, "reported", env->process->worker, time);
+}
+
+bool ks_env_registry_reported(struct ks_env *env, uint64_t *time)
+{
+	return word_get(env, "reported", env->process->worker, time);
 }

@@ -55,6 +55,9 @@ uint64_t ks_env_identity(struct ks_env *env, int what);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);
+bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker);
+void ks_env_registry_report(struct ks_env *env, uint64_t time);
+bool ks_env_registry_reported(struct ks_env *env, uint64_t *time);
 
 static const clockid_t ks_posix_clocks[KS_NCLOCKS] = {
     [KS_REALTIME] = CLOCK_REALTIME, [KS_MONOTONIC] = CLOCK_MONOTONIC,
@@ -159,6 +162,21 @@ static inline bool env_persist_get(struct ks_env *e, int slot, uint64_t *value)
 static inline void env_persist_put(struct ks_env *e, int slot, uint64_t value)
 {
 	ks_env_persist_put(e, slot, value);
+}
+
+static inline bool env_registry_lease(struct ks_env *e, uint64_t *worker)
+{
+	return ks_env_registry_lease(e, worker);
+}
+
+static inline void env_registry_report(struct ks_env *e, uint64_t time)
+{
+	ks_env_registry_report(e, time);
+}
+
+static inline bool env_registry_reported(struct ks_env *e, uint64_t *time)
+{
+	return ks_env_registry_reported(e, time);
 }
 
 #endif

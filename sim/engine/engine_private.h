@@ -42,6 +42,8 @@ struct process {
 		bool set;
 		uint64_t value;
 	} persist[KS_PERSIST_SLOTS];
+	bool has_reported;
+	uint64_t reported; /* to the registry */
 };
 
 struct node {

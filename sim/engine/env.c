@@ -110,3 +110,24 @@ void ks_env_persist_put(struct ks_env *e, int slot, uint64_t value)
 	p->persist[slot].set = true;
 	p->persist[slot].value = value;
 }
+
+bool ks_env_registry_lease(struct ks_env *e, uint64_t *worker)
+{
+	*worker = (uint64_t)(lane_of(e)->process - e->engine->processes) + 1;
+	return true;
+}
+
+void ks_env_registry_report(struct ks_env *e, uint64_t time)
+{
+	struct process *p = lane_of(e)->process;
+	p->has_reported = true;
+	p->reported = time;
+}
+
+bool ks_env_registry_reported(struct ks_env *e, uint64_t *time)
+{
+	const struct process *p = lane_of(e)->process;
+	if (p->has_reported)
+		*time = p->reported;
+	return p->has_reported;
+}

@@ -20,6 +20,7 @@
 #define KS_COST_ATOMIC_NS 5
 #define KS_COST_LOCK_NS 20
 #define KS_COST_PERSIST_NS 20000
+#define KS_COST_REGISTRY_NS 2000000 /* there and back at the network's default delay */
 
 struct ks_env {
 	int64_t now_ns;     /* true time of this thread */
@@ -52,6 +53,9 @@ void ks_env_lock_pass(struct ks_env *env, ks_lock *lock);
 uint64_t ks_env_identity(struct ks_env *env, int what);
 bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);
+bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker);
+void ks_env_registry_report(struct ks_env *env, uint64_t time);
+bool ks_env_registry_reported(struct ks_env *env, uint64_t *time);
 struct ks_call_context ks_env_context(struct ks_env *env);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 
@@ -163,6 +167,24 @@ static inline void env_persist_put(struct ks_env *e, int slot, uint64_t value)
 {
 	env_spend(e, KS_COST_PERSIST_NS);
 	ks_env_persist_put(e, slot, value);
+}
+
+static inline bool env_registry_lease(struct ks_env *e, uint64_t *worker)
+{
+	env_spend(e, KS_COST_REGISTRY_NS);
+	return ks_env_registry_lease(e, worker);
+}
+
+static inline void env_registry_report(struct ks_env *e, uint64_t time)
+{
+	env_spend(e, KS_COST_REGISTRY_NS);
+	ks_env_registry_report(e, time);
+}
+
+static inline bool env_registry_reported(struct ks_env *e, uint64_t *time)
+{
+	env_spend(e, KS_COST_REGISTRY_NS);
+	return ks_env_registry_reported(e, time);
 }
 
 #endif

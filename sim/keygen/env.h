@@ -15,6 +15,11 @@
  *   uint64_t env_identity(env, what)        who the caller is: enum ks_identity
  *   bool     env_persist_get(env, slot, &value), void env_persist_put(env, slot, value)
  *                                           a small store of the process's name that outlives a restart of it
+ *   bool     env_registry_lease(env, &worker)  a worker id from the fleet's registry, no two of which are alike; the same
+ *                                           again for a process that had one. false: no answer came
+ *   void     env_registry_report(env, time) tells the registry a time of this process; lost when none answers
+ *   bool     env_registry_reported(env, &time) the last that this process, or one before it, reported. false: none, or no
+ *                                           answer came
  *
  *   struct ks_key env_text(env, bytes, len) a key that is a text: holds it and returns what stands for it. At most
  *                                           KS_KEY_TEXT - 1 bytes; costs nothing. For generators with decode_text

@@ -68,6 +68,26 @@ static void persists(void)
 	CU_ASSERT_EQUAL(env_identity(&e, KS_ID_PID), (uint64_t)getpid());
 }
 
+static void leases(void)
+{
+	struct ks_env_process p = {.worker = 7, .process = 3, .state_dir = state_dir};
+	struct ks_env e = {.process = &p};
+	uint64_t a = 0, b = 0, again = 0, reported = 0;
+	CU_ASSERT_FALSE(env_registry_reported(&e, &reported));
+	CU_ASSERT_TRUE(env_registry_lease(&e, &a));
+	env_registry_report(&e, 99);
+	p.process = 4;
+	CU_ASSERT_TRUE(env_registry_lease(&e, &b));
+	CU_ASSERT_FALSE(env_registry_reported(&e, &reported));
+	p.process = 3;
+	CU_ASSERT_TRUE(env_registry_lease(&e, &again));
+	CU_ASSERT_TRUE(env_registry_reported(&e, &reported));
+	CU_ASSERT_EQUAL(a, 7);
+	CU_ASSERT_EQUAL(b, 8);
+	CU_ASSERT_EQUAL(again, 7);
+	CU_ASSERT_EQUAL(reported, 99);
+}
+
 /* ---- host ---- */
 
 struct child {
@@ -284,7 +304,7 @@ int main(void)
 {
 	static const struct ks_test tests[] = {
 	    {"true time", true_time},       {"clocks and brackets", clocks_and_brackets},
-	    {"random words", random_words}, {"persists", persists},
+	    {"random words", random_words}, {"persists", persists}, {"leases", leases},
 	    {"whole run", whole_run},       {"end of file ends it", end_of_file_ends_it},
 	    {"refuses", refuses},           {"room for records", room_for_records},
 	    {"closing", closing},           {NULL, NULL},
@@ -293,8 +313,12 @@ int main(void)
 	if (!mkdtemp(state_dir))
 		return 2;
 	int failed = ks_test_main("host", tests);
+	static const char *const files[] = {"persist-3-1",  "registry-7",   "registry-8",
+					    "leased-3-7", "leased-4-7", "reported-3-7"};
 	char path[64];
-	snprintf(path, sizeof(path), "%s/persist-3-1", state_dir);
-	unlink(path);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", state_dir, files[i]);
+		unlink(path);
+	}
 	return rmdir(state_dir) != 0 || failed;
 }

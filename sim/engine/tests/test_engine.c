@@ -263,6 +263,44 @@ static void a_pause_inside_a_lock(void)
 	ks_sim_result_release(&result);
 }
 
+/* ---- the registry ---- */
+
+static void leaser_init(struct ks_env *env, const void *cfg, void *shared)
+{
+	(void)cfg;
+	struct racy *s = shared;
+	uint64_t worker = 0, reported = 0;
+	bool leased = env_registry_lease(env, &worker);
+	bool before = env_registry_reported(env, &reported);
+	env_registry_report(env, worker * 100);
+	bool after = env_registry_reported(env, &reported);
+	env_store(env, &s->n, leased && !before && after && reported == worker * 100 ? worker : 0);
+}
+
+static enum ks_outcome leaser_next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
+{
+	(void)cfg, (void)local, (void)why;
+	struct racy *s = shared;
+	uint64_t n = env_load(env, &s->n);
+	*key = ks_key64(n);
+	return KS_KEY;
+}
+
+static const struct ks_gen leaser = {.name = "leaser", .shared_size = sizeof(struct racy), .init = leaser_init, .next = leaser_next};
+
+static void the_registry_tells_processes_apart(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	struct ks_sim sim = sim_of(&leaser, 3, 2, 1, 2);
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	CU_ASSERT_EQUAL(result.records.n, 6);
+	CU_ASSERT_EQUAL(distinct(&result.records), 6);
+	for (size_t i = 0; i < result.records.n; i++)
+		CU_ASSERT(result.records.v[i].key.lo > 0);
+	ks_sim_result_release(&result);
+}
+
 /* ---- a thread that never comes back ---- */
 
 static enum ks_outcome spinner_next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
@@ -419,6 +457,7 @@ int main(void)
 	                                       {"sleeps under stops", sleeps_under_stops},
 	                                       {"a pause stops one thread", a_pause_stops_one_thread},
 	                                       {"a pause inside a lock", a_pause_inside_a_lock},
+	                                       {"the registry tells processes apart", the_registry_tells_processes_apart},
 	                                       {"a livelock is lost", livelock_is_lost},
 	                                       {"arrivals", arrivals},
 	                                       {"refusals are retried", refusals_are_retried},
