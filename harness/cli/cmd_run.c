@@ -26,6 +26,7 @@ static const char help[] =
 	"      --seed N           default 1\n"
 	"      --seeds A..B       one run a seed\n"
 	"  -j, --jobs N           runs at a time, default 1\n"
+	"      --twice            runs each twice and names the first record that differs; sim only\n"
 	"      --set PATH=VALUE   changes the scenario: --set faults.back.step=-50ms\n"
 	"  -o, --output DIR       results go there (default: .keyskew/TIME-NAME, link .keyskew/last)\n"
 	"      --json FILE        the result document, also there (-: standard output, instead of the summary)\n"
@@ -116,14 +117,15 @@ static int parse_set(struct ks_run_args *a, char *text, struct ks_err *err)
 	return 0;
 }
 
-enum { OPT_SEED = 1000, OPT_SEEDS, OPT_SET, OPT_JSON, OPT_JUNIT, OPT_KEYS };
+enum { OPT_SEED = 1000, OPT_SEEDS, OPT_SET, OPT_JSON, OPT_JUNIT, OPT_KEYS, OPT_TWICE };
 static const struct option options[] = {
 	{"generators", required_argument, NULL, 'g'}, {"worlds", required_argument, NULL, 'w'},
 	{"seed", required_argument, NULL, OPT_SEED},  {"seeds", required_argument, NULL, OPT_SEEDS},
 	{"jobs", required_argument, NULL, 'j'},       {"set", required_argument, NULL, OPT_SET},
 	{"output", required_argument, NULL, 'o'},     {"json", required_argument, NULL, OPT_JSON},
 	{"junit", required_argument, NULL, OPT_JUNIT}, {"keys", required_argument, NULL, OPT_KEYS},
-	{"help", no_argument, NULL, 'h'},             {0},
+	{"twice", no_argument, NULL, OPT_TWICE},      {"help", no_argument, NULL, 'h'},
+	{0},
 };
 
 /* @return 0 to go on, 1 when help was printed, -1 on an error. */
@@ -177,6 +179,9 @@ static int parse_args(int argc, char **argv, struct ks_run_args *a, struct ks_er
 			break;
 		case OPT_KEYS:
 			a->keys = optarg;
+			break;
+		case OPT_TWICE:
+			a->twice = true;
 			break;
 		case 'h':
 			fputs(help, stdout);

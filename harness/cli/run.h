@@ -13,7 +13,7 @@ struct ks_run_args {
 	size_t generators;
 	unsigned worlds;  /* of -w; 0: auto */
 	uint64_t seed_low, seed_high;
-	bool seeds_given;
+	bool seeds_given, twice;
 	struct ks_set *set;
 	size_t sets;
 	int jobs;

@@ -137,11 +137,12 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	}
 	struct ks_job *job = &s->job[s->jobs++];
 	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed};
+	job->twice = args->twice && world->id == KS_WORLD_SIM;
 	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || !spec->gen;
 	put_id(job, s->jobs);
 	quote(generator, sizeof generator, spec->text);
-	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s", b->target, generator,
-	         world->name, (unsigned long long)seed, b->sets);
+	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s%s", b->target, generator,
+	         world->name, (unsigned long long)seed, b->sets, job->twice ? " --twice" : "");
 	return 0;
 }
 
@@ -284,6 +285,11 @@ int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *s, str
 			return -1;
 	if (!s->jobs)
 		return ks_fail(err, KS_E_NOMATCH, "nothing to run: no scenario matched with these worlds");
+	bool repeatable = !args->twice;
+	for (size_t i = 0; i < s->jobs; i++)
+		repeatable = repeatable || s->job[i].twice;
+	if (!repeatable)
+		return ks_fail(err, KS_E_USAGE, "--twice repeats runs of sim, and there is none: real worlds never run the same twice");
 	if (!*s->name)
 		snprintf(s->name, sizeof s->name, "%s", s->batches == 1 ? s->batch[0]->plan.name : "run");
 	return 0;

@@ -27,6 +27,10 @@ const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ES
 /* The key file (TSV) of DESIGN's contract. */
 int ks_keys_write(const struct ks_evidence *e, uint64_t seed, const char *path, struct ks_err *err);
 
+/* The first record, in fleet order, in which two runs of one plan differ: its row in the key file (from 0) and both versions
+ * of it, in lines. @return false: there is none. */
+bool ks_first_difference(const struct ks_evidence *a, const struct ks_evidence *b, char *text, size_t size);
+
 /* The series behind the plots of one run, into folder dir (which exists):
  *   clock.dat    t_s node offset_ms       clock reading minus true time, of the clock that the generator read; a clock other
  *                                         than REALTIME and TAI against the node's first reading of it

@@ -918,6 +918,17 @@ def same_seed_same_bytes(t):
         t.check(without_host(t.read("one/r.json")) == without_host(t.read("two/r.json")), "%s: --json differs outside host" % generator)
 
 
+# `--twice` repeats what is deterministic, and nothing else
+@test("determinism")
+def twice(t):
+    t.write("s.yaml", scenario(fleet="{nodes: 2, threads: 2}", workload="{rate: 1000/s, arrival: poisson}"))
+    t.run("run", "s.yaml", "-g", "uuidv7,snowflake,unixmilli", "--twice", "--json", "r.json", code=(0, 1))
+    for run in t.json("r.json")["runs"]:
+        t.check("--twice" in run["reproduce"], "reproduce line lacks --twice: %s" % run["reproduce"])
+    result = t.run("run", "s.yaml", "-g", "unixmilli", "-w", "faketime", "--twice", code=2)
+    t.check("--twice" in result.err and "sim" in result.err, "message: %r" % result.err)
+
+
 # another seed gives other keys where randomness is used
 @test("determinism")
 def other_seed_other_keys(t):

@@ -134,6 +134,8 @@ def run_catcher(build, catcher, program, folder):
         command = [program]
     else:
         command = [program, "run", *words, "-w", "sim", "-o", output]
+        if kind == "twice":
+            command += ["--twice"]
         if kind == "recompute":
             command += ["--keys", keys + "/", "--json", output + ".json"]
     done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -141,17 +143,19 @@ def run_catcher(build, catcher, program, folder):
     if kind == "recompute" and done.returncode in (0, 1):
         done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "recompute.py"), "--keys", keys, "--json",
                                output + ".json"], capture_output=True, text=True, timeout=TIMEOUT_S)
-    if done.returncode in (0, 1):
+    if kind == "twice" and done.returncode == 5 and re.search(r": two runs differ: record \d+ is first\n", done.stderr):
+        return 1
+    if done.returncode in (0, 1) and (kind != "twice" or done.returncode == 0):
         return done.returncode
     return "ended with %d: %s" % (done.returncode, (done.stderr or done.stdout).strip()[-300:])
 
 
 def program_of(build, catcher):
     kind = catcher.split()[0]
-    if kind in ("run", "recompute"):
+    if kind in ("run", "recompute", "twice"):
         return build.program("keyskew")
     if not kind.startswith("test_"):
-        raise LookupError("catcher '%s', expected run ..., recompute ... or test_NAME" % catcher)
+        raise LookupError("catcher '%s', expected run ..., twice ..., recompute ... or test_NAME" % catcher)
     target = build.program(kind)
     return target
 

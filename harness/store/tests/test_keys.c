@@ -85,6 +85,79 @@ static void foreign(void)
 	fix_release(&f);
 }
 
+/* ---- two runs ---- */
+
+static void two_calls(struct fixture *f, const char *second)
+{
+	fix_init(f);
+	if (second) {
+		f->spec = (struct ks_gen_spec){.text = "ask:x"};
+		ks_texts_add(&f->records.texts, "one", 3);
+		ks_texts_add(&f->records.texts, second, strlen(second));
+	}
+	fix_call(f, 0, 10, 20, ks_key64(0));
+	fix_call(f, 7, 15, 25, ks_key64(1));
+	fix_ready(f);
+}
+
+static bool differ(const struct fixture *a, const struct fixture *b, char text[1000])
+{
+	*text = 0;
+	return ks_first_difference(&a->e, &b->e, text, 1000);
+}
+
+/* Whatever a record holds, another value of it is a difference, and is named. */
+static void first_difference(void)
+{
+	struct fixture a, b;
+	char text[1000];
+	two_calls(&a, NULL);
+	for (int field = 0; field < 14; field++) {
+		two_calls(&b, NULL);
+		struct ks_record r = ks_record_get(&b.records, 1), sound = r;
+		r.due_ns += field == 0;
+		r.call_ns += field == 1;
+		r.return_ns += field == 2;
+		r.read_ns += field == 3;
+		r.read_at_ns += field == 4;
+		r.key.lo += field == 5;
+		r.key.hi += field == 6;
+		r.lane += field == 7;
+		r.seq += field == 8;
+		r.outcome += field == 9;
+		r.clock ^= field == 10;
+		r.why += field == 11;
+		r.flags += field == 12;
+		CU_ASSERT_EQUAL(ks_record_set(&b.records, 1, &r), 0);
+		CU_ASSERT_EQUAL(differ(&a, &b, text), field < 13);
+		CU_ASSERT(field == 13 || !strncmp(text, "record 1 is first\n", 18));
+		CU_ASSERT_EQUAL(ks_record_set(&b.records, 1, &sound), 0);
+		CU_ASSERT_FALSE(differ(&a, &b, text));
+		fix_release(&b);
+	}
+	two_calls(&b, NULL);
+	b.records.n = 1;
+	CU_ASSERT(differ(&a, &b, text) && strstr(text, "and then\n  nothing: it has 1 records"));
+	CU_ASSERT(differ(&b, &a, text));
+	b.records.n = 2;
+	fix_release(&b);
+	fix_release(&a);
+}
+
+static void first_difference_of_texts(void)
+{
+	struct fixture a, b;
+	char text[1000];
+	two_calls(&a, "two");
+	two_calls(&b, "two");
+	CU_ASSERT_FALSE(differ(&a, &b, text));
+	fix_release(&b);
+	two_calls(&b, "three");
+	CU_ASSERT(differ(&a, &b, text) && strstr(text, "key two,") && strstr(text, "key three,"));
+	fix_release(&b);
+	fix_release(&a);
+}
+
 /* ---- files ---- */
 
 static void whole_or_not_at_all(void)
@@ -152,6 +225,8 @@ int main(void)
 	    {"a built-in's keys", builtin},
 	    {"keys that compare as bytes, context", bytes_and_context},
 	    {"foreign keys", foreign},
+	    {"first difference of two runs", first_difference},
+	    {"first difference of foreign keys", first_difference_of_texts},
 	    {"whole or not at all", whole_or_not_at_all},
 	    {"disk full", disk_full},
 	    {"no such folder", no_such_folder},
