@@ -13,13 +13,29 @@ int64_t ks_rate_q64(int64_t ppb)
 	return (int64_t)(((__int128)ppb * ((__int128)1 << 64) + (ppb > 0 ? KS_SEC - 1 : 0)) / KS_SEC);
 }
 
+int64_t ks_rate_over(int64_t delta_ns, int64_t length_ns)
+{
+	/* rounded up, so that what the product with the length loses is less than what rounding added */
+	__int128 wide = (__int128)delta_ns << 64;
+	return (int64_t)(wide / length_ns + (wide % length_ns > 0));
+}
+
+/* The least multiple of the tick that is not below v. */
+static int64_t next_tick(int64_t v, int64_t tick_ns)
+{
+	int64_t over = v % tick_ns;
+	return over > 0 ? v - over + tick_ns : v - over;
+}
+
 int64_t ks_seg_when(const struct ks_seg *s, int64_t from_ns, int64_t value_ns)
 {
 	if (ks_seg_at(s, from_ns) >= value_ns)
 		return from_ns;
 	if (s->held)
 		return INT64_MAX;
-	/* value(t) = v0 + dt * (2^64 + rate) / 2^64, rounded down: invert, then settle the rounding */
+	if (s->tick_ns)
+		value_ns = next_tick(value_ns, s->tick_ns);
+	/* value(t) = v0 + (dt * (2^64 + rate) + frac) / 2^64, rounded down: invert without frac, then settle the rounding */
 	__int128 rate = ((__int128)1 << 64) + s->rate_q64;
 	__int128 missing = (__int128)value_ns - s->v0_ns;
 	__int128 whole = missing / rate, rest = missing % rate; /* missing < 2^64, rate > 2^63: whole is 0 or 1 */
@@ -33,29 +49,33 @@ int64_t ks_seg_when(const struct ks_seg *s, int64_t from_ns, int64_t value_ns)
 	}
 	if (dt > INT64_MAX - s->t0_ns - 2)
 		return INT64_MAX;
-	int64_t t = s->t0_ns + (int64_t)dt;
+	int64_t t = s->t0_ns + (int64_t)dt - 2; /* frac is less than a ns, which even the slowest clock does in two */
 	if (t < from_ns)
 		t = from_ns;
-	while (ks_seg_at(s, t) < value_ns)
+	while (ks_seg_line(s, t) < value_ns)
 		t++;
 	return t;
 }
 
-/* Starts a new segment of every clock of the mask at the value that it shows. */
+/* Starts a new segment of every clock of the mask at the value that it has. */
 static void split(struct ks_clocks *c, int64_t t, unsigned mask)
 {
 	for (int id = 0; id < KS_NCLOCKS; id++) {
 		struct ks_seg *s = &c->seg[id];
 		if (!(mask & BIT(id)))
 			continue;
-		s->v0_ns = ks_seg_at(s, t);
+		if (!s->held) {
+			__int128 bent = (__int128)(t - s->t0_ns) * s->rate_q64 + s->frac_q64;
+			s->v0_ns += t - s->t0_ns + (int64_t)(bent >> 64);
+			s->frac_q64 = (uint64_t)bent;
+		}
 		s->t0_ns = t;
 	}
 }
 
 static void set_rates(struct ks_clocks *c, int64_t t)
 {
-	int64_t drift = ks_rate_q64(c->drift_ppb), slew = ks_rate_q64(c->slew_ppb);
+	int64_t drift = ks_rate_q64(c->drift_ppb), slew = c->slew_q64 + c->keeper_q64;
 	/* (1 + drift)(1 + slew) - 1 */
 	int64_t both = drift + slew + (int64_t)(((__int128)drift * slew) >> 64);
 	split(c, t, ALL);
@@ -70,6 +90,7 @@ void ks_clocks_init(struct ks_clocks *c, int64_t unix_ns, int64_t offset_ns, int
 		c->seg[id].v0_ns = uptime_ns;
 	c->seg[KS_REALTIME].v0_ns = unix_ns + offset_ns;
 	c->seg[KS_TAI].v0_ns = unix_ns + offset_ns + tai_offset_s * KS_SEC;
+	c->rtc.v0_ns = unix_ns + offset_ns;
 }
 
 static void move(struct ks_clocks *c, int64_t t, unsigned mask, int64_t delta)
@@ -98,8 +119,32 @@ void ks_clocks_drift(struct ks_clocks *c, int64_t t_ns, int64_t drift_ppb)
 
 void ks_clocks_slew(struct ks_clocks *c, int64_t t_ns, int64_t slew_ppb)
 {
-	c->slew_ppb = slew_ppb;
+	ks_clocks_bend(c, t_ns, ks_rate_q64(slew_ppb));
+}
+
+void ks_clocks_bend(struct ks_clocks *c, int64_t t_ns, int64_t slew_q64)
+{
+	c->slew_q64 = slew_q64;
 	set_rates(c, t_ns);
+}
+
+void ks_clocks_keep(struct ks_clocks *c, int64_t t_ns, int64_t keeper_q64)
+{
+	c->keeper_q64 = keeper_q64;
+	set_rates(c, t_ns);
+}
+
+void ks_clocks_coarse(struct ks_clocks *c, unsigned mask, int64_t tick_ns)
+{
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		if (mask & BIT(id))
+			c->seg[id].tick_ns = tick_ns;
+}
+
+void ks_clocks_set_rtc(struct ks_clocks *c, int64_t t_ns, int64_t unix_ns)
+{
+	c->rtc.t0_ns = t_ns;
+	c->rtc.v0_ns = unix_ns;
 }
 
 void ks_clocks_hold(struct ks_clocks *c, int64_t t_ns, unsigned mask)
@@ -133,22 +178,30 @@ static unsigned stopped_by(enum ks_suspend kind)
 
 void ks_clocks_suspend(struct ks_clocks *c, int64_t t_ns, enum ks_suspend kind)
 {
+	c->asleep_ns = t_ns;
+	c->rtc_asleep_ns = ks_seg_at(&c->rtc, t_ns);
 	ks_clocks_hold(c, t_ns, stopped_by(kind));
 }
 
 void ks_clocks_resume(struct ks_clocks *c, int64_t t_ns, enum ks_suspend kind, int64_t wake_error_ns)
 {
 	ks_clocks_release(c, t_ns, stopped_by(kind));
-	if (kind == KS_SUSPEND_S3)
-		move(c, t_ns, BIT(KS_REALTIME) | BIT(KS_BOOTTIME) | BIT(KS_TAI), wake_error_ns);
+	if (kind != KS_SUSPEND_S3)
+		return;
+	int64_t slept_ns = ks_seg_at(&c->rtc, t_ns) - c->rtc_asleep_ns;
+	if (slept_ns < 0)
+		slept_ns = 0;
+	move(c, t_ns, BIT(KS_REALTIME) | BIT(KS_BOOTTIME) | BIT(KS_TAI), slept_ns - (t_ns - c->asleep_ns) + wake_error_ns);
 }
 
-void ks_clocks_boot(struct ks_clocks *c, int64_t t_ns, int64_t rtc_unix_ns)
+void ks_clocks_boot(struct ks_clocks *c, int64_t t_ns)
 {
-	c->slew_ppb = 0; /* the discipline is lost, the oscillator is not */
+	c->slew_q64 = c->keeper_q64 = 0; /* the corrections are lost, the oscillator is not */
 	set_rates(c, t_ns);
 	for (int id = 0; id < KS_NCLOCKS; id++) {
-		c->seg[id].held = 0;
-		c->seg[id].v0_ns = id == KS_REALTIME || id == KS_TAI ? rtc_unix_ns : 0;
+		struct ks_seg *s = &c->seg[id];
+		s->held = s->tick_ns = 0;
+		s->frac_q64 = 0;
+		s->v0_ns = id == KS_REALTIME || id == KS_TAI ? ks_seg_at(&c->rtc, t_ns) : 0;
 	}
 }
