@@ -52,12 +52,11 @@ static json_t *generators(void)
 	return list;
 }
 
-/* The option table of one generator. */
-static json_t *generator(const char *name)
+/* An option table, of a generator or a consumer. */
+static json_t *options(const struct ks_opt *table)
 {
 	json_t *list = json_array();
-	const struct ks_gen *g = ks_gen_find(ks_gens_sim, name);
-	for (const struct ks_opt *o = g->opts; o->name; o++) {
+	for (const struct ks_opt *o = table; o->name; o++) {
 		char accepts[256];
 		json_array_append_new(list, json_pack("{ss ss ss ss}", "option", o->name, "default", o->def, "accepts",
 		                                      ks_opt_accepts(o, accepts, sizeof accepts), "meaning", o->help));
@@ -97,10 +96,18 @@ static json_t *consumers(void)
 	for (const struct ks_consumer *const *c = ks_consumers; *c; c++) {
 		char damages[300] = "";
 		size_t n = 0;
-		for (int i = 0; (*c)->damages[i]; i++)
-			n += (size_t)snprintf(damages + n, sizeof damages - n, "%s%s", i ? " " : "", (*c)->damages[i]);
+		for (int i = 0; (*c)->damages[i].name; i++)
+			n += (size_t)snprintf(damages + n, sizeof damages - n, "%s%s", i ? " " : "", (*c)->damages[i].name);
 		json_array_append_new(list, json_pack("{ss ss ss}", "name", (*c)->name, "title", (*c)->title, "damages", damages));
 	}
+	return list;
+}
+
+static json_t *damages(const struct ks_consumer *c)
+{
+	json_t *list = json_array();
+	for (const struct ks_damage *d = c->damages; d->name; d++)
+		json_array_append_new(list, json_pack("{ss ss}", "damage", d->name, "meaning", d->help));
 	return list;
 }
 
@@ -234,6 +241,35 @@ static void print(json_t *j, bool as_json)
 	json_decref(j);
 }
 
+/* What one entry has below it: options, damages. A table each for people, members of the entry in JSON. */
+static void print_more(json_t *entry, const char *what, json_t *table, bool as_json)
+{
+	if (as_json)
+		json_object_set(entry, what, table);
+	else if (json_array_size(table)) {
+		putchar('\n');
+		print_table(table);
+	}
+	json_decref(table);
+}
+
+static void print_one(const struct kind *k, json_t *one, bool as_json)
+{
+	json_t *entry = json_array_get(one, 0);
+	const char *name = json_string_value(json_object_get(entry, "name"));
+	if (!as_json)
+		print_table(one);
+	if (k->list == generators)
+		print_more(entry, "options", options(ks_gen_find(ks_gens_sim, name)->opts), as_json);
+	if (k->list == consumers) {
+		print_more(entry, "options", options(ks_consumer_find(name)->opts), as_json);
+		print_more(entry, "damages_table", damages(ks_consumer_find(name)), as_json);
+	}
+	if (as_json)
+		print(json_incref(one), true);
+	json_decref(one);
+}
+
 static int list(const char *kind, const char *name, bool as_json, struct ks_err *err)
 {
 	if (!kind) {
@@ -263,11 +299,7 @@ static int list(const char *kind, const char *name, bool as_json, struct ks_err 
 	json_decref(entries);
 	if (!one)
 		return -1;
-	print(one, as_json);
-	if (k->list == generators && !as_json && ks_gen_find(ks_gens_sim, name)->opts->name) {
-		putchar('\n');
-		print(generator(name), false);
-	}
+	print_one(k, one, as_json);
 	return 0;
 }
 

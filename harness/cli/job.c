@@ -24,6 +24,10 @@ static void release(struct attempt *a)
 	ks_free(a->facts.judgement);
 	ks_free(a->facts.control_count);
 	ks_free(a->facts.expect);
+	for (size_t i = 0; i < a->facts.damages; i++) {
+		ks_toll_release(&a->facts.damage[i].toll);
+		ks_toll_release(&a->facts.damage[i].control);
+	}
 	ks_free(a->facts.damage);
 	*a = (struct attempt){0};
 }
@@ -146,11 +150,15 @@ static void expect_value(struct ks_run_facts *f, const struct ks_expect *want, b
 static void expect_damage(struct ks_run_facts *f, const struct ks_expect *want)
 {
 	for (size_t i = 0; i < f->damages; i++)
-		for (int k = 0; f->damage[i].consumer->damages[k]; k++) {
+		for (int k = 0; f->damage[i].consumer->damages[k].name; k++) {
+			const struct ks_damage_result *d = &f->damage[i];
 			char name[2 * KS_NAME_MAX];
-			snprintf(name, sizeof name, "%s.%s", f->damage[i].consumer->name, f->damage[i].consumer->damages[k]);
-			if (!strcmp(name, want->damage))
-				expect_value(f, want, true, f->damage[i].value[k], f->damage[i].control[k]);
+			snprintf(name, sizeof name, "%s.%s", d->consumer->name, d->consumer->damages[k].name);
+			if (strcmp(name, want->damage))
+				continue;
+			expect_value(f, want, !*d->toll.unknown, d->toll.value[k], d->control.value[k]);
+			if (*d->toll.unknown)
+				snprintf(f->expect[f->expects - 1].reason, sizeof f->expect->reason, "%s", d->toll.unknown);
 		}
 }
 
@@ -194,9 +202,9 @@ static int consume(struct attempt *a, struct ks_err *err)
 		const struct ks_consumer_use *use = &f->plan->consumer[i];
 		struct ks_damage_result *d = &f->damage[f->damages++];
 		d->consumer = use->consumer;
-		if (use->consumer->consume(use->cfg, &a->evidence, d->value, err))
+		if (ks_consume(use->consumer, use->cfg, &a->evidence, &d->toll, err))
 			return -1;
-		if (f->control && use->consumer->consume(use->cfg, &a->control_evidence, d->control, err))
+		if (f->control && ks_consume(use->consumer, use->cfg, &a->control_evidence, &d->control, err))
 			return -1;
 	}
 	return 0;

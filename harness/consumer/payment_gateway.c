@@ -19,10 +19,8 @@
  * So the duplicate key itself suppresses a payment, and the retry under a new key is what charges twice. New keys of
  * retries are taken as unique: what they would do beyond that is not counted. A failed request is not modelled. */
 #include <stdbool.h>
-#include <stdlib.h>
 
 #include "ks_consumer.h"
-#include "ks_mem.h"
 
 enum { SAME_KEY, NEW_KEY };
 enum { DOUBLE_CHARGES, SWALLOWED_ORDERS };
@@ -41,62 +39,45 @@ static const struct ks_opt opts[] = {
 	 "how long after a charge its confirmation comes", NULL, 0},
 	{0},
 };
-static const char *const damages[] = {"double_charges", "swallowed_orders", NULL};
+static const struct ks_damage damages[] = {
+	{"double_charges", "orders that were charged twice"},
+	{"swallowed_orders", "orders that count as paid, or failed, and never are paid"},
+	{0},
+};
 
-static int by_key(const void *pa, const void *pb, void *context)
-{
-	const struct ks_evidence *e = context;
-	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
-	int c = ks_key_cmp(ks_order(e, a), ks_order(e, b));
-	return c ? c : (a > b) - (a < b);
-}
-
-static int64_t user_of(const struct ks_evidence *e, uint32_t row)
-{
-	struct ks_record r = ks_record_get(e->records, row);
-	return ks_context(e->plan, e->seed, &e->records->lanes[r.lane], r.seq).user;
-}
+struct till {
+	const struct cfg *cfg;
+	const struct ks_evidence *e;
+	struct ks_toll *toll;
+};
 
 /* The orders of one key, in the order in which the gateway sees them. */
-static void one_key(const struct cfg *cfg, const struct ks_evidence *e, const uint32_t *row, size_t n, int64_t *values)
+static void one_key(void *context, const uint32_t *row, size_t n)
 {
+	const struct till *t = context;
+	const struct cfg *cfg = t->cfg;
 	uint32_t charged = row[0];
 	bool replaced = false; /* another order is filed under its key before its confirmation */
 	for (size_t i = 1; i < n; i++) {
-		int64_t after_ns = ks_record_get(e->records, row[i]).return_ns - ks_record_get(e->records, charged).return_ns;
+		int64_t after_ns = ks_row_return(t->e, row[i]) - ks_row_return(t->e, charged);
 		if (after_ns >= cfg->remembers_ns) {
 			charged = row[i];
 			replaced = false;
 			continue;
 		}
-		if (cfg->retry == SAME_KEY || user_of(e, row[i]) == user_of(e, charged))
-			values[SWALLOWED_ORDERS]++;
+		if (cfg->retry == SAME_KEY || ks_row_context(t->e, row[i]).user == ks_row_context(t->e, charged).user)
+			ks_harm(t->toll, SWALLOWED_ORDERS, row[i], charged, 1);
 		if (cfg->retry == NEW_KEY && after_ns < cfg->confirms_ns && !replaced) {
 			replaced = true;
-			values[DOUBLE_CHARGES]++;
+			ks_harm(t->toll, DOUBLE_CHARGES, row[i], charged, 1);
 		}
 	}
 }
 
-static int consume(const void *config, const struct ks_evidence *e, int64_t *values, struct ks_err *err)
+static int consume(const void *config, const struct ks_evidence *e, struct ks_toll *toll, struct ks_err *err)
 {
-	const struct cfg *cfg = config;
-	uint32_t *row = ks_alloc(e->records->n, sizeof *row);
-	size_t n = 0;
-	if (!row)
-		return ks_fail(err, KS_E_INTERNAL, "out of memory for %zu orders", e->records->n);
-	for (size_t i = 0; i < e->records->n; i++)
-		if (ks_record_get(e->records, i).outcome == KS_KEY)
-			row[n++] = (uint32_t)i;
-	qsort_r(row, n, sizeof *row, by_key, (void *)(uintptr_t)e);
-	values[DOUBLE_CHARGES] = values[SWALLOWED_ORDERS] = 0;
-	for (size_t i = 0, end; i < n; i = end) {
-		for (end = i + 1; end < n && ks_key_equal(ks_order(e, row[i]), ks_order(e, row[end]));)
-			end++;
-		one_key(cfg, e, &row[i], end - i, values);
-	}
-	ks_free(row);
-	return 0;
+	struct till t = {config, e, toll};
+	return ks_by_key(e, NULL, one_key, &t, err);
 }
 
 extern const struct ks_consumer ks_consumer_payment_gateway;

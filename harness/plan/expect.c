@@ -146,16 +146,18 @@ static int read_metric(struct ks_reader *r, const struct ks_tree *n, enum ks_met
 static int check_damage_name(struct ks_reader *r, const struct ks_tree *n, const char *damage)
 {
 	const struct ks_plan *plan = r->plan;
-	const char *dot = strchr(damage, '.');
+	const char *dot = strchr(damage, '.'), *names[KS_DAMAGES_MAX];
 	for (size_t i = 0; i < plan->consumers; i++) {
 		const struct ks_consumer *c = plan->consumer[i].consumer;
 		size_t count = 0;
 		if (strncmp(c->name, damage, (size_t)(dot - damage)) || strlen(c->name) != (size_t)(dot - damage))
 			continue;
-		for (; c->damages[count]; count++)
-			if (!strcmp(c->damages[count], dot + 1))
+		for (; c->damages[count].name; count++) {
+			names[count] = c->damages[count].name;
+			if (!strcmp(names[count], dot + 1))
 				return 0;
-		const char *near = ks_nearest(dot + 1, c->damages, count);
+		}
+		const char *near = ks_nearest(dot + 1, names, count);
 		return ks_bad_key(r, n, "consumer '%s' does no damage '%s'%s%s%s", c->name, dot + 1,
 		                  near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
 	}
@@ -174,8 +176,10 @@ static int read_damage(struct ks_reader *r, const struct ks_tree *n, struct ks_e
 	strcpy(e->damage, n->key);
 	if (ks_parse_band(r, n, n->key, &e->band) || check_band(r, n, &e->band))
 		return -1;
-	if (e->band.is_time)
-		return ks_bad(r, n, "bad %s '%s', expected a number without a unit", n->key, n->text);
+	bool is_time = ks_damage_is_time(strchr(e->damage, '.') + 1);
+	if (e->band.is_time != is_time)
+		return ks_bad(r, n, "bad %s '%s', expected %s", n->key, n->text,
+			      is_time ? "a unit such as 1ms" : "a number without a unit");
 	snprintf(e->text, sizeof e->text, "%s: %s", e->damage, ks_band_format(band, e->band));
 	return 0;
 }

@@ -25,7 +25,7 @@ struct ks_expect_result {
 
 struct ks_damage_result {
 	const struct ks_consumer *consumer;
-	int64_t value[KS_DAMAGES_MAX], control[KS_DAMAGES_MAX];
+	struct ks_toll toll, control; /* control: of the run without faults, where there is one */
 };
 
 /* All that is known of one run. Pointers are borrowed. */

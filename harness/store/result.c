@@ -209,17 +209,56 @@ static json_t *theory(const struct ks_run_facts *f)
 	return json_pack("{so}", "duplicates", d);
 }
 
+/* A consumer that the records tell nothing has no values: absent means not computed. */
 static json_t *damage(const struct ks_run_facts *f, bool control)
 {
 	json_t *o = json_object();
 	for (size_t i = 0; i < f->damages; i++) {
-		const struct ks_damage_result *d = &f->damage[i];
+		const struct ks_consumer *c = f->damage[i].consumer;
+		const struct ks_toll *toll = control ? &f->damage[i].control : &f->damage[i].toll;
 		json_t *values = json_object();
-		for (int k = 0; d->consumer->damages[k]; k++)
-			json_object_set_new(values, d->consumer->damages[k], ks_json_int(control ? d->control[k] : d->value[k]));
-		json_object_set_new(o, d->consumer->name, values);
+		for (int k = 0; c->damages[k].name && !*toll->unknown; k++)
+			json_object_set_new(values, c->damages[k].name, ks_json_int(toll->value[k]));
+		json_object_set_new(o, c->name, values);
 	}
 	return o;
+}
+
+/* The first piece of each damage, in one sentence: who did it to whom. */
+static json_t *first_harm(const struct ks_run_facts *f, const struct ks_toll *toll, int damage)
+{
+	for (size_t i = 0; i < toll->n; i++) {
+		const struct ks_harm *h = &toll->v[i];
+		char by[300], of[300], sentence[640];
+		if (h->damage != damage)
+			continue;
+		who(f, h->row, by, sizeof by);
+		if (h->victim == KS_NO_PARENT) {
+			snprintf(sentence, sizeof sentence, "%s", by);
+		} else {
+			who(f, h->victim, of, sizeof of);
+			snprintf(sentence, sizeof sentence, "%s, after %s", by, of);
+		}
+		return text(sentence);
+	}
+	return NULL;
+}
+
+static json_t *damage_notes(const struct ks_run_facts *f)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < f->damages; i++) {
+		const struct ks_damage_result *d = &f->damage[i];
+		if (*d->toll.unknown)
+			json_array_append_new(list, json_pack("{ss so}", "consumer", d->consumer->name, "unknown", text(d->toll.unknown)));
+		for (int k = 0; d->consumer->damages[k].name && !*d->toll.unknown; k++) {
+			json_t *first = first_harm(f, &d->toll, k);
+			json_array_append_new(list, json_pack("{ss ss ss so*}", "consumer", d->consumer->name, "damage",
+			                                      d->consumer->damages[k].name, "help", d->consumer->damages[k].help,
+			                                      "first", first));
+		}
+	}
+	return list;
 }
 
 static json_t *faults(const struct ks_plan *plan)
@@ -285,6 +324,7 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 	json_object_set_new(run, "damage", damage(f, false));
 	if (f->control)
 		json_object_set_new(run, "control_damage", damage(f, true));
+	json_object_set_new(run, "damage_notes", damage_notes(f));
 	json_object_set_new(run, "injection", injection(f));
 	if (f->attempts > 1)
 		json_object_set_new(run, "attempts", json_integer(f->attempts));

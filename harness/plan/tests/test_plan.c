@@ -582,7 +582,8 @@ static const struct {
 	{"keyskew: 1\nstart: 2261-12-31T23:59:55Z", NULL, NULL,
 	 "bad.yaml: the clock of node 'n1' leaves the years 1970 to 2261"},
 	{"keyskew: 1\nconsumers: {payment-gatway: {}}", NULL, NULL,
-	 "bad.yaml:2:13: unknown consumer 'payment-gatway', expected payment-gateway; did you mean "
+	 "bad.yaml:2:13: unknown consumer 'payment-gatway', expected one of payment-gateway key-value-store lww-replica "
+	 "shard-table nested-map trace-collector publish-order; did you mean "
 	 "'payment-gateway'"},
 	{"keyskew: 1\nconsumers: {payment-gateway: {retri: new-key}}", NULL, NULL,
 	 "bad.yaml:2:38: unknown option 'retri'; did you mean 'retry'"},
