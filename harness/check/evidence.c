@@ -224,7 +224,9 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 		find_latest(&spans, e->plan, r);
 		for (size_t i = 0; i < r->n; i++) { /* in fleet order, so each lane's calls come in their own order */
 			struct ks_record v = ks_record_get(r, i);
-			e->exposed[i] = is_exposed(e, &spans, &previous[v.lane], &v);
+			bool exposed = is_exposed(e, &spans, &previous[v.lane], &v);
+			ks_record_mark(e->records, i, exposed);
+			e->nexposed += exposed;
 		}
 	}
 	if (previous)
@@ -236,22 +238,14 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 int ks_evidence_init(struct ks_evidence *e, struct ks_err *err)
 {
 	size_t n = e->records->n;
-	int failed = 0;
 	if (n >= UINT32_MAX)
 		return ks_fail(err, KS_E_INTERNAL, "%zu records, more than can be judged", n);
-	e->exposed = ks_alloc(n, sizeof *e->exposed);
 	e->order = NULL;
-	e->nexposed = 0;
-	if (!e->exposed)
-		failed = ks_fail(err, KS_E_INTERNAL, "out of memory for the evidence of %zu records", n);
-	if (!failed)
-		failed = find_order(e, err);
-	if (!failed && (e->control || !e->plan->faults))
-		memset(e->exposed, 1, n);
-	else if (!failed)
+	e->all_exposed = e->control || !e->plan->faults;
+	e->nexposed = e->all_exposed ? n : 0;
+	int failed = find_order(e, err);
+	if (!failed && !e->all_exposed)
 		failed = find_exposed(e, err);
-	for (size_t i = 0; !failed && i < n; i++)
-		e->nexposed += e->exposed[i];
 	if (failed)
 		ks_evidence_release(e);
 	return failed;
@@ -259,9 +253,7 @@ int ks_evidence_init(struct ks_evidence *e, struct ks_err *err)
 
 void ks_evidence_release(struct ks_evidence *e)
 {
-	ks_free(e->exposed);
 	ks_free(e->order);
-	e->exposed = NULL;
 	e->order = NULL;
 	e->nexposed = 0;
 }

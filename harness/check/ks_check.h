@@ -25,12 +25,12 @@ int64_t ks_metric_get(const struct ks_metrics *m, enum ks_metric metric, enum ks
 struct ks_evidence {
 	const struct ks_plan *plan;
 	const struct ks_gen_spec *gen;
-	const struct ks_records *records;
+	struct ks_records *records; /* only the marks are changed */
 	uint64_t seed;    /* of the run; only what calls are about is drawn from it (ks_context) */
 	bool control;     /* the run was made without the plan's faults */
 	int64_t noise_ns; /* of the world's clock readings */
 	/* derived once by ks_evidence_init: */
-	uint8_t *exposed; /* a record each: 1 if the call met a fault (see ks_evidence_init) */
+	bool all_exposed; /* every call met a fault, else those that are marked (see ks_evidence_init) */
 	uint64_t nexposed;
 	struct ks_key *order;    /* a record each, of foreign keys: their ranks; NULL: a key is its own number */
 	enum ks_compare compare; /* how the printed keys sort: the generator's word, or found from foreign keys */
@@ -57,7 +57,7 @@ static inline struct ks_key ks_order(const struct ks_evidence *e, size_t row)
 }
 static inline bool ks_exposed(const struct ks_evidence *e, size_t row)
 {
-	return e->exposed[row];
+	return e->all_exposed || ks_record_marked(e->records, row);
 }
 void ks_evidence_release(struct ks_evidence *e);
 

@@ -8,6 +8,8 @@
 void *ks_alloc(size_t n, size_t size);
 /* Grows p from old_n to new_n items, the new ones zeroed. @return NULL and p stays valid. */
 void *ks_grow(void *p, size_t old_n, size_t new_n, size_t size);
+/* The same, the new ones not zeroed: pages that are never written take no memory. */
+void *ks_resize(void *p, size_t n, size_t size);
 void ks_free(void *p);
 char *ks_strdup(const char *s);
 

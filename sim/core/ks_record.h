@@ -5,6 +5,8 @@
 #ifndef KS_RECORD_H
 #define KS_RECORD_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ks_key.h"
@@ -46,10 +48,39 @@ struct ks_lane {
 	uint32_t node, process, incarnation, thread;
 };
 
+/* A record as it is held: 40 bytes. Its time is return_ns, of a lost call call_ns.
+ *
+ *   when  48 bits time | 16 lane
+ *   back  32 bits time - due | 24 time - call | 8 the low bits of seq
+ *   read  32 bits reading - true time, beyond an anchor | 16 time - read_at | 16 the small fields, see record.c
+ *
+ * What does not fit there is held whole in a side table, and `when` is the place in it. Parents are few and have a table
+ * too; the upper bits of seq follow from the row, as the calls of a lane come in their order. */
+struct ks_packed {
+	struct ks_key key;
+	uint64_t when, back, read;
+};
+_Static_assert(sizeof(struct ks_packed) == 40, "a retained key takes 40 bytes");
+
+#define KS_ANCHORS 16
+
+struct ks_lane_rows;
+struct ks_parent {
+	uint32_t row, parent;
+};
+
 /* All records of a run. Owned; release with ks_records_release. */
 struct ks_records {
-	struct ks_record *v;
+	struct ks_packed *v;
 	size_t n, cap;
+	struct ks_record *whole; /* the side table */
+	size_t nwhole, whole_cap;
+	struct ks_parent *parents; /* by row */
+	size_t nparents, parent_cap;
+	int64_t anchor[KS_ANCHORS]; /* errors of clocks are held as what they differ from one of these */
+	unsigned anchors;
+	struct ks_lane_rows *rows; /* nrows of them, by lane */
+	size_t nrows;
 	struct ks_lane *lanes;
 	size_t nlanes;
 	struct ks_texts texts; /* when keys are texts: see ks_gen_issues_texts */
@@ -59,21 +90,66 @@ struct ks_records {
 /* A record of which nothing is known but that there was a call. */
 #define KS_RECORD_NONE ((struct ks_record){.read_ns = KS_NO_TIME, .parent = KS_NO_PARENT})
 
-/* How records are held is the store's own matter: they go in and come out as values. */
-/* @return 0, or -1 out of memory: then nothing was added. */
+/* Records go in and come out as values. The seq of a lane's records counts from 0 in the order in which they are added;
+ * others are held, too, at more bytes. @return 0, or -1 out of memory: then nothing was added. */
 int ks_records_add(struct ks_records *r, const struct ks_record *record);
-/* row < n. */
-static inline struct ks_record ks_record_get(const struct ks_records *r, size_t row)
-{
-	return r->v[row];
-}
-/* Replaces a record. @return 0, or -1 out of memory: then it is as before. */
+/* Replaces a record by one of the same lane and seq. @return 0, or -1 out of memory: then it is as before. */
 int ks_record_set(struct ks_records *r, size_t row, const struct ks_record *record);
-int ks_records_reserve(struct ks_records *r, size_t n);
 void ks_records_release(struct ks_records *r);
+/* What they take now, texts included. */
+size_t ks_records_bytes(const struct ks_records *r);
 
 /* Puts the records into fleet order: by return_ns, then node, process, incarnation, thread, seq; lost ones last,
- * by call_ns. Total, so that the result does not depend on the order before. @return 0, or -1 out of memory. */
+ * by call_ns. Total, so that the result does not depend on the order before. Parents follow their rows.
+ * @return 0, or -1 out of memory. */
 int ks_records_sort(struct ks_records *r);
+
+/* That order: < 0, 0, > 0. Equal only for a record and itself. */
+int ks_record_cmp(const struct ks_record *a, const struct ks_record *b, const struct ks_lane *lanes);
+
+/* A mark on a row, for whoever reads the records: the checkers keep there whether the call met a fault. */
+static inline void ks_record_mark(struct ks_records *r, size_t row, bool on)
+{
+	r->v[row].read = (r->v[row].read & ~(UINT64_C(1) << 15)) | (uint64_t)on << 15;
+}
+static inline bool ks_record_marked(const struct ks_records *r, size_t row)
+{
+	return r->v[row].read >> 15 & 1;
+}
+
+/* ---- reading; row < n ---- */
+
+/* The small fields. */
+enum { KS_PACK_OUTCOME = 0, KS_PACK_CLOCK = 2, KS_PACK_WHY = 5, KS_PACK_FLAGS = 8, KS_PACK_ANCHOR = 10, KS_PACK_WHOLE = 14 };
+#define KS_PACK_NO_CLOCK 7u
+#define KS_PACK_NO_TIMES UINT32_MAX /* instead of time - due: neither due nor call is known */
+
+/* The slow parts; without effects, so a reader that does not use them does not pay for them. */
+__attribute__((pure)) uint32_t ks_record_seq(const struct ks_records *r, size_t row);
+__attribute__((pure)) uint32_t ks_record_parent(const struct ks_records *r, size_t row);
+
+static inline struct ks_record ks_record_get(const struct ks_records *r, size_t row)
+{
+	const struct ks_packed *p = &r->v[row];
+	unsigned small = (unsigned)p->read & 0xffff, back = (unsigned)(p->back >> 32);
+	if (__builtin_expect(small >> KS_PACK_WHOLE & 1, 0))
+		return r->whole[p->when];
+	int64_t time = (int64_t)(p->when >> 16);
+	uint8_t outcome = small >> KS_PACK_OUTCOME & 3, clock = small >> KS_PACK_CLOCK & 7;
+	struct ks_record v = {.key = p->key, .lane = p->when & 0xffff, .outcome = outcome,
+	                      .why = small >> KS_PACK_WHY & 7, .flags = small >> KS_PACK_FLAGS & 3};
+	v.return_ns = outcome == KS_LOST ? KS_NO_TIME : time;
+	v.due_ns = back == KS_PACK_NO_TIMES ? KS_NO_TIME : time - back;
+	v.call_ns = back == KS_PACK_NO_TIMES ? KS_NO_TIME : time - (int64_t)(p->back >> 8 & 0xffffff);
+	v.read_ns = KS_NO_TIME;
+	if (clock != KS_PACK_NO_CLOCK) {
+		v.clock = clock;
+		v.read_at_ns = time - (int64_t)(p->read >> 16 & 0xffff);
+		v.read_ns = v.read_at_ns + r->anchor[small >> KS_PACK_ANCHOR & 15] + (int32_t)(p->read >> 32);
+	}
+	v.seq = ks_record_seq(r, row);
+	v.parent = ks_record_parent(r, row);
+	return v;
+}
 
 #endif

@@ -36,6 +36,14 @@ void *ks_grow(void *p, size_t old_n, size_t new_n, size_t size)
 	return q;
 }
 
+void *ks_resize(void *p, size_t n, size_t size)
+{
+	size_t bytes;
+	if (must_fail() || __builtin_mul_overflow(n, size, &bytes))
+		return NULL;
+	return realloc(p, bytes ? bytes : 1);
+}
+
 void ks_free(void *p)
 {
 	free(p);
