@@ -13,6 +13,7 @@ int ks_cmd_lint(int argc, char **argv);
 int ks_cmd_list(int argc, char **argv);
 int ks_cmd_report(int argc, char **argv);
 int ks_cmd_diff(int argc, char **argv);
+int ks_cmd_history(int argc, char **argv);
 int ks_cmd_explain(int argc, char **argv);
 int ks_cmd_doctor(int argc, char **argv);
 
@@ -33,7 +34,10 @@ int ks_library_find(const char *name, char *path, size_t size, struct ks_err *er
 /* Calls visit for every *.yaml below a folder, in the order of their names. @return the first non-zero result. */
 int ks_library_walk(const char *folder, int (*visit)(const char *path, void *context), void *context, struct ks_err *err);
 
-/* The result document of a run folder (NULL: .keyskew/last) or file. @return a new reference, or NULL (KS_E_USAGE). */
+/* The history file: $KEYSKEW_HISTORY, else .keyskew/history.db. */
+const char *ks_history_path(void);
+
+/* The result document of a run folder (NULL: .keyskew/last) or file, or by its number in the history ("12"). @return a new reference, or NULL (KS_E_USAGE). */
 json_t *ks_load_result(const char *where, char *folder, size_t size, struct ks_err *err);
 
 /* Whether stdout takes colour (a terminal, NO_COLOR not set), and its width. */

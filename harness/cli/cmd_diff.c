@@ -9,7 +9,7 @@
 
 static const char help[] =
 	"usage: keyskew diff BASE [NEW] [OPTION]...\n\n"
-	"BASE and NEW are run folders or result files; NEW is .keyskew/last unless given. Says which verdicts changed, which metrics\n"
+	"BASE and NEW are run folders, result files, or numbers of keyskew history; NEW is .keyskew/last unless given. Says which verdicts changed, which metrics\n"
 	"moved beyond their spread over seeds, and which runs are new, missing or no longer tested.\n\n"
 	"      --json      the differences as JSON\n"
 	"      --markdown  for a pull request\n\n"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "ks_history.h"
 #include "ks_mem.h"
 #include "ks_report.h"
 #include "ks_store.h"
@@ -430,6 +431,19 @@ int ks_write_reports(const json_t *document, const char *folder, int jobs, struc
 	return ks_report_html(document, folder, err);
 }
 
+/* The history is a convenience: that it cannot be written is said, and spoils no result. An interrupted run is no night. */
+static void remember(const struct ks_run_args *a, const json_t *document, const char *folder)
+{
+	struct ks_err err;
+	int64_t id;
+	if (ks_signal || (a->folder && !getenv("KEYSKEW_HISTORY")))
+		return;
+	struct ks_history *h = ks_history_open(ks_history_path(), KS_HISTORY_WRITE, &err);
+	if (!h || ks_history_add(h, document, folder, &id, &err) < 0)
+		fprintf(stderr, "keyskew: not in the history: %s\n", err.text);
+	ks_history_close(h);
+}
+
 static int write_all(const struct ks_run_args *a, const json_t *document, const char *folder, struct ks_err *err)
 {
 	if (ks_write_reports(document, folder, a->jobs, err))
@@ -438,6 +452,7 @@ static int write_all(const struct ks_run_args *a, const json_t *document, const 
 		return -1;
 	if (a->junit && ks_report_junit(document, a->junit, err))
 		return -1;
+	remember(a, document, folder);
 	return a->folder ? 0 : link_last(folder, err);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "ks_history.h"
 #include "ks_opt.h"
 
 static bool is_folder(const char *path)
@@ -128,10 +129,33 @@ int ks_library_find(const char *name, char *path, size_t size, struct ks_err *er
 	return found == 1 ? 0 : -1;
 }
 
+const char *ks_history_path(void)
+{
+	const char *given = getenv("KEYSKEW_HISTORY");
+	return given && *given ? given : ".keyskew/history.db";
+}
+
+/* "12", when it is no file: the result of that number in the history. */
+static bool is_history_id(const char *where)
+{
+	return where && *where && strspn(where, "0123456789") == strlen(where) && access(where, F_OK);
+}
+
+static json_t *load_from_history(const char *id, char *folder, size_t size, struct ks_err *err)
+{
+	snprintf(folder, size, ".");
+	struct ks_history *h = ks_history_open(ks_history_path(), KS_HISTORY_READ, err);
+	json_t *document = h ? ks_history_document(h, strtoll(id, NULL, 10), err) : NULL;
+	ks_history_close(h);
+	return document;
+}
+
 json_t *ks_load_result(const char *where, char *folder, size_t size, struct ks_err *err)
 {
 	char path[PATH_MAX];
 	json_error_t e;
+	if (is_history_id(where))
+		return load_from_history(where, folder, size, err);
 	snprintf(folder, size, "%s", where ? where : ".keyskew/last");
 	if (is_folder(folder)) {
 		snprintf(path, sizeof path, "%.3000s/result.json", folder);

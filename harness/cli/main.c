@@ -21,6 +21,7 @@ static const struct command {
 	{"list", ks_cmd_list, "scenarios, generators, faults, worlds, consumers"},
 	{"explain", ks_cmd_explain, "tell the first violation of a run, or the life of a key"},
 	{"diff", ks_cmd_diff, "what changed between two results"},
+	{"history", ks_cmd_history, "results over time: trends, the night a verdict changed"},
 	{"report", ks_cmd_report, "write page, JUnit, Markdown and plots of a run folder again"},
 	{"doctor", ks_cmd_doctor, "what works on this machine, and what would help"},
 	{NULL, NULL, NULL},

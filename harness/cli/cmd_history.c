@@ -1,0 +1,276 @@
+/* keyskew history: results over time. */
+#include <getopt.h>
+#include <libsmartcols/libsmartcols.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "ks_history.h"
+#include "ks_opt.h"
+#include "ks_trend.h"
+
+static const char help[] =
+	"usage: keyskew history [list] [--limit N]             the last results, newest first\n"
+	"       keyskew history changes [SCENARIO]             the nights on which verdicts changed\n"
+	"       keyskew history trend METRIC[@SCOPE] [SCENARIO] [-o FILE.svg|FILE.png]\n"
+	"       keyskew history add DIR...                     adds results that lie in folders\n"
+	"       keyskew history rebuild DIR...                 makes it anew from them\n\n"
+	"  -g, --generator G   only this generator      -w, --world W   only this world      --claim C   only this claim\n"
+	"      --db FILE       the history (default: $KEYSKEW_HISTORY, else .keyskew/history.db)\n"
+	"      --json          as JSON\n\n"
+	"keyskew run adds its result when it writes into .keyskew, or when KEYSKEW_HISTORY names a file. diff takes ids: keyskew diff 12 15\n";
+
+struct args {
+	const char *verb, *db, *picture;
+	struct ks_history_filter filter;
+	int64_t limit;
+	bool json;
+	char **rest;
+	int n;
+};
+
+enum { OPT_DB = 1000, OPT_JSON, OPT_LIMIT, OPT_CLAIM };
+static const struct option options[] = {{"db", required_argument, NULL, OPT_DB},       {"json", no_argument, NULL, OPT_JSON},
+                                        {"limit", required_argument, NULL, OPT_LIMIT}, {"claim", required_argument, NULL, OPT_CLAIM},
+                                        {"generator", required_argument, NULL, 'g'},   {"world", required_argument, NULL, 'w'},
+                                        {"output", required_argument, NULL, 'o'},      {"help", no_argument, NULL, 'h'},
+                                        {0}};
+
+static int parse(int argc, char **argv, struct args *a)
+{
+	int c;
+	*a = (struct args){.verb = "list", .db = ks_history_path(), .limit = 20};
+	optind = 0;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "g:w:o:h", options, NULL)) != -1) {
+		switch (c) {
+		case OPT_DB:
+			a->db = optarg;
+			break;
+		case OPT_JSON:
+			a->json = true;
+			break;
+		case OPT_LIMIT:
+			a->limit = strtoll(optarg, NULL, 10);
+			if (a->limit < 1) {
+				fprintf(stderr, "keyskew: bad --limit '%s', expected a number from 1\n", optarg);
+				return -1;
+			}
+			break;
+		case OPT_CLAIM:
+			a->filter.claim = optarg;
+			break;
+		case 'g':
+			a->filter.generator = optarg;
+			break;
+		case 'w':
+			a->filter.world = optarg;
+			break;
+		case 'o':
+			a->picture = optarg;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 1;
+		default:
+			fprintf(stderr, "keyskew: unknown option '%s' or its value is missing, see keyskew history --help\n", argv[optind - 1]);
+			return -1;
+		}
+	}
+	if (optind < argc)
+		a->verb = argv[optind++];
+	a->rest = argv + optind;
+	a->n = argc - optind;
+	return 0;
+}
+
+/* ---- tables ---- */
+
+struct column {
+	const char *title, *key;
+	bool right;
+};
+
+static int print_table(const json_t *rows, const struct column *columns)
+{
+	struct libscols_table *t = scols_new_table();
+	size_t i;
+	json_t *row;
+	int failed = t ? 0 : -1;
+	scols_table_set_termwidth(t, (size_t)ks_width());
+	for (int c = 0; !failed && columns[c].title; c++)
+		failed = scols_table_new_column(t, columns[c].title, 0, columns[c].right ? SCOLS_FL_RIGHT : 0) ? 0 : -1;
+	json_array_foreach(rows, i, row) {
+		struct libscols_line *line = failed ? NULL : scols_table_new_line(t, NULL);
+		for (int c = 0; line && columns[c].title; c++) {
+			const json_t *v = json_object_get(row, columns[c].key);
+			char number[32];
+			snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
+			scols_line_set_data(line, (size_t)c, json_is_string(v) ? json_string_value(v) : number);
+		}
+	}
+	if (!failed)
+		failed = scols_print_table(t);
+	scols_unref_table(t);
+	return failed ? KS_E_INTERNAL : 0;
+}
+
+static int print(const struct args *a, const json_t *rows, const struct column *columns, const char *nothing)
+{
+	if (a->json) {
+		int failed = json_dumpf(rows, stdout, JSON_INDENT(1));
+		putchar('\n');
+		return failed ? KS_E_INTERNAL : 0;
+	}
+	if (!json_array_size(rows)) {
+		puts(nothing);
+		return 0;
+	}
+	return print_table(rows, columns);
+}
+
+/* ---- verbs ---- */
+
+static int list(struct ks_history *h, const struct args *a, struct ks_err *err)
+{
+	static const struct column columns[] = {{"ID", "id", true},           {"TIME", "time", false},      {"NAME", "name", false},
+	                                        {"RUNS", "runs", true},       {"AS EXPECTED", "as_expected", true}, {"UNMET", "unmet", true},
+	                                        {"UNTESTED", "untested", true}, {"FAILED", "failed", true},   {"FOLDER", "folder", false},
+	                                        {NULL, NULL, false}};
+	json_t *rows = ks_history_list(h, a->limit, err);
+	int code = rows ? print(a, rows, columns, "no results yet") : ks_cli_error(err);
+	json_decref(rows);
+	return code;
+}
+
+static int changes(struct ks_history *h, const struct args *a, struct ks_err *err)
+{
+	static const struct column columns[] = {{"ID", "id", true},       {"TIME", "time", false},           {"SCENARIO", "scenario", false},
+	                                        {"GENERATOR", "generator", false}, {"WORLD", "world", false}, {"CLAIM", "claim", false},
+	                                        {"FROM", "from", false},  {"TO", "to", false},               {"SINCE", "last_id", true},
+	                                        {NULL, NULL, false}};
+	json_t *rows = ks_history_changes(h, &a->filter, err);
+	int code = rows ? print(a, rows, columns, "no verdict has changed") : ks_cli_error(err);
+	json_decref(rows);
+	return code;
+}
+
+/* Every point as a row, for a terminal. */
+static json_t *flat(const json_t *series)
+{
+	json_t *rows = json_array(), *s, *p;
+	size_t i, k;
+	json_array_foreach(series, i, s) {
+		json_array_foreach(json_object_get(s, "points"), k, p) {
+			json_t *row = json_copy(p);
+			json_object_set(row, "scenario", json_object_get(s, "scenario"));
+			json_object_set(row, "generator", json_object_get(s, "generator"));
+			json_object_set(row, "world", json_object_get(s, "world"));
+			json_array_append_new(rows, row);
+		}
+	}
+	return rows;
+}
+
+static int show_trend(const struct args *a, const json_t *series, const char *metric, struct ks_err *err)
+{
+	static const struct column columns[] = {{"SCENARIO", "scenario", false}, {"GENERATOR", "generator", false}, {"WORLD", "world", false},
+	                                        {"ID", "id", true},              {"TIME", "time", false},           {"LOW", "low", true},
+	                                        {"MEDIAN", "median", true},      {"HIGH", "high", true},            {"SEEDS", "n", true},
+	                                        {NULL, NULL, false}};
+	if (a->picture && ks_report_trend(series, metric, a->picture, err))
+		return ks_cli_error(err);
+	if (a->picture)
+		return 0;
+	json_t *rows = a->json ? json_incref((json_t *)series) : flat(series);
+	int code = print(a, rows, columns, "no result has that metric");
+	json_decref(rows);
+	return code;
+}
+
+static int trend(struct ks_history *h, const struct args *a, struct ks_err *err)
+{
+	char metric[200];
+	snprintf(metric, sizeof metric, "%s", a->rest[0]);
+	char *at = strchr(metric, '@');
+	if (at)
+		*at = 0;
+	json_t *series = ks_history_trend(h, metric, at ? at + 1 : "", &a->filter, err);
+	int code = series ? show_trend(a, series, a->rest[0], err) : ks_cli_error(err);
+	json_decref(series);
+	return code;
+}
+
+static int add(struct ks_history *h, const struct args *a, struct ks_err *err)
+{
+	int news = 0;
+	for (int i = 0; i < a->n; i++) {
+		char folder[PATH_MAX];
+		int64_t id;
+		json_t *document = ks_load_result(a->rest[i], folder, sizeof folder, err);
+		int status = document ? ks_history_add(h, document, folder, &id, err) : -1;
+		json_decref(document);
+		if (status < 0)
+			return ks_cli_error(err);
+		news += status;
+	}
+	printf("%d of %d added, the others were there already\n", news, a->n);
+	return 0;
+}
+
+static int rebuild(struct ks_history *h, const struct args *a, struct ks_err *err)
+{
+	return ks_history_clear(h, err) ? ks_cli_error(err) : add(h, a, err);
+}
+
+static const struct verb {
+	const char *name;
+	int (*run)(struct ks_history *h, const struct args *a, struct ks_err *err);
+	int before_scenario, most; /* arguments; of those that take a scenario it is the last */
+	bool scenario, writes;
+} verbs[] = {{"list", list, 0, 0, false, false},
+             {"changes", changes, 0, 1, true, false},
+             {"trend", trend, 1, 2, true, false},
+             {"add", add, 1, INT_MAX, false, true},
+             {"rebuild", rebuild, 1, INT_MAX, false, true}};
+#define VERBS (sizeof verbs / sizeof *verbs)
+
+static const struct verb *find_verb(const char *name)
+{
+	const char *names[VERBS];
+	for (size_t i = 0; i < VERBS; i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+		names[i] = verbs[i].name;
+	}
+	const char *near = ks_nearest(name, names, VERBS);
+	fprintf(stderr, "keyskew: unknown word '%s' after history%s%s%s\n", name, near ? "; did you mean '" : "", near ? near : "",
+	        near ? "'" : "");
+	return NULL;
+}
+
+int ks_cmd_history(int argc, char **argv)
+{
+	struct args a;
+	struct ks_err err;
+	int status = parse(argc, argv, &a);
+	if (status)
+		return status < 0 ? KS_E_USAGE : 0;
+	const struct verb *v = find_verb(a.verb);
+	if (!v)
+		return KS_E_USAGE;
+	if (a.n < v->before_scenario || a.n > v->most) {
+		fputs(help, stderr);
+		return KS_E_USAGE;
+	}
+	if (v->scenario && a.n > v->before_scenario)
+		a.filter.scenario = a.rest[v->before_scenario];
+	struct ks_history *h = ks_history_open(a.db, v->writes ? KS_HISTORY_WRITE : KS_HISTORY_READ, &err);
+	if (!h)
+		return ks_cli_error(&err);
+	int code = v->run(h, &a, &err);
+	ks_history_close(h);
+	return code;
+}
