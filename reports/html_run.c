@@ -432,6 +432,16 @@ static void put_facts(FILE *out, const json_t *run)
 	fputs("</p>\n", out);
 }
 
+static void put_reported(FILE *out, const json_t *run)
+{
+	char line[1000];
+	if (!ks_rp_reported(line, sizeof(line), run))
+		return;
+	fputs("<p class=\"reported\">", out);
+	put(out, line);
+	fputs("</p>\n", out);
+}
+
 static void put_trouble(void *to, const char *text)
 {
 	fputs("<li>", to);
@@ -462,6 +472,7 @@ void ks_html_run(FILE *out, const json_t *run, const char *dir, bool open, size_
 	fputs("\">\n<p class=\"lead\">", out);
 	ks_rp_sentence(out, KS_RP_XML, run);
 	fputs("</p>\n", out);
+	put_reported(out, run);
 	put_facts(out, run);
 	if (!ks_rp_expected(run)) {
 		fputs("<div class=\"alarm\"><b>Not as expected</b><ul>", out);

@@ -12,6 +12,8 @@
  *     metrics, control.metrics    a number, or one a scope
  *     theory.duplicates           law, mean, low, high, scope, text, value, met
  *     damage, control_damage      {CONSUMER: {NAME: number}}
+ *     damage_notes[]  consumer, damage, help, first (who did it to whom); or consumer, unknown (why it has no numbers)
+ *     reported        what, of (a generator), of_this, figures[] {text "SUBJECT: BAND", value, met}
  *     faults[]        name, kind, at_ns, nodes[], text
  *     injection[]     fault, node, commanded_ns, observed_ns, tolerance_ns (or _ppb in place of _ns)
  *   host     system, compiler, time, wall_s

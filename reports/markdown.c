@@ -81,6 +81,25 @@ static void put_untested(FILE *out, const json_t *runs)
 	}
 }
 
+/* Of several seeds the first stands for all. */
+static void put_reported(FILE *out, const struct ks_rp_blocks *blocks)
+{
+	char line[1000];
+	bool any = false;
+	for (size_t i = 0; i < blocks->n; i++)
+		for (size_t k = 0; k < blocks->v[i].n; k++) {
+			const json_t *run = blocks->v[i].cell[k].run[0];
+			if (!ks_rp_reported(line, sizeof(line), run))
+				continue;
+			fputs(any ? "" : "\n## Reported and measured\n\n", out);
+			any = true;
+			put_run_name(out, run);
+			fputs(": ", out);
+			put(out, line);
+			fputc('\n', out);
+		}
+}
+
 /* "B 3/100": seeds that share the cell's worst letter; bold and "!" when a run is not as expected. */
 static void put_cell(FILE *out, const struct ks_rp_cell *cell)
 {
@@ -140,6 +159,7 @@ int ks_report_markdown(const json_t *result, const char *path, struct ks_err *er
 		        ks_rp_int(s, "failed"));
 		put_unexpected(text.f, runs);
 		put_untested(text.f, runs);
+		put_reported(text.f, &blocks);
 		put_matrix(text.f, &blocks, names, (size_t)n);
 		rc = ks_rp_save(&text, path, err);
 	}

@@ -253,6 +253,51 @@ void ks_rp_sentence(FILE *out, enum ks_rp_form form, const json_t *run)
 	fputs(".", out);
 }
 
+/* "payment-gateway.double_charges 120, as reported" */
+static void add_figure(FILE *out, const json_t *figure, bool of_this)
+{
+	const char *wanted, *text = ks_rp_str(figure, "text");
+	char number[KS_RP_NUMBER];
+	size_t len = ks_rp_subject(figure, &wanted);
+	int64_t v;
+	fprintf(out, "%.*s ", (int)len, text);
+	if (!ks_rp_integer(json_object_get(figure, "value"), &v)) {
+		fputs("not known", out);
+		return;
+	}
+	fputs(ks_rp_number(number, text, v), out);
+	if (of_this && ks_rp_true(figure, "met"))
+		fputs(", as reported", out);
+	else if (of_this)
+		fprintf(out, ", not %s as reported", wanted);
+}
+
+bool ks_rp_reported(char *buf, size_t size, const json_t *run)
+{
+	const json_t *r = json_object_get(run, "reported"), *figures = json_object_get(r, "figures");
+	const char *of = ks_rp_str(r, "of");
+	bool of_this = ks_rp_true(r, "of_this");
+	struct ks_rp_text text;
+	struct ks_err err;
+	size_t i;
+	json_t *figure;
+	*buf = 0;
+	if (!r || ks_rp_open(&text, &err))
+		return false;
+	if (of_this)
+		fprintf(text.f, "reported: %s; measured: ", ks_rp_str(r, "what"));
+	else
+		fprintf(text.f, "reported of %s; here: ", of);
+	json_array_foreach(figures, i, figure) {
+		fputs(i ? "; " : "", text.f);
+		add_figure(text.f, figure, of_this);
+	}
+	if (!ks_rp_finish(&text, &err))
+		snprintf(buf, size, "%s", text.bytes);
+	ks_rp_release(&text);
+	return *buf;
+}
+
 void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 {
 	char c[KS_RP_NUMBER], o[KS_RP_NUMBER];

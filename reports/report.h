@@ -52,6 +52,8 @@ void ks_rp_sentence(FILE *out, enum ks_rp_form form, const json_t *run);
 /* What differs from what was expected, one line each, through put(). @return how many lines. */
 enum ks_rp_extent { KS_RP_ALL, KS_RP_BEYOND_EXPECTATIONS };
 size_t ks_rp_unexpected(const json_t *run, enum ks_rp_extent extent, void (*put)(void *to, const char *text), void *to);
+/* What a report claims and what was measured, in one line. @return whether there is one; buf is "" else. */
+bool ks_rp_reported(char *buf, size_t size, const json_t *run);
 /* The injection proof in one line: "back on n2: commanded -120ms, observed -120.000003ms". */
 void ks_rp_injection(char *buf, size_t size, const json_t *injection);
 

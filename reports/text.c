@@ -337,23 +337,24 @@ static bool expected_already(const json_t *run, const char *name)
 	return false;
 }
 
-/* Damage that no expectation names; of several seeds the first stands for all. */
+/* Damage that was done and that no expectation names; of several seeds the first stands for all. */
 static int add_damage(struct table *t, const json_t *run, const char *generator)
 {
 	const char *consumer, *name;
 	json_t *counts, *value;
 	json_object_foreach((json_t *)json_object_get(run, "damage"), consumer, counts) {
 		json_object_foreach(counts, name, value) {
-			char subject[CELL], shown_subject[CELL], shown[KS_RP_NUMBER], control[CELL] = "";
-			int64_t v;
+			char subject[CELL], shown_subject[CELL], shown[KS_RP_NUMBER], number[KS_RP_NUMBER], control[CELL] = "";
+			int64_t v, c = 0;
 			snprintf(subject, sizeof(subject), "%s.%s", consumer, name);
-			if (!ks_rp_integer(value, &v) || expected_already(run, subject))
+			bool has_control = ks_rp_integer(
+				json_object_get(json_object_get(json_object_get(run, "control_damage"), consumer), name), &c);
+			if (!ks_rp_integer(value, &v) || (!v && !c) || expected_already(run, subject))
 				continue;
 			shorten(shown_subject, subject);
 			ks_rp_number(shown, name, v);
-			const json_t *c = json_object_get(json_object_get(run, "control_damage"), consumer);
-			if (ks_rp_integer(json_object_get(c, name), &v))
-				snprintf(control, sizeof(control), "control %" PRId64, v);
+			if (has_control)
+				snprintf(control, sizeof(control), "control %s", ks_rp_number(number, name, c));
 			const char *const cell[NCOLUMNS] = {generator, shown_subject, "damage", shown, "", control};
 			if (table_add(t, cell, false))
 				return -1;
@@ -404,8 +405,11 @@ static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 		const json_t *run = cell->run[i];
 		if (strcmp(ks_rp_str(run, "status"), "judged"))
 			continue;
+		char reported[1000];
 		if (!proven)
 			put_injections(t, out, run);
+		if (!proven && ks_rp_reported(reported, sizeof(reported), run))
+			put_note(t, out, "", "", reported);
 		if (!proven && ks_rp_int(run, "attempts") > 1)
 			put_note(t, out, "", YELLOW, "judged at a second attempt: this world is noisy, and the first was not as expected");
 		proven = true;

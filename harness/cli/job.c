@@ -162,33 +162,46 @@ static void expect_damage(struct ks_run_facts *f, const struct ks_expect *want)
 		}
 }
 
+static void expect_one(struct ks_run_facts *f, const struct ks_expect *want)
+{
+	switch (want->kind) {
+	case KS_EXPECT_CLAIM:
+		expect_claim(f, want->claim, want->verdict, KS_EXPECT_CLAIM);
+		break;
+	case KS_EXPECT_ALL_CLAIMS:
+		for (size_t k = 0; k < f->judgements; k++)
+			if (f->judgement[k].by_generator)
+				expect_claim(f, f->judgement[k].claim, want->verdict, KS_EXPECT_ALL_CLAIMS);
+		break;
+	case KS_EXPECT_METRIC:
+		expect_value(f, want, f->metrics.known[want->metric], ks_metric_get(&f->metrics, want->metric, want->scope),
+		             ks_metric_get(&f->control_metrics, want->metric, want->scope));
+		break;
+	case KS_EXPECT_DAMAGE:
+		expect_damage(f, want);
+		break;
+	}
+}
+
 static int expect(struct ks_run_facts *f, const struct ks_expect_group *group, struct ks_err *err)
 {
 	static const struct ks_expect all_kept = {.kind = KS_EXPECT_ALL_CLAIMS, .verdict = KS_KEPT};
 	const struct ks_expect *v = group ? group->v : &all_kept;
 	size_t n = group ? group->n : 1;
-	f->expect = ks_alloc(n + n * f->judgements, sizeof *f->expect);
+	const struct ks_expect_group *figures = &f->plan->figures;
+	f->expect = ks_alloc(n + n * f->judgements + figures->n, sizeof *f->expect);
 	if (!f->expect)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	for (size_t i = 0; i < n; i++) {
-		switch (v[i].kind) {
-		case KS_EXPECT_CLAIM:
-			expect_claim(f, v[i].claim, v[i].verdict, KS_EXPECT_CLAIM);
-			break;
-		case KS_EXPECT_ALL_CLAIMS:
-			for (size_t k = 0; k < f->judgements; k++)
-				if (f->judgement[k].by_generator)
-					expect_claim(f, f->judgement[k].claim, v[i].verdict, KS_EXPECT_ALL_CLAIMS);
-			break;
-		case KS_EXPECT_METRIC:
-			expect_value(f, &v[i], f->metrics.known[v[i].metric], ks_metric_get(&f->metrics, v[i].metric, v[i].scope),
-			             ks_metric_get(&f->control_metrics, v[i].metric, v[i].scope));
-			break;
-		case KS_EXPECT_DAMAGE:
-			expect_damage(f, &v[i]);
-			break;
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		expect_one(f, &v[i]);
+	/* Figures of a report are looked up in the same way, but stand apart and decide nothing. */
+	size_t own = f->expects;
+	for (size_t i = 0; i < figures->n; i++)
+		expect_one(f, &figures->v[i]);
+	f->figure = f->expect + own;
+	f->figures = f->expects - own;
+	f->expects = own;
+	f->reported_of_this = !*figures->generator || same_generator(f->gen, figures->generator);
 	return 0;
 }
 

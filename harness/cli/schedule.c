@@ -72,6 +72,9 @@ int ks_check_groups(const struct ks_plan *plan, struct ks_err *err)
 		if (strcmp(g->generator, "other") && parse_generator(g->generator, &spec, err))
 			return ks_fail_in(err, "%s:%d:%d", plan->file, g->n ? g->v[0].mark.line : 1, g->n ? g->v[0].mark.col : 1);
 	}
+	struct ks_gen_spec spec;
+	if (*plan->figures.generator && parse_generator(plan->figures.generator, &spec, err))
+		return ks_fail_in(err, "%s: reported.of", plan->file);
 	return 0;
 }
 

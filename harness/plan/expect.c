@@ -248,6 +248,27 @@ static int read_group(struct ks_reader *r, const struct ks_tree *n, struct ks_ex
 	return 0;
 }
 
+/* Figures of a report: what expectations say of metrics and damage, held against a run without deciding anything. */
+int ks_read_figures(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_expect_group *g = &((struct ks_plan *)into)->figures;
+	(void)f;
+	g->v = ks_alloc(n->n, sizeof *g->v);
+	if (!g->v)
+		return ks_no_memory(r);
+	for (const struct ks_tree *c = n->first; c; c = c->next) {
+		struct ks_expect *e = &g->v[g->n];
+		if (read_expectation(r, c, e))
+			return -1;
+		if (e->kind != KS_EXPECT_METRIC && e->kind != KS_EXPECT_DAMAGE)
+			return ks_bad_key(r, c, "'%s' is a claim, expected a metric or a damage with a band", c->key);
+		if (same_subject(g, e))
+			return ks_bad_key(r, c, "'%s' is reported twice, first in line %d", c->key, same_subject(g, e)->mark.line);
+		g->n++;
+	}
+	return 0;
+}
+
 int ks_read_expect(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
 {
 	struct ks_plan *plan = into;

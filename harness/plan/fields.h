@@ -70,7 +70,7 @@ bool ks_want(struct ks_reader *r, const struct ks_tree *n, unsigned kinds, const
 
 /* Parts of the scenario that have a file of their own. */
 extern const struct ks_field ks_fleet_fields[];
-ks_read_fn ks_read_fleet, ks_read_faults, ks_read_consumers, ks_read_expect;
+ks_read_fn ks_read_fleet, ks_read_faults, ks_read_consumers, ks_read_expect, ks_read_figures;
 /* Gives list items their default names, so that --set and messages can name them. @return 0, or -1 out of memory. */
 int ks_fleet_normalise(struct ks_tree *root);
 int ks_faults_normalise(struct ks_tree *root);

@@ -153,6 +153,9 @@ struct ks_plan {
 	size_t consumers;
 	struct ks_expect_group *group;
 	size_t groups;
+	char reported[256];   /* what a report claims of this incident; "": nothing */
+	struct ks_expect_group figures; /* of that claim: METRIC and DAMAGE, and of which generator ("": of all). They are
+					   measured and held against it, but decide nothing */
 };
 
 /* Sets from the command line: "faults.back.step=-10ms". Items of lists go by name or by index from 0, the value may be

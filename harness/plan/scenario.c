@@ -107,6 +107,15 @@ static int read_require(struct ks_reader *r, const struct ks_tree *n, const stru
 	return 0;
 }
 
+static const struct ks_field reported_fields[] = {
+	{.name = "what", .help = "the claim, in words", .read = ks_read_text, KS_AT(struct ks_plan, reported)},
+	{.name = "of", .help = "the generator that it is about; default: every one", .read = ks_read_text,
+	 KS_AT(struct ks_plan, figures.generator)},
+	{.name = "figures", .help = "its figures: bands by metric or damage, measured beside it", .kinds = KS_TREE_MAP,
+	 .read = ks_read_figures},
+	{0},
+};
+
 static const struct ks_field plan_fields[] = {
 	{.name = "keyskew", .help = "version of the format; the one key that a file must have", .accepts = "1",
 	 .read = ks_read_version},
@@ -133,6 +142,8 @@ static const struct ks_field plan_fields[] = {
 	 .kinds = KS_TREE_LIST, .read = ks_read_faults},
 	{.name = "consumers", .help = "downstream models, by name, with their options", .def = "{}",
 	 .kinds = KS_TREE_MAP, .read = ks_read_consumers},
+	{.name = "reported", .help = "what a report claims: printed beside what is measured, decides nothing", .def = "{}",
+	 .kinds = KS_TREE_MAP, .read = ks_read_map, .table = reported_fields},
 	{.name = "expect", .help = "expectations, by generator; other: those not named, {claims: kept} unless given",
 	 .def = "{}", .kinds = KS_TREE_MAP, .read = ks_read_expect},
 	{0},
@@ -257,5 +268,6 @@ void ks_plan_release(struct ks_plan *plan)
 	ks_free(plan->node);
 	ks_free(plan->consumer);
 	ks_free(plan->group);
+	ks_free(plan->figures.v);
 	*plan = (struct ks_plan){0};
 }

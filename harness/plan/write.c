@@ -199,6 +199,24 @@ static void put_consumer(FILE *out, const struct ks_consumer_use *use)
 	fputs("}\n", out);
 }
 
+static void put_reported(FILE *out, const struct ks_plan *p)
+{
+	fputs(*p->reported || p->figures.n ? "reported:\n" : "reported: {}\n", out);
+	if (*p->reported) {
+		fputs("  ", out);
+		put_pair(out, "what", p->reported);
+		fputc('\n', out);
+	}
+	if (*p->figures.generator) {
+		fputs("  ", out);
+		put_pair(out, "of", p->figures.generator);
+		fputc('\n', out);
+	}
+	fputs(p->figures.n ? "  figures:\n" : "", out);
+	for (size_t i = 0; i < p->figures.n; i++)
+		fprintf(out, "    %s\n", p->figures.v[i].text);
+}
+
 static void put_group(FILE *out, const struct ks_expect_group *g)
 {
 	fputs("  ", out);
@@ -219,6 +237,7 @@ int ks_plan_write(const struct ks_plan *p, FILE *out)
 	fputs(p->consumers ? "consumers:\n" : "consumers: {}\n", out);
 	for (size_t i = 0; i < p->consumers; i++)
 		put_consumer(out, &p->consumer[i]);
+	put_reported(out, p);
 	fputs("expect:\n", out);
 	for (size_t i = 0; i < p->groups; i++)
 		put_group(out, &p->group[i]);

@@ -44,6 +44,9 @@ struct ks_run_facts {
 	size_t judgements;
 	struct ks_expect_result *expect;
 	size_t expects;
+	const struct ks_expect_result *figure; /* of what was reported, by plan->figures */
+	size_t figures;
+	bool reported_of_this; /* the report is about this generator */
 	struct ks_theory theory;
 	bool theory_met;
 	struct ks_damage_result *damage;

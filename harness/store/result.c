@@ -179,6 +179,21 @@ static json_t *expectations(const struct ks_run_facts *f)
 	return list;
 }
 
+/* What a report claims beside what was measured. */
+static json_t *reported(const struct ks_run_facts *f)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < f->figures; i++) {
+		const struct ks_expect_result *x = &f->figure[i];
+		json_t *value = x->met == KS_NOT_TESTED ? NULL : ks_json_int(x->value);
+		json_array_append_new(list, json_pack("{ss so so*}", "text", x->text, "met",
+		                                      x->met == KS_NOT_TESTED ? json_null() : json_boolean(x->met == KS_MET), "value",
+		                                      value));
+	}
+	return json_pack("{so ss so so}", "what", text(f->plan->reported), "of", f->plan->figures.generator, "of_this",
+	                 json_boolean(f->reported_of_this), "figures", list);
+}
+
 /* ---- metrics, theory, damage, faults ---- */
 
 static json_t *metrics(const struct ks_metrics *m)
@@ -316,6 +331,8 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 	json_object_set_new(run, "clock_reads", ks_json_int((int64_t)f->output->records.clock_reads));
 	json_object_set_new(run, "claims", claims(f));
 	json_object_set_new(run, "expectations", expectations(f));
+	if (*f->plan->reported || f->figures)
+		json_object_set_new(run, "reported", reported(f));
 	json_object_set_new(run, "metrics", metrics(&f->metrics));
 	if (f->control)
 		json_object_set_new(run, "control", json_pack("{so}", "metrics", metrics(&f->control_metrics)));

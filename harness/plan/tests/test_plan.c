@@ -106,6 +106,7 @@ static const char full[] =
 	"  - {name: slow, at: 2s, node: [n3, order-7], drift: -500ppb}\n"
 	"  - {drift: 1ppm}\n"
 	"consumers: {payment-gateway: {retry: new-key}}\n"
+	"reported: {what: 'it charges, twice', of: unixmilli, figures: {payment-gateway.double_charges: 1.., descents@node: 12..37}}\n"
 	"expect:\n"
 	"  other: {claims: untested}\n"
 	"  './mine.so:a=\"b\"':\n"
@@ -144,7 +145,12 @@ static void test_full(void)
 	CU_ASSERT_TRUE(e[3].scope == KS_SCOPE_PROCESS && e[3].metric == KS_M_DISPLACEMENT);
 	CU_ASSERT_TRUE(e[4].band.is_time && e[4].band.high == MS);
 	CU_ASSERT_STRING_EQUAL(e[5].damage, "payment-gateway.double_charges");
-	CU_ASSERT_EQUAL(e[5].mark.line, 28);
+	CU_ASSERT_EQUAL(e[5].mark.line, 29);
+	CU_ASSERT_STRING_EQUAL(p.reported, "it charges, twice");
+	CU_ASSERT_STRING_EQUAL(p.figures.generator, "unixmilli");
+	CU_ASSERT_EQUAL_FATAL(p.figures.n, 2);
+	CU_ASSERT_STRING_EQUAL(p.figures.v[0].text, "payment-gateway.double_charges: 1..");
+	CU_ASSERT_STRING_EQUAL(p.figures.v[1].text, "descents@node: 12..37");
 	ks_plan_release(&p);
 }
 
@@ -306,6 +312,7 @@ static void test_effective_text(void)
 	                             "faults:\n"
 	                             "  - {name: step-1, at: 10s, node: [n2], step: -120ms}\n"
 	                             "consumers: {}\n"
+	                             "reported: {}\n"
 	                             "expect:\n"
 	                             "  other:\n"
 	                             "    claims: kept\n");
@@ -438,7 +445,7 @@ static const struct {
 	{"keyskew: 1.0", NULL, NULL, "bad.yaml:1:10: format '1.0' is not known to this version, expected keyskew: 1"},
 	{"keyskew: 1\nduraton: 20s", NULL, NULL,
 	 "bad.yaml:2:1: unknown key 'duraton', expected one of keyskew title source tags start duration "
-	 "worlds require fleet workload faults consumers expect; did you mean 'duration'"},
+	 "worlds require fleet workload faults consumers reported expect; did you mean 'duration'"},
 	{"keyskew: 1\nduration: 20", NULL, NULL,
 	 "bad.yaml:2:11: bad duration '20', expected a unit (ns us ms s m h d)"},
 	{"keyskew: 1\nduration: 1e9ns", NULL, NULL,
@@ -590,6 +597,16 @@ static const struct {
 	{"keyskew: 1\nconsumers: {payment-gateway: {retry: newkey}}", NULL, NULL,
 	 "bad.yaml:2:38: bad value 'newkey' of option 'retry', expected one of same-key|new-key; did you mean "
 	 "'new-key'"},
+	{"keyskew: 1\nreported: {figures: {unique@fleet: kept}}", NULL, NULL,
+	 "bad.yaml:2:22: 'unique@fleet' is a claim, expected a metric or a damage with a band"},
+	{"keyskew: 1\nreported: {figures: {lost: 1.., lost: 2}}", NULL, NULL, "bad.yaml:2:33: key 'lost' is given twice, first in line 2"},
+	{"keyskew: 1\nreported: {figures: {duplicates: 1.., duplicates@fleet: 2}}", NULL, NULL,
+	 "bad.yaml:2:39: 'duplicates@fleet' is reported twice, first in line 2"},
+	{"keyskew: 1\nreported: {figures: {payment-gateway.double_charges: 1..}}", NULL, NULL,
+	 "bad.yaml:2:22: consumer 'payment-gateway' is not used by this scenario, expected it under 'consumers'"},
+	{"keyskew: 1\nreported: {figure: {lost: 1..}}", NULL, NULL, "bad.yaml:2:12: unknown key 'figure', expected one of what of figures; did you mean 'figures'"},
+	{"keyskew: 1\nconsumers: {lww-replica: {}}\nexpect: {snowflake: {lww-replica.stale_ns_max: 5}}", NULL, NULL,
+	 "bad.yaml:3:48: bad lww-replica.stale_ns_max '5', expected a unit such as 1ms"},
 	{"keyskew: 1\nconsumers: {payment-gateway: 5}", NULL, NULL,
 	 "bad.yaml:2:30: 'payment-gateway' is a single value, expected a mapping of its options, or {}"},
 	{"keyskew: 1\nexpect: {snowflake: {}}", NULL, NULL,
@@ -670,7 +687,7 @@ static const struct {
 	 "--set faults.step-1.node: unknown node 'n9', expected n1; did you mean 'n1'"},
 	{"keyskew: 1", "flet.nodes", "3",
 	 "--set flet.nodes: unknown key 'flet', expected one of keyskew title source tags start duration "
-	 "worlds require fleet workload faults consumers expect; did you mean 'fleet'"},
+	 "worlds require fleet workload faults consumers reported expect; did you mean 'fleet'"},
 	{"keyskew: 1", "fleet.nodez", "3",
 	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id "
 	 "network; did you mean 'nodes'"},
