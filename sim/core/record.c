@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ks_mem.h"
+#include "ks_sink.h"
 
 /* The rows at which the low bits of a lane's seq begin anew. */
 struct ks_lane_rows {
@@ -213,6 +214,27 @@ int ks_records_add(struct ks_records *r, const struct ks_record *v)
 		set_parent(r, r->n, v->parent);
 	r->v[r->n++] = packed;
 	return 0;
+}
+
+int ks_records_take(void *records, const struct ks_record *v, size_t n, struct ks_err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ks_records_add(records, &v[i]))
+			return ks_fail(err, KS_E_INTERNAL, "out of memory for the records");
+	return 0;
+}
+
+uint32_t ks_records_row(void *records, uint32_t lane, uint32_t seq)
+{
+	const struct ks_records *r = records;
+	if (lane >= r->nrows || seq >= r->rows[lane].seq)
+		return KS_NO_PARENT;
+	for (size_t row = r->rows[lane].row[seq / SEQ_LOW]; row < r->n; row++) {
+		struct ks_record v = ks_record_get(r, row);
+		if (v.lane == lane && v.seq == seq)
+			return (uint32_t)row;
+	}
+	return KS_NO_PARENT;
 }
 
 int ks_record_set(struct ks_records *r, size_t row, const struct ks_record *v)

@@ -82,27 +82,38 @@ static _Noreturn void resume(struct ks_engine *g, struct lane *l)
 
 /* ---- calls ---- */
 
+static void fill(const struct ks_engine *g, struct lane *l, enum ks_outcome outcome, struct ks_key key, uint8_t why,
+                 struct ks_record *r)
+{
+	*r = KS_RECORD_NONE;
+	r->due_ns = l->due_ns;
+	r->call_ns = l->call_ns;
+	r->return_ns = outcome == KS_LOST ? KS_NO_TIME : l->env.now_ns;
+	r->key = key;
+	r->lane = l->env.lane;
+	r->seq = l->seq++;
+	r->outcome = (uint8_t)outcome;
+	r->why = why;
+	if (l->env.has_read) {
+		r->clock = l->env.read_clock;
+		r->read_ns = l->env.read_value - g->clock_base[l->env.read_clock];
+		r->read_at_ns = l->env.read_at_ns;
+	}
+}
+
 static void record(struct ks_engine *g, struct lane *l, enum ks_outcome outcome, struct ks_key key, uint8_t why)
 {
-	struct ks_records *all = &g->result->records;
-	if (all->n >= g->record_limit)
-		ks_engine_stop(g, ks_fail(g->err, KS_E_JUDGE, "more than %llu calls, the limit of a run",
-		                          (unsigned long long)g->record_limit));
-	struct ks_record r = KS_RECORD_NONE;
-	r.due_ns = l->due_ns;
-	r.call_ns = l->call_ns;
-	r.return_ns = outcome == KS_LOST ? KS_NO_TIME : l->env.now_ns;
-	r.key = key;
-	r.lane = l->env.lane;
-	r.seq = l->seq++;
-	r.outcome = (uint8_t)outcome;
-	r.why = why;
-	if (l->env.has_read) {
-		r.clock = l->env.read_clock;
-		r.read_ns = l->env.read_value - g->clock_base[l->env.read_clock];
-		r.read_at_ns = l->env.read_at_ns;
-	}
-	if (ks_records_add(all, &r))
+	struct ks_record *r = ks_window_add(&g->window);
+	if (!r)
+		out_of_memory(g);
+	fill(g, l, outcome, key, why, r);
+}
+
+static void record_lost(struct ks_engine *g, struct lane *l)
+{
+	struct ks_record r;
+	fill(g, l, KS_LOST, (struct ks_key){0, 0}, 0, &r);
+	if (ks_window_add_lost(&g->window, &r))
 		out_of_memory(g);
 }
 
@@ -145,7 +156,7 @@ _Noreturn void ks_engine_abandon(struct lane *l)
 {
 	struct ks_engine *g = l->env.engine;
 	struct stack *mine = g->current;
-	record(g, l, KS_LOST, (struct ks_key){0, 0}, 0);
+	record_lost(g, l);
 	l->state = LANE_DONE;
 	struct stack *fresh = stack_take(g);
 	if (!fresh)
@@ -270,12 +281,35 @@ static void act(struct ks_engine *g, uint32_t index)
 
 /* ---- the loop ---- */
 
+static void set_until(struct ks_engine *g)
+{
+	g->until_ns = g->window.end_ns < g->barrier_ns ? g->window.end_ns : g->barrier_ns;
+	g->node = 0;
+}
+
 static void set_barrier(struct ks_engine *g)
 {
 	g->barrier_ns = g->sim->duration_ns + KS_DRAIN_NS;
 	if (g->event < g->sim->nevents)
 		g->barrier_ns = g->sim->events[g->event].at_ns;
-	g->node = 0;
+	set_until(g);
+}
+
+static int check_limit(const struct ks_engine *g)
+{
+	return g->window.taken <= g->record_limit ? 0 : ks_fail(g->err, KS_E_JUDGE, "more than %llu calls, the limit of a run",
+	                                                        (unsigned long long)g->record_limit);
+}
+
+/* All nodes have come to until_ns: what has returned by now is all there is. */
+static void flush(struct ks_engine *g)
+{
+	if (ks_window_flush(&g->window, g->until_ns, g->result->records.lanes, &g->sink, g->err) || check_limit(g))
+		ks_engine_stop(g, -1);
+	if (g->sim->progress) {
+		g->sim->progress->reached_ns = g->until_ns;
+		g->sim->progress->calls = g->window.taken;
+	}
 }
 
 /* @return the next thread to run, off its queue; NULL at the end of the run. */
@@ -284,8 +318,15 @@ static struct lane *next_lane(struct ks_engine *g)
 	for (;;) {
 		for (; g->node < g->sim->nodes; g->node++) {
 			struct lane *top = ks_queue_top(&g->nodes[g->node]);
-			if (top && top->wake_ns < g->barrier_ns)
+			if (top && top->wake_ns < g->until_ns)
 				return ks_queue_pop(&g->nodes[g->node]);
+		}
+		if (g->until_ns < g->barrier_ns || g->window.n > KS_WINDOW_RECORDS) {
+			flush(g);
+			if (g->until_ns < g->barrier_ns) {
+				set_until(g);
+				continue;
+			}
 		}
 		if (g->event == g->sim->nevents)
 			return NULL;
@@ -403,7 +444,7 @@ static void finish(struct ks_engine *g)
 		struct lane *l = &g->lanes[i];
 		g->result->records.clock_reads += l->env.reads;
 		if (l->state == LANE_IN_CALL && g->status == 0)
-			record(g, l, KS_LOST, (struct ks_key){0, 0}, 0);
+			record_lost(g, l);
 	}
 }
 
@@ -414,6 +455,7 @@ static void release(struct ks_engine *g)
 		ks_stack_free(g->all_list[i]->low, g->all_list[i]->size);
 		ks_free(g->all_list[i]);
 	}
+	ks_window_release(&g->window);
 	ks_free(g->all_list);
 	ks_free(g->queues);
 	ks_free(g->state);
@@ -436,7 +478,9 @@ static int run(struct ks_engine *g)
 	if (g->status)
 		return -1;
 	finish(g);
-	return ks_records_sort(&g->result->records);
+	if (ks_window_finish(&g->window, g->result->records.lanes, &g->sink, g->err))
+		return -1;
+	return check_limit(g);
 }
 
 int ks_sim_run(const struct ks_sim *sim, struct ks_sim_result *result, struct ks_err *err)
@@ -448,6 +492,8 @@ int ks_sim_run(const struct ks_sim *sim, struct ks_sim_result *result, struct ks
 	g->sim = sim;
 	g->result = result;
 	g->err = err;
+	g->sink = sim->sink ? *sim->sink : (struct ks_sink){ks_records_take, ks_records_row, &result->records};
+	ks_window_init(&g->window);
 	int status = run(g);
 	release(g);
 	if (status)

@@ -6,6 +6,7 @@
 #include "env.h"
 #include "keygen.h"
 #include "ks_engine.h"
+#include "window.h"
 
 /* What a thread waits for; decides who goes first at one instant (see ks_engine.h). */
 enum lane_state {
@@ -78,6 +79,9 @@ struct ks_engine {
 	int64_t barrier_ns; /* the next fleet event, or the end */
 	uint32_t event;     /* the next fault event */
 	int64_t clock_base[KS_NCLOCKS]; /* what a perfect clock shows at the start */
+	int64_t until_ns;   /* the barrier, or the end of the window before it */
+	struct ks_window window;
+	struct ks_sink sink;
 	uint64_t record_limit;
 	struct ks_context main;
 	struct stack *current, *free;

@@ -18,6 +18,7 @@
 #include "ks_clock.h"
 #include "ks_err.h"
 #include "ks_record.h"
+#include "ks_sink.h"
 #include "ks_time.h"
 
 struct ks_gen;
@@ -62,6 +63,12 @@ struct ks_fault_seen {
 };
 #define KS_PROBE_NS (1000 * KS_SEC)
 
+/* How far a run has come, for whoever watches it from another thread. */
+struct ks_progress {
+	_Atomic int64_t reached_ns; /* of true time */
+	_Atomic uint64_t calls;     /* that have ended */
+};
+
 struct ks_sim {
 	int64_t start_unix_ns;
 	int64_t duration_ns;
@@ -75,11 +82,13 @@ struct ks_sim {
 	const struct ks_gen *gen;           /* from ks_gens_sim */
 	const void *cfg;
 	uint64_t record_limit;              /* more records than this end the run with KS_E_JUDGE; 0: 2^31 */
+	const struct ks_sink *sink;         /* may be NULL: the records are kept */
+	struct ks_progress *progress;       /* may be NULL */
 	volatile const int *stop;           /* may be NULL; non-zero ends the run with KS_E_JUDGE, "interrupted" */
 };
 
 struct ks_sim_result {
-	struct ks_records records;
+	struct ks_records records;  /* lanes only when there was a sink */
 	struct ks_fault_seen *seen; /* nevents of them */
 	uint64_t switches;          /* how often a call was interrupted */
 };
