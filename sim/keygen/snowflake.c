@@ -3,10 +3,7 @@
  * checked (Twitter 2012): when the clock reads less than at the last key, the call is refused and the state is left
  * alone. unchecked (bwmarrin/snowflake before 2019, its issues 18 and 20): no comparison; a clock that goes back
  * issues the same ms again from sequence 0. Both wait for the next ms when a sequence is used up. */
-#include "env.h"
-#include "keygen.h"
-
-#define NS_PER_MS INT64_C(1000000)
+#include "parts.h"
 
 enum { CHECKED, UNCHECKED };
 enum { CLOCK_WENT_BACK, TIME_OUT_OF_RANGE, NODE_ID_TOO_LARGE };
@@ -146,8 +143,9 @@ static char *format(const void *cfg, struct ks_key key, char buf[KS_KEY_TEXT])
 
 static int parse(const void *cfg, const char *text, struct ks_key *key)
 {
-	(void)cfg;
-	return ks_key_from_decimal(text, key);
+	if (ks_parse_decimal(cfg, text, key))
+		return -1;
+	return key->lo > INT64_MAX ? -1 : 0;
 }
 
 const struct ks_gen KS_GEN(snowflake) = {
