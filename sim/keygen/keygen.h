@@ -34,6 +34,12 @@ struct ks_fields {
 	int nfields;
 };
 
+/* Something that runs again and again, period_ns of true time after it began the last time. */
+struct ks_background {
+	int64_t period_ns;
+	void (*fn)(struct ks_env *env, const void *cfg, void *shared);
+};
+
 #define KS_CLAIMS_MAX 6
 #define KS_REASONS_MAX 8
 #define KS_BACKGROUND_MAX 2
@@ -65,11 +71,9 @@ struct ks_gen {
 	/* A key that came in a message from another node: merges what it says into the state. Not a call: it issues nothing.
 	 * May be NULL: it takes no notice of others. */
 	void (*observe)(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key remote);
-	/* What a process does beside its calls, once every period_ns of true time, in a thread of its own. Period 0 ends it. */
-	struct {
-		int64_t period_ns;
-		void (*fn)(struct ks_env *env, const void *cfg, void *shared);
-	} background[KS_BACKGROUND_MAX];
+	/* What a process does beside its calls with these options, each in a thread of its own; ends with period 0, at most
+	 * KS_BACKGROUND_MAX. May be NULL: nothing. See ks_gen_background. */
+	const struct ks_background *(*background)(const void *cfg);
 	/* Keys of up to 128 bits are numbers that sort as their printed forms do, and have the three functions below. Others are
 	 * texts (env_text) and have only this one: what the text says. Pure. @return 0, or -1 when it is no key. */
 	int (*decode_text)(const void *cfg, const char *text, struct ks_fields *fields);
@@ -109,6 +113,13 @@ struct ks_gen_spec {
 
 /* Parses NAME[:WORD|:OPTION=VALUE]... against a list. @return 0, or -1 with the nearest name in the error. */
 int ks_gen_parse(const struct ks_gen *const *list, const char *text, struct ks_gen_spec *spec, struct ks_err *err);
+/* What runs beside the calls; never NULL, ends with period 0. */
+static inline const struct ks_background *ks_gen_background(const struct ks_gen *gen, const void *cfg)
+{
+	static const struct ks_background none = {0, NULL};
+	return gen->background ? gen->background(cfg) : &none;
+}
+
 /* Are its keys texts, rather than numbers that compare as they are? So are all foreign ones. */
 static inline bool ks_gen_issues_texts(const struct ks_gen_spec *spec)
 {
