@@ -5,17 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Values of --sweep may not show in what a run is about. */
+static bool same_sweep(const json_t *a, const json_t *b)
+{
+	return (!a && !b) || (a && b && json_equal(a, b));
+}
+
 static struct ks_rp_block *block_of(struct ks_rp_blocks *b, const json_t *run)
 {
+	const json_t *sweep = json_object_get(run, "sweep");
 	const char *scenario = ks_rp_str(run, "scenario"), *about = ks_rp_str(run, "about"), *world = ks_rp_str(run, "world");
 	for (size_t i = b->n; i-- > 0;)
-		if (!strcmp(b->v[i].scenario, scenario) && !strcmp(b->v[i].world, world) && !strcmp(b->v[i].about, about))
+		if (!strcmp(b->v[i].scenario, scenario) && !strcmp(b->v[i].world, world) && !strcmp(b->v[i].about, about) &&
+		    same_sweep(b->v[i].sweep, sweep))
 			return &b->v[i];
 	struct ks_rp_block *v = reallocarray(b->v, b->n + 1, sizeof(*v));
 	if (!v)
 		return NULL;
 	b->v = v;
-	v[b->n] = (struct ks_rp_block){.scenario = scenario, .about = about, .world = world};
+	v[b->n] = (struct ks_rp_block){.scenario = scenario, .about = about, .world = world, .sweep = sweep};
 	return &v[b->n++];
 }
 

@@ -66,6 +66,7 @@ struct ks_rp_cell {
 };
 struct ks_rp_block {
 	const char *scenario, *about, *world;
+	const json_t *sweep; /* {PATH: VALUE}, or NULL */
 	struct ks_rp_cell *cell;
 	size_t n;
 };

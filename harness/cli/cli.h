@@ -1,4 +1,4 @@
-/* The command line: one file a subcommand. Only main.c exits; each command returns the exit code. */
+/* The command line: one file a subcommand, listed in main.c. Only main.c exits; each command returns the exit code. */
 #ifndef KS_CLI_H
 #define KS_CLI_H
 
@@ -7,15 +7,11 @@
 #include <stdbool.h>
 
 #include "ks_err.h"
+#include "options.h"
 
+extern const struct ks_command ks_command_run, ks_command_lint, ks_command_list, ks_command_explain, ks_command_diff,
+	ks_command_history, ks_command_report, ks_command_doctor, ks_command_man, ks_command_completion;
 int ks_cmd_run(int argc, char **argv);
-int ks_cmd_lint(int argc, char **argv);
-int ks_cmd_list(int argc, char **argv);
-int ks_cmd_report(int argc, char **argv);
-int ks_cmd_diff(int argc, char **argv);
-int ks_cmd_history(int argc, char **argv);
-int ks_cmd_explain(int argc, char **argv);
-int ks_cmd_doctor(int argc, char **argv);
 
 /* Set by SIGINT and SIGTERM to the signal's number. */
 extern volatile sig_atomic_t ks_signal;
@@ -39,6 +35,9 @@ const char *ks_history_path(void);
 
 /* The result document of a run folder (NULL: .keyskew/last) or file, or by its number in the history ("12"). @return a new reference, or NULL (KS_E_USAGE). */
 json_t *ks_load_result(const char *where, char *folder, size_t size, struct ks_err *err);
+
+/* Prints the names of a kind of keyskew list, one a line; "kinds": those of the kinds. @return 0, or -1: no such kind. */
+int ks_list_names(const char *kind, FILE *out);
 
 /* Whether stdout takes colour (a terminal, NO_COLOR not set), and its width. */
 bool ks_colour(void);

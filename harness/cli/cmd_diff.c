@@ -1,5 +1,4 @@
 /* keyskew diff: what changed between two results. Exit 1 on a regression. */
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,45 +6,7 @@
 #include "cli.h"
 #include "ks_diff.h"
 
-static const char help[] =
-	"usage: keyskew diff BASE [NEW] [OPTION]...\n\n"
-	"BASE and NEW are run folders, result files, or numbers of keyskew history; NEW is .keyskew/last unless given. Says which verdicts changed, which metrics\n"
-	"moved beyond their spread over seeds, and which runs are new, missing or no longer tested.\n\n"
-	"      --json      the differences as JSON\n"
-	"      --markdown  for a pull request\n\n"
-	"exit: 0 no regression, 1 a regression (coverage that fell is one), 2 usage or file error\n";
-
 enum form { TEXT, JSON, MARKDOWN };
-
-static int parse(int argc, char **argv, enum form *form)
-{
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'J'}, {"markdown", no_argument, NULL, 'M'}, {"help", no_argument, NULL, 'h'}, {0}};
-	int c;
-	*form = TEXT;
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (c) {
-		case 'J':
-			*form = JSON;
-			break;
-		case 'M':
-			*form = MARKDOWN;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 1;
-		default:
-			fprintf(stderr, "keyskew: unknown option '%s', see keyskew diff --help\n", argv[optind - 1]);
-			return -1;
-		}
-	}
-	if (argc - optind >= 1 && argc - optind <= 2)
-		return 0;
-	fputs(help, stderr);
-	return -1;
-}
 
 static int print(const json_t *diff, enum form form)
 {
@@ -67,23 +28,55 @@ static int print(const json_t *diff, enum form form)
 	return json_integer_value(json_object_get(json_object_get(diff, "summary"), "regressions")) ? 1 : 0;
 }
 
-int ks_cmd_diff(int argc, char **argv)
+static const struct ks_cli_option options[] = {
+	{"json", 0, NULL, "the differences as JSON", KS_COMPLETE_NONE, NULL},
+	{"markdown", 0, NULL, "for a pull request", KS_COMPLETE_NONE, NULL},
+	{0},
+};
+
+static int cmd_diff(int argc, char **argv);
+static const char *const synopsis[] = {"BASE [NEW] [--json|--markdown]", NULL};
+const struct ks_command ks_command_diff = {
+	.name = "diff",
+	.summary = "what changed between two results",
+	.synopsis = synopsis,
+	.text = "BASE and NEW are run folders, result files, or numbers of keyskew history; NEW is .keyskew/last unless given. Says which\n"
+	        "verdicts changed, which metrics moved beyond their spread over seeds, and which runs are new, missing or no longer tested.\n\n"
+	        "exit: 0 no regression, 1 a regression (coverage that fell is one), 2 usage or file error",
+	.options = options,
+	.complete = KS_COMPLETE_FOLDER,
+	.run = cmd_diff,
+};
+
+static int load_and_diff(const char *base_name, const char *new_name, enum form form)
 {
 	char folder[PATH_MAX];
 	struct ks_err err;
-	enum form form;
-	int status = parse(argc, argv, &form);
-	if (status)
-		return status < 0 ? KS_E_USAGE : 0;
-	json_t *base = ks_load_result(argv[optind], folder, sizeof folder, &err);
-	json_t *new = base ? ks_load_result(argc - optind > 1 ? argv[optind + 1] : NULL, folder, sizeof folder, &err) : NULL;
+	json_t *base = ks_load_result(base_name, folder, sizeof folder, &err);
+	json_t *new = base ? ks_load_result(new_name, folder, sizeof folder, &err) : NULL;
 	json_t *diff = new ? ks_diff(base, new) : NULL;
-	if (!new)
-		status = ks_cli_error(&err);
-	else
-		status = diff ? print(diff, form) : KS_E_INTERNAL;
+	int code = !new ? ks_cli_error(&err) : diff ? print(diff, form) : KS_E_INTERNAL;
 	json_decref(base);
 	json_decref(new);
 	json_decref(diff);
-	return status;
+	return code;
+}
+
+static int cmd_diff(int argc, char **argv)
+{
+	struct ks_cli cli;
+	enum form form = TEXT;
+	char *value;
+	int option, code;
+	ks_cli_begin(&cli, &ks_command_diff, argc, argv);
+	while ((option = ks_cli_next(&cli, &value)) >= 0)
+		form = option == 0 ? JSON : MARKDOWN;
+	if (option != KS_CLI_END)
+		code = ks_cli_end(&cli, option);
+	else if (cli.words < 1 || cli.words > 2)
+		code = ks_cli_usage(&ks_command_diff);
+	else
+		code = load_and_diff(cli.word[0], cli.words > 1 ? cli.word[1] : NULL, form);
+	ks_cli_release(&cli);
+	return code;
 }

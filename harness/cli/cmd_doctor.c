@@ -26,13 +26,8 @@ static void line(const char *what, bool works, const char *note)
 	printf("%-10s %-8s %s\n", what, works ? "works" : "missing", note);
 }
 
-int ks_cmd_doctor(int argc, char **argv)
+static void examine(void)
 {
-	if (argc > 1) {
-		bool asked = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
-		fputs("usage: keyskew doctor\n\nTells what works on this machine, what is missing, and what would help.\n", asked ? stdout : stderr);
-		return asked ? 0 : KS_E_USAGE;
-	}
 	for (const struct ks_world *const *w = ks_worlds; *w; w++) {
 		char why[512] = "";
 		bool works = (*w)->available(why, sizeof why) == 0;
@@ -43,5 +38,32 @@ int ks_cmd_doctor(int argc, char **argv)
 	const char *library = ks_library();
 	line("library", library != NULL, library ? library : "set KEYSKEW_SCENARIOS to the folder of the scenarios");
 	line("kvm", access("/dev/kvm", R_OK | W_OK) == 0, "guests run under TCG, slower, without /dev/kvm");
-	return 0;
+}
+
+static int cmd_doctor(int argc, char **argv);
+static const char *const synopsis[] = {"", NULL};
+static const struct ks_cli_option options[] = {{0}};
+const struct ks_command ks_command_doctor = {
+	.name = "doctor",
+	.summary = "what works on this machine, and what would help",
+	.synopsis = synopsis,
+	.text = "Tells what works on this machine, what is missing, and what would help. Changes nothing.",
+	.options = options,
+	.run = cmd_doctor,
+};
+
+static int cmd_doctor(int argc, char **argv)
+{
+	struct ks_cli cli;
+	char *value;
+	ks_cli_begin(&cli, &ks_command_doctor, argc, argv);
+	int code = ks_cli_next(&cli, &value);
+	if (code != KS_CLI_END)
+		code = ks_cli_end(&cli, code);
+	else if (cli.words)
+		code = ks_cli_usage(&ks_command_doctor);
+	else
+		examine(), code = 0;
+	ks_cli_release(&cli);
+	return code;
 }

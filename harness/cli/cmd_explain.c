@@ -1,15 +1,10 @@
 /* keyskew explain: the first violation of a run, or who issued a key, from the witnesses that result.json keeps. */
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
 #include "ks_time.h"
-
-static const char help[] = "usage: keyskew explain [DIR] --first\n       keyskew explain [DIR] KEY\n\n"
-                           "Tells the first violation of a run and its neighbours, or what a witness says of KEY.\n"
-                           "DIR: a run folder, default .keyskew/last\n";
 
 static const char *str(const json_t *o, const char *key)
 {
@@ -90,37 +85,52 @@ static int explain(const json_t *document, const char *key)
 	return KS_E_NOMATCH;
 }
 
-int ks_cmd_explain(int argc, char **argv)
+static const struct ks_cli_option options[] = {
+	{"first", 0, NULL, "the first violation of the run", KS_COMPLETE_NONE, NULL},
+	{0},
+};
+enum { FIRST };
+
+static int cmd_explain(int argc, char **argv);
+static const char *const synopsis[] = {"[DIR] --first", "[DIR] KEY", NULL};
+const struct ks_command ks_command_explain = {
+	.name = "explain",
+	.summary = "tell the first violation of a run, or the life of a key",
+	.synopsis = synopsis,
+	.text = "Tells the first violation of a run and its neighbours, or what a witness says of KEY.\nDIR: a run folder, default .keyskew/last",
+	.options = options,
+	.complete = KS_COMPLETE_FOLDER,
+	.run = cmd_explain,
+};
+
+static int load_and_explain(const char *where, const char *key)
 {
-	static const struct option options[] = {{"first", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
-	const char *folder = NULL, *key = NULL;
-	char found[PATH_MAX];
-	bool first = false;
+	char folder[PATH_MAX];
 	struct ks_err err;
-	int c;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help, stdout);
-			return 0;
-		}
-		if (c != 'f')
-			return KS_E_USAGE;
-		first = true;
-	}
-	int words = argc - optind;
-	if (words > 2 || (first && words > 1) || (!first && words < 1)) {
-		fputs(help, stderr);
-		return KS_E_USAGE;
-	}
-	if (!first)
-		key = argv[argc - 1];
-	if (words == 2 || first)
-		folder = words ? argv[optind] : NULL;
-	json_t *document = ks_load_result(folder, found, sizeof found, &err);
+	json_t *document = ks_load_result(where, folder, sizeof folder, &err);
 	if (!document)
 		return ks_cli_error(&err);
 	int code = explain(document, key);
 	json_decref(document);
+	return code;
+}
+
+static int cmd_explain(int argc, char **argv)
+{
+	struct ks_cli cli;
+	bool first = false;
+	char *value;
+	int option, code;
+	ks_cli_begin(&cli, &ks_command_explain, argc, argv);
+	while ((option = ks_cli_next(&cli, &value)) >= 0)
+		first = first || option == FIRST;
+	size_t folders = cli.words - (first ? 0 : 1); /* wraps when there is no word at all */
+	if (option != KS_CLI_END)
+		code = ks_cli_end(&cli, option);
+	else if (folders > 1)
+		code = ks_cli_usage(&ks_command_explain);
+	else
+		code = load_and_explain(folders ? cli.word[0] : NULL, first ? NULL : cli.word[folders]);
+	ks_cli_release(&cli);
 	return code;
 }

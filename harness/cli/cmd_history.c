@@ -1,5 +1,4 @@
 /* keyskew history: results over time. */
-#include <getopt.h>
 #include <libsmartcols/libsmartcols.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,79 +10,89 @@
 #include "ks_opt.h"
 #include "ks_trend.h"
 
-static const char help[] =
-	"usage: keyskew history [list] [--limit N]             the last results, newest first\n"
-	"       keyskew history changes [SCENARIO]             the nights on which verdicts changed\n"
-	"       keyskew history trend METRIC[@SCOPE] [SCENARIO] [-o FILE.svg|FILE.png]\n"
-	"       keyskew history add DIR...                     adds results that lie in folders\n"
-	"       keyskew history rebuild DIR...                 makes it anew from them\n\n"
-	"  -g, --generator G   only this generator      -w, --world W   only this world      --claim C   only this claim\n"
-	"      --db FILE       the history (default: $KEYSKEW_HISTORY, else .keyskew/history.db)\n"
-	"      --json          as JSON\n\n"
-	"keyskew run adds its result when it writes into .keyskew, or when KEYSKEW_HISTORY names a file. diff takes ids: keyskew diff 12 15\n";
+static const struct ks_cli_option options[] = {
+	{"generator", 'g', "G", "only this generator", KS_COMPLETE_GENERATOR, NULL},
+	{"world", 'w', "W", "only this world", KS_COMPLETE_WORLD, NULL},
+	{"claim", 0, "C", "only this claim", KS_COMPLETE_NONE, NULL},
+	{"limit", 0, "N", "how many results list shows, default 20", KS_COMPLETE_NONE, NULL},
+	{"output", 'o', "FILE", "trend as a picture, .svg or .png", KS_COMPLETE_FILE, NULL},
+	{"db", 0, "FILE", "the history (default: $KEYSKEW_HISTORY, else .keyskew/history.db)", KS_COMPLETE_FILE, NULL},
+	{"json", 0, NULL, "as JSON", KS_COMPLETE_NONE, NULL},
+	{0},
+};
+enum { GENERATOR, WORLD, CLAIM, LIMIT, OUTPUT, DB, AS_JSON };
+
+static int cmd_history(int argc, char **argv);
+static const char *const synopsis[] = {"[list]", "changes [SCENARIO]", "trend METRIC[@SCOPE] [SCENARIO] [-o FILE]", "add DIR...",
+                                       "rebuild DIR...", NULL};
+static const char *const verb_names[] = {"list", "changes", "trend", "add", "rebuild", NULL};
+const struct ks_command ks_command_history = {
+	.name = "history",
+	.summary = "results over time: trends, the night a verdict changed",
+	.synopsis = synopsis,
+	.text = "list: the last results, newest first. changes: the nights on which verdicts changed. trend: a metric over time.\n"
+	        "add: takes results that lie in folders; rebuild: makes the history anew from them.\n\n"
+	        "keyskew run adds its result when it writes into .keyskew, or when KEYSKEW_HISTORY names a file. diff takes the numbers:\n"
+	        "keyskew diff 12 15",
+	.options = options,
+	.complete = KS_COMPLETE_WORDS,
+	.words = verb_names,
+	.run = cmd_history,
+};
 
 struct args {
 	const char *verb, *db, *picture;
 	struct ks_history_filter filter;
 	int64_t limit;
 	bool json;
-	char **rest;
+	const char **rest;
 	int n;
 };
 
-enum { OPT_DB = 1000, OPT_JSON, OPT_LIMIT, OPT_CLAIM };
-static const struct option options[] = {{"db", required_argument, NULL, OPT_DB},       {"json", no_argument, NULL, OPT_JSON},
-                                        {"limit", required_argument, NULL, OPT_LIMIT}, {"claim", required_argument, NULL, OPT_CLAIM},
-                                        {"generator", required_argument, NULL, 'g'},   {"world", required_argument, NULL, 'w'},
-                                        {"output", required_argument, NULL, 'o'},      {"help", no_argument, NULL, 'h'},
-                                        {0}};
-
-static int parse(int argc, char **argv, struct args *a)
+static int take(struct args *a, int option, char *value, struct ks_err *err)
 {
-	int c;
-	*a = (struct args){.verb = "list", .db = ks_history_path(), .limit = 20};
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "g:w:o:h", options, NULL)) != -1) {
-		switch (c) {
-		case OPT_DB:
-			a->db = optarg;
-			break;
-		case OPT_JSON:
-			a->json = true;
-			break;
-		case OPT_LIMIT:
-			a->limit = strtoll(optarg, NULL, 10);
-			if (a->limit < 1) {
-				fprintf(stderr, "keyskew: bad --limit '%s', expected a number from 1\n", optarg);
-				return -1;
-			}
-			break;
-		case OPT_CLAIM:
-			a->filter.claim = optarg;
-			break;
-		case 'g':
-			a->filter.generator = optarg;
-			break;
-		case 'w':
-			a->filter.world = optarg;
-			break;
-		case 'o':
-			a->picture = optarg;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 1;
-		default:
-			fprintf(stderr, "keyskew: unknown option '%s' or its value is missing, see keyskew history --help\n", argv[optind - 1]);
-			return -1;
-		}
+	char *end;
+	switch (option) {
+	case GENERATOR:
+		a->filter.generator = value;
+		break;
+	case WORLD:
+		a->filter.world = value;
+		break;
+	case CLAIM:
+		a->filter.claim = value;
+		break;
+	case LIMIT:
+		a->limit = strtoll(value, &end, 10);
+		if (*end || a->limit < 1)
+			return ks_fail(err, KS_E_USAGE, "bad --limit '%s', expected a number from 1", value);
+		break;
+	case OUTPUT:
+		a->picture = value;
+		break;
+	case DB:
+		a->db = value;
+		break;
+	case AS_JSON:
+		a->json = true;
+		break;
 	}
-	if (optind < argc)
-		a->verb = argv[optind++];
-	a->rest = argv + optind;
-	a->n = argc - optind;
 	return 0;
+}
+
+static int parse(struct ks_cli *cli, struct args *a)
+{
+	char *value;
+	int option;
+	*a = (struct args){.verb = "list", .db = ks_history_path(), .limit = 20};
+	while ((option = ks_cli_next(cli, &value)) >= 0)
+		if (take(a, option, value, &cli->err))
+			return KS_CLI_BAD;
+	if (cli->words)
+		a->verb = cli->word[0];
+	a->rest = cli->word + (cli->words > 0);
+	a->n = (int)cli->words - (cli->words > 0);
+	return option;
 }
 
 /* ---- tables ---- */
@@ -237,40 +246,42 @@ static const struct verb {
              {"rebuild", rebuild, 1, INT_MAX, false, true}};
 #define VERBS (sizeof verbs / sizeof *verbs)
 
-static const struct verb *find_verb(const char *name)
+static const struct verb *find_verb(const char *name, struct ks_err *err)
 {
-	const char *names[VERBS];
-	for (size_t i = 0; i < VERBS; i++) {
+	for (size_t i = 0; i < VERBS; i++)
 		if (!strcmp(verbs[i].name, name))
 			return &verbs[i];
-		names[i] = verbs[i].name;
-	}
-	const char *near = ks_nearest(name, names, VERBS);
-	fprintf(stderr, "keyskew: unknown word '%s' after history%s%s%s\n", name, near ? "; did you mean '" : "", near ? near : "",
-	        near ? "'" : "");
+	const char *near = ks_nearest(name, verb_names, VERBS);
+	ks_fail(err, KS_E_USAGE, "unknown word '%.100s' after history%s%s%s", name, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
 	return NULL;
 }
 
-int ks_cmd_history(int argc, char **argv)
+static int run_verb(const struct verb *v, struct args *a, struct ks_err *err)
 {
-	struct args a;
-	struct ks_err err;
-	int status = parse(argc, argv, &a);
-	if (status)
-		return status < 0 ? KS_E_USAGE : 0;
-	const struct verb *v = find_verb(a.verb);
-	if (!v)
-		return KS_E_USAGE;
-	if (a.n < v->before_scenario || a.n > v->most) {
-		fputs(help, stderr);
-		return KS_E_USAGE;
-	}
-	if (v->scenario && a.n > v->before_scenario)
-		a.filter.scenario = a.rest[v->before_scenario];
-	struct ks_history *h = ks_history_open(a.db, v->writes ? KS_HISTORY_WRITE : KS_HISTORY_READ, &err);
+	if (a->n < v->before_scenario || a->n > v->most)
+		return ks_cli_usage(&ks_command_history);
+	if (v->scenario && a->n > v->before_scenario)
+		a->filter.scenario = a->rest[v->before_scenario];
+	struct ks_history *h = ks_history_open(a->db, v->writes ? KS_HISTORY_WRITE : KS_HISTORY_READ, err);
 	if (!h)
-		return ks_cli_error(&err);
-	int code = v->run(h, &a, &err);
+		return ks_cli_error(err);
+	int code = v->run(h, a, err);
 	ks_history_close(h);
+	return code;
+}
+
+static int cmd_history(int argc, char **argv)
+{
+	struct ks_cli cli;
+	struct args a;
+	ks_cli_begin(&cli, &ks_command_history, argc, argv);
+	int code = parse(&cli, &a);
+	if (code != KS_CLI_END) {
+		code = ks_cli_end(&cli, code);
+	} else {
+		const struct verb *v = find_verb(a.verb, &cli.err);
+		code = v ? run_verb(v, &a, &cli.err) : ks_cli_error(&cli.err);
+	}
+	ks_cli_release(&cli);
 	return code;
 }

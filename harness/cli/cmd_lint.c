@@ -1,5 +1,4 @@
 /* keyskew lint: scenario and suite files, checked without running anything. */
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +8,6 @@
 #include "ks_plan.h"
 #include "keygen.h"
 #include "run.h"
-
-static const char help[] = "usage: keyskew lint [--effective] [--set PATH=VALUE]... FILE...\n"
-                           "       keyskew lint --words\n\n"
-                           "Checks scenario and suite files. --effective prints the scenario with every default;\n"
-                           "--words prints the words of the file format.\n";
 
 static int lint_suite(const char *path, struct ks_err *err)
 {
@@ -62,50 +56,79 @@ static int lint(const char *name, const struct ks_set *sets, size_t nsets, bool 
 	return suite ? lint_suite(path, err) : lint_scenario(path, sets, nsets, effective, err);
 }
 
-int ks_cmd_lint(int argc, char **argv)
+static const struct ks_cli_option options[] = {
+	{"effective", 'e', NULL, "print the scenario with every default", KS_COMPLETE_NONE, NULL},
+	{"set", 0, "PATH=VALUE", "changes the scenario, as keyskew run does", KS_COMPLETE_NONE, NULL},
+	{"words", 0, NULL, "print the words of the file format", KS_COMPLETE_NONE, NULL},
+	{0},
+};
+enum { EFFECTIVE, SET, WORDS };
+
+static int cmd_lint(int argc, char **argv);
+static const char *const synopsis[] = {"[--effective] [--set PATH=VALUE]... FILE...", "--words", NULL};
+const struct ks_command ks_command_lint = {
+	.name = "lint",
+	.summary = "check scenario and suite files; --effective prints every default",
+	.synopsis = synopsis,
+	.text = "Checks files without running anything. Errors name file:line:col, what was expected, and the nearest name.",
+	.options = options,
+	.complete = KS_COMPLETE_SCENARIO,
+	.run = cmd_lint,
+};
+
+#define SETS_MAX 64
+struct sets {
+	struct ks_set v[SETS_MAX];
+	size_t n;
+};
+
+static int add_set(struct sets *s, char *text, struct ks_err *err)
 {
-	static const struct option options[] = {{"effective", no_argument, NULL, 'e'}, {"set", required_argument, NULL, 's'},
-	                                        {"words", no_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'}, {0}};
-	struct ks_set sets[64];
-	size_t nsets = 0;
-	bool effective = false;
-	int c, code = 0;
+	char *eq = strchr(text, '=');
+	if (!eq || eq == text || s->n == SETS_MAX)
+		return ks_fail(err, KS_E_USAGE, "bad --set '%s', expected PATH=VALUE, at most %d of them", text, SETS_MAX);
+	*eq = 0;
+	s->v[s->n++] = (struct ks_set){text, eq + 1};
+	return 0;
+}
+
+static int lint_all(const struct ks_cli *cli, const struct sets *sets, bool effective)
+{
+	int code = 0;
 	struct ks_err err;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "eh", options, NULL)) != -1) {
-		char *eq = optarg ? strchr(optarg, '=') : NULL;
-		switch (c) {
-		case 'e':
-			effective = true;
-			break;
-		case 's':
-			if (!eq || eq == optarg || nsets == sizeof sets / sizeof *sets) {
-				fprintf(stderr, "keyskew: bad --set '%s', expected PATH=VALUE\n", optarg);
-				return KS_E_USAGE;
-			}
-			*eq = 0;
-			sets[nsets++] = (struct ks_set){optarg, eq + 1};
-			break;
-		case 'w':
-			ks_plan_reference(stdout);
-			return 0;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		default:
-			return KS_E_USAGE;
-		}
-	}
-	if (optind == argc) {
-		fprintf(stderr, "keyskew: what to lint? name a file\n");
-		return KS_E_USAGE;
-	}
-	for (; optind < argc; optind++)
-		if (lint(argv[optind], sets, nsets, effective, &err)) {
+	for (size_t i = 0; i < cli->words; i++)
+		if (lint(cli->word[i], sets->v, sets->n, effective, &err)) {
 			int failed = ks_cli_error(&err);
 			code = code ? code : failed;
 		} else if (!effective) {
-			printf("%s: ok\n", argv[optind]);
+			printf("%s: ok\n", cli->word[i]);
 		}
+	return code;
+}
+
+static int cmd_lint(int argc, char **argv)
+{
+	struct ks_cli cli;
+	struct sets sets = {.n = 0};
+	bool effective = false, words = false;
+	char *value;
+	int option;
+	ks_cli_begin(&cli, &ks_command_lint, argc, argv);
+	while ((option = ks_cli_next(&cli, &value)) >= 0) {
+		effective = effective || option == EFFECTIVE;
+		words = words || option == WORDS;
+		if (option == SET && add_set(&sets, value, &cli.err)) {
+			option = KS_CLI_BAD;
+			break;
+		}
+	}
+	int code = 0;
+	if (option != KS_CLI_END)
+		code = ks_cli_end(&cli, option);
+	else if (words)
+		ks_plan_reference(stdout);
+	else
+		code = cli.words ? lint_all(&cli, &sets, effective) : ks_cli_usage(&ks_command_lint);
+	ks_cli_release(&cli);
 	return code;
 }

@@ -1,6 +1,5 @@
 /* keyskew list: what there is, from the tables that carry it. Each kind is a JSON array of flat objects; the table for
  * people is drawn from the same. */
-#include <getopt.h>
 #include <libsmartcols/libsmartcols.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,9 +10,6 @@
 #include "ks_consumer.h"
 #include "ks_plan.h"
 #include "ks_world.h"
-
-static const char help[] = "usage: keyskew list [KIND [NAME]] [--json]\n\n"
-                           "KIND: scenarios, generators, faults, worlds, consumers, metrics, properties\n";
 
 static void clock_words(unsigned mask, char *buf, size_t size)
 {
@@ -303,27 +299,59 @@ static int list(const char *kind, const char *name, bool as_json, struct ks_err 
 	return 0;
 }
 
-int ks_cmd_list(int argc, char **argv)
+int ks_list_names(const char *kind, FILE *out)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+	size_t i;
+	json_t *entry;
+	if (!strcmp(kind, "kinds")) {
+		for (const struct kind *k = kinds; k->name; k++)
+			fprintf(out, "%s\n", k->name);
+		return 0;
+	}
+	for (const struct kind *k = kinds; k->name; k++) {
+		if (strcmp(k->name, kind))
+			continue;
+		json_t *entries = k->list();
+		json_array_foreach(entries, i, entry)
+			fprintf(out, "%s\n", json_string_value(json_object_get(entry, "name")));
+		json_decref(entries);
+		return 0;
+	}
+	return -1;
+}
+
+static const struct ks_cli_option cli_options[] = {
+	{"json", 0, NULL, "as JSON", KS_COMPLETE_NONE, NULL},
+	{0},
+};
+
+static int cmd_list(int argc, char **argv);
+static const char *const synopsis[] = {"[KIND [NAME]] [--json]", NULL};
+const struct ks_command ks_command_list = {
+	.name = "list",
+	.summary = "scenarios, generators, faults, worlds, consumers",
+	.synopsis = synopsis,
+	.text = "KIND: scenarios, generators, faults, worlds, consumers, metrics, properties",
+	.options = cli_options,
+	.complete = KS_COMPLETE_KIND,
+	.run = cmd_list,
+};
+
+static int cmd_list(int argc, char **argv)
+{
+	struct ks_cli cli;
 	bool as_json = false;
-	int c;
-	struct ks_err err;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help, stdout);
-			return 0;
-		}
-		if (c != 'j')
-			return KS_E_USAGE;
+	char *value;
+	int option, code = 0;
+	ks_cli_begin(&cli, &ks_command_list, argc, argv);
+	while ((option = ks_cli_next(&cli, &value)) >= 0)
 		as_json = true;
-	}
-	if (argc - optind > 2) {
-		fputs("keyskew: too many names, expected KIND and NAME\n", stderr);
-		return KS_E_USAGE;
-	}
-	if (list(optind < argc ? argv[optind] : NULL, optind + 1 < argc ? argv[optind + 1] : NULL, as_json, &err))
-		return ks_cli_error(&err);
-	return 0;
+	if (option != KS_CLI_END)
+		code = ks_cli_end(&cli, option);
+	else if (cli.words > 2)
+		code = ks_cli_usage(&ks_command_list);
+	else if (list(cli.words ? cli.word[0] : NULL, cli.words > 1 ? cli.word[1] : NULL, as_json, &cli.err))
+		code = ks_cli_error(&cli.err);
+	ks_cli_release(&cli);
+	return code;
 }

@@ -384,6 +384,8 @@ int ks_job_run(struct ks_job *job, volatile const int *stop)
 	}
 	if (!job->result)
 		return ks_fail(&job->err, KS_E_INTERNAL, "out of memory for the result");
+	if (job->sweep)
+		json_object_set(job->result, "sweep", job->sweep);
 	job->err = (struct ks_err){0};
 	return 0;
 }

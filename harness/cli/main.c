@@ -11,21 +11,9 @@
 
 volatile sig_atomic_t ks_signal;
 
-static const struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} commands[] = {
-	{"run", ks_cmd_run, "run scenarios or suites and judge them"},
-	{"lint", ks_cmd_lint, "check scenario and suite files; --effective prints every default"},
-	{"list", ks_cmd_list, "scenarios, generators, faults, worlds, consumers"},
-	{"explain", ks_cmd_explain, "tell the first violation of a run, or the life of a key"},
-	{"diff", ks_cmd_diff, "what changed between two results"},
-	{"history", ks_cmd_history, "results over time: trends, the night a verdict changed"},
-	{"report", ks_cmd_report, "write page, JUnit, Markdown and plots of a run folder again"},
-	{"doctor", ks_cmd_doctor, "what works on this machine, and what would help"},
-	{NULL, NULL, NULL},
-};
+const struct ks_command *const ks_commands[] = {&ks_command_run,     &ks_command_lint, &ks_command_list,   &ks_command_explain,
+                                                &ks_command_diff,    &ks_command_history, &ks_command_report,
+                                                &ks_command_doctor,  &ks_command_man,  &ks_command_completion, NULL};
 
 static void on_signal(int signal)
 {
@@ -67,17 +55,17 @@ static void usage(FILE *out)
 	fprintf(out, "usage: keyskew COMMAND [ARGUMENT]...\n\n"
 	             "A fault-injection lab for time-based keys: drives generators through clock faults and says which\n"
 	             "of their claims hold.\n\ncommands:\n");
-	for (const struct command *c = commands; c->name; c++)
-		fprintf(out, "  %-9s %s\n", c->name, c->help);
+	for (size_t i = 0; ks_commands[i]; i++)
+		fprintf(out, "  %-11s %s\n", ks_commands[i]->name, ks_commands[i]->summary);
 	fprintf(out, "\nkeyskew COMMAND --help tells more. Begin with: keyskew run ntp-step-back -g snowflake,unixmilli\n");
 }
 
 static int unknown(const char *name)
 {
-	const char *names[16];
+	const char *names[32];
 	size_t n = 0;
-	for (; commands[n].name; n++)
-		names[n] = commands[n].name;
+	for (; ks_commands[n] && n < 32; n++)
+		names[n] = ks_commands[n]->name;
 	const char *near = ks_nearest(name, names, n);
 	fprintf(stderr, "keyskew: unknown command '%s'%s%s%s\n", name, near ? "; did you mean '" : "", near ? near : "",
 	        near ? "'" : "");
@@ -110,9 +98,9 @@ int main(int argc, char **argv)
 		return finish(0);
 	}
 	catch_signals();
-	for (const struct command *c = commands; c->name; c++)
-		if (!strcmp(c->name, argv[1])) {
-			int code = finish(c->run(argc - 1, argv + 1));
+	for (size_t i = 0; ks_commands[i]; i++)
+		if (!strcmp(ks_commands[i]->name, argv[1])) {
+			int code = finish(ks_commands[i]->run(argc - 1, argv + 1));
 			return ks_signal ? 128 + (int)ks_signal : code;
 		}
 	return unknown(argv[1]);

@@ -3,10 +3,21 @@
 #define KS_RUN_H
 
 #include "job.h"
+#include "options.h"
 
 #define KS_JOBS_MAX 100000
 
+/* --sweep PATH=V,V,..: every value of it, with every one of the others. */
+#define KS_SWEEPS_MAX 4
+#define KS_SWEEP_VALUES_MAX 1000
+struct ks_sweep {
+	const char *path;
+	const char **value;
+	size_t n;
+};
+
 struct ks_run_args {
+	struct ks_cli cli;
 	const char **target; /* scenarios, suites, folders */
 	size_t targets;
 	char **generator; /* texts of -g, owned */
@@ -16,6 +27,9 @@ struct ks_run_args {
 	bool seeds_given, twice;
 	struct ks_set *set;
 	size_t sets;
+	struct ks_sweep sweep[KS_SWEEPS_MAX];
+	size_t sweeps;
+	uint64_t shard, shards; /* --shard I/N: every N-th run, from the I-th (1-based); 0: all */
 	int jobs;
 	const char *folder, *json, *keys, *junit;
 };
@@ -27,6 +41,7 @@ struct ks_batch {
 	size_t specs;
 	char target[512]; /* the scenario as a shell would name it, for the reproduce line */
 	char sets[512];   /* " --set a=b ...", too */
+	json_t *sweep;    /* {PATH: VALUE} of --sweep, or NULL; owned */
 };
 
 struct ks_schedule {
@@ -35,12 +50,32 @@ struct ks_schedule {
 	size_t batches;
 	struct ks_job *job;
 	size_t jobs, job_cap;
+	size_t planned; /* jobs before some were left out */
 };
+
+/* run_args.c */
+/* @return 0, KS_CLI_HELP, or KS_CLI_BAD with the error in args->cli. */
+int ks_run_args_parse(struct ks_run_args *args, int argc, char **argv);
+void ks_run_args_release(struct ks_run_args *args);
+
+/* run_files.c */
+/* Makes the folder of the run: -o, or .keyskew/20261122-101500-NAME, with -2, -3 behind it when two begin in one second. */
+int ks_run_folder(const struct ks_run_args *args, const char *name, char *folder, struct ks_err *err);
+/* Where each job's plots and keys go. */
+int ks_run_place(const struct ks_run_args *args, struct ks_schedule *schedule, const char *folder, struct ks_err *err);
+/* The result document. @return a new reference, or NULL out of memory. */
+json_t *ks_run_collect(struct ks_schedule *schedule, double wall_s);
+int ks_run_write(const struct ks_run_args *args, const json_t *document, const char *folder, struct ks_err *err);
 
 /* Loads every file and makes the jobs, in order: scenario, generator, world, seed. Nothing has run when it fails.
  * @return 0, or -1: KS_E_USAGE, KS_E_NOMATCH. */
 int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *schedule, struct ks_err *err);
 void ks_schedule_release(struct ks_schedule *schedule);
+
+/* select.c: jobs that are left out. Those that stay keep their ids, so parts can be joined. */
+
+/* Keeps the I-th of every N jobs, from the first (1-based): the same part for the same command on every machine. */
+void ks_select_shard(struct ks_schedule *schedule, uint64_t i, uint64_t n);
 
 /* Expectations of a generator that does not exist would never be looked at. @return 0, or -1 (KS_E_USAGE) with file:line:col
  * and the nearest name. */

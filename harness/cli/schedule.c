@@ -139,7 +139,7 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 		s->job_cap = cap;
 	}
 	struct ks_job *job = &s->job[s->jobs++];
-	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed};
+	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed, .sweep = b->sweep};
 	job->twice = args->twice && world->id == KS_WORLD_SIM;
 	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || !spec->gen;
 	put_id(job, s->jobs);
@@ -193,32 +193,63 @@ static void name_target(struct ks_batch *b, const char *path)
 	quote(b->target, sizeof b->target, inside ? b->plan.name : path);
 }
 
-static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
-                        struct ks_err *err)
-{
-	struct ks_set sets[128];
-	size_t n = 0;
+/* What is set: the suite's, the command line's, and of every sweep the value whose turn it is. Texts of the suite are copied
+ * to words. */
+#define SETS_MAX 128
+struct sets {
+	struct ks_set v[SETS_MAX];
+	size_t n;
 	char words[64][256];
+};
+
+static void collect_sets(struct sets *s, const struct ks_run_args *args, const struct ks_suite_item *item, const size_t *turn)
+{
+	s->n = 0;
 	for (size_t i = 0; item && i < item->nsets && i < 64; i++) {
-		snprintf(words[i], sizeof words[i], "%s", item->sets[i]);
-		char *eq = strchr(words[i], '=');
+		snprintf(s->words[i], sizeof s->words[i], "%s", item->sets[i]);
+		char *eq = strchr(s->words[i], '=');
 		*eq = 0;
-		sets[n++] = (struct ks_set){words[i], eq + 1};
+		s->v[s->n++] = (struct ks_set){s->words[i], eq + 1};
 	}
-	for (size_t i = 0; i < args->sets && n < 128; i++)
-		sets[n++] = args->set[i];
+	for (size_t i = 0; i < args->sets && s->n < SETS_MAX - KS_SWEEPS_MAX; i++)
+		s->v[s->n++] = args->set[i];
+	for (size_t i = 0; i < args->sweeps; i++)
+		s->v[s->n++] = (struct ks_set){args->sweep[i].path, args->sweep[i].value[turn[i]]};
+}
+
+static json_t *sweep_of(const struct ks_run_args *args, const size_t *turn)
+{
+	json_t *o = args->sweeps ? json_object() : NULL;
+	for (size_t i = 0; i < args->sweeps; i++)
+		json_object_set_new(o, args->sweep[i].path, json_string(args->sweep[i].value[turn[i]]));
+	return o;
+}
+
+static struct ks_batch *new_batch(struct ks_schedule *s)
+{
 	struct ks_batch **grown = ks_grow(s->batch, s->batches, s->batches + 1, sizeof(struct ks_batch *));
 	if (!grown)
-		return out_of_memory(err);
+		return NULL;
 	s->batch = grown;
 	struct ks_batch *b = ks_alloc(1, sizeof *b);
+	if (b)
+		s->batch[s->batches++] = b;
+	return b;
+}
+
+static int add_batch(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
+                     const size_t *turn, struct ks_err *err)
+{
+	struct sets sets;
+	struct ks_batch *b = new_batch(s);
 	if (!b)
 		return out_of_memory(err);
-	s->batch[s->batches++] = b;
-	if (ks_plan_load(path, sets, n, &b->plan, err))
+	collect_sets(&sets, args, item, turn);
+	b->sweep = sweep_of(args, turn);
+	if (ks_plan_load(path, sets.v, sets.n, &b->plan, err))
 		return -1;
 	name_target(b, path);
-	write_sets(b, sets, n);
+	write_sets(b, sets.v, sets.n);
 	bool given = args->generators > 0;
 	char *named[64];
 	size_t nnamed = 0;
@@ -227,6 +258,22 @@ static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, c
 	if (ks_check_groups(&b->plan, err) || choose_generators(b, given ? args->generator : named, given ? args->generators : nnamed, err))
 		return -1;
 	return add_jobs(s, args, item, b, err);
+}
+
+/* One batch for every combination of the sweeps' values, the last one turning fastest. */
+static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
+                        struct ks_err *err)
+{
+	size_t turn[KS_SWEEPS_MAX] = {0};
+	for (;;) {
+		if (add_batch(s, args, item, path, turn, err))
+			return -1;
+		size_t i = args->sweeps;
+		while (i && ++turn[i - 1] == args->sweep[i - 1].n)
+			turn[--i] = 0;
+		if (!i)
+			return 0;
+	}
 }
 
 static int add_suite(struct ks_schedule *s, const struct ks_run_args *args, const char *path, struct ks_err *err)
@@ -288,6 +335,9 @@ int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *s, str
 			return -1;
 	if (!s->jobs)
 		return ks_fail(err, KS_E_NOMATCH, "nothing to run: no scenario matched with these worlds");
+	s->planned = s->jobs;
+	if (args->shards)
+		ks_select_shard(s, args->shard, args->shards);
 	bool repeatable = !args->twice;
 	for (size_t i = 0; i < s->jobs; i++)
 		repeatable = repeatable || s->job[i].twice;
@@ -304,6 +354,7 @@ void ks_schedule_release(struct ks_schedule *s)
 		json_decref(s->job[i].result);
 	for (size_t i = 0; i < s->batches; i++) {
 		ks_plan_release(&s->batch[i]->plan);
+		json_decref(s->batch[i]->sweep);
 		ks_free(s->batch[i]->spec);
 		ks_free(s->batch[i]);
 	}

@@ -1,0 +1,27 @@
+/* Which jobs of a schedule are run, and which are left out. */
+#include "run.h"
+
+static void keep(struct ks_schedule *s, bool (*wanted)(const struct ks_job *job, size_t i, const void *context), const void *context)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < s->jobs; i++)
+		if (wanted(&s->job[i], i, context))
+			s->job[kept++] = s->job[i];
+	s->jobs = kept;
+}
+
+struct shard {
+	uint64_t i, n;
+};
+
+static bool in_shard(const struct ks_job *job, size_t i, const void *context)
+{
+	const struct shard *shard = context;
+	(void)job;
+	return i % shard->n == shard->i - 1;
+}
+
+void ks_select_shard(struct ks_schedule *s, uint64_t i, uint64_t n)
+{
+	keep(s, in_shard, &(struct shard){i, n});
+}
