@@ -33,6 +33,11 @@ void ks_scratch_release(struct ks_scratch *s);
 int ks_disorder(const struct ks_evidence *e, const uint32_t *row, size_t n, struct ks_scratch *s, struct ks_disorder *d,
 		struct ks_err *err);
 
+/* Pairs out of order; sorts the keys. spare: room for n; start: for n + 1. */
+uint64_t ks_inversions(struct ks_key *keys, size_t n, struct ks_key *spare, uint32_t *start);
+/* n less the longest non-decreasing subsequence. tail: room for n. */
+uint64_t ks_rem(const struct ks_key *keys, size_t n, struct ks_key *tail);
+
 /* Sorts ascending; spare has room for n too. */
 void ks_keys_sort(struct ks_key *keys, struct ks_key *spare, size_t n);
 

@@ -69,6 +69,9 @@ struct ks_call_context ks_context(const struct ks_plan *plan, uint64_t seed, con
 
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. Exact; O(n log n) time, about ten words a key. */
 int ks_metrics_compute(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err);
+/* Adds inversions and rem, which are unknown without it. O(n log n), little more than O(n) when nearly in order; nine
+ * words a key. @return 0, or -1 (KS_E_INTERNAL): out of memory. */
+int ks_metrics_disorder(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err);
 
 /* A property, judged in a scope. Violations, each found at its later call:
  *   unique      the key equals an earlier one of its group

@@ -119,7 +119,7 @@ int ks_metrics_compute(const struct ks_evidence *e, struct ks_metrics *m, struct
 	uint32_t groups = 0;
 	int failed = 0;
 	*m = (struct ks_metrics){0};
-	for (int i = 0; i < KS_NSCOPED_METRICS; i++)
+	for (int i = 0; i < KS_M_INVERSIONS; i++)
 		m->known[i] = true;
 	m->known[KS_M_CAUSALITY_VIOLATIONS] = m->known[KS_M_REFUSALS] = m->known[KS_M_LOST] = true;
 	bool times_known = count(e, m);

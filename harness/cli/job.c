@@ -289,6 +289,23 @@ static bool all_met(const struct ks_run_facts *f)
 	return f->theory.law == KS_LAW_NONE || f->theory_met;
 }
 
+/* Whoever expects something of it asks for it. */
+static bool expects_disorder(const struct ks_expect_group *group)
+{
+	for (size_t i = 0; group && i < group->n; i++)
+		if (group->v[i].kind == KS_EXPECT_METRIC && (group->v[i].metric == KS_M_INVERSIONS || group->v[i].metric == KS_M_REM))
+			return true;
+	return false;
+}
+
+static int find_disorder(struct attempt *a, struct ks_err *err)
+{
+	struct ks_run_facts *f = &a->facts;
+	if (ks_metrics_disorder(&a->evidence, &f->metrics, err))
+		return -1;
+	return f->control ? ks_metrics_disorder(&a->control_evidence, &f->control_metrics, err) : 0;
+}
+
 static int attempt(struct attempt *a, const struct ks_job *job, volatile const int *stop, struct ks_err *err)
 {
 	struct ks_run_facts *f = &a->facts;
@@ -301,6 +318,8 @@ static int attempt(struct attempt *a, const struct ks_job *job, volatile const i
 	if (ks_metrics_compute(&a->evidence, &f->metrics, err))
 		return -1;
 	if (f->control && ks_metrics_compute(&a->control_evidence, &f->control_metrics, err))
+		return -1;
+	if ((job->disorder || expects_disorder(group)) && find_disorder(a, err))
 		return -1;
 	if (judge(a, group, err) || consume(a, err) || expect(f, group, err))
 		return -1;

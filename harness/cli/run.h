@@ -25,6 +25,7 @@ struct ks_run_args {
 	unsigned worlds;  /* of -w; 0: auto */
 	uint64_t seed_low, seed_high;
 	bool seeds_given, twice;
+	bool disorder; /* --metrics disorder */
 	struct ks_set *set;
 	size_t sets;
 	struct ks_sweep sweep[KS_SWEEPS_MAX];

@@ -20,10 +20,12 @@ static const struct ks_cli_option options[] = {
 	{"json", 0, "FILE", "the result document, also there (-: standard output, instead of the summary)", KS_COMPLETE_FILE, NULL},
 	{"junit", 0, "FILE", "JUnit XML, also there", KS_COMPLETE_FILE, NULL},
 	{"keys", 0, "FILE|DIR", "every call of every run, TSV", KS_COMPLETE_FILE, NULL},
+	{"metrics", 0, "disorder", "also inversions and rem: pairs out of order, and how many keys are out of place", KS_COMPLETE_WORDS,
+	 (const char *const[]){"disorder", NULL}},
 	{"twice", 0, NULL, "runs of sim twice; a record that differs ends it, named, with 5", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, OUTPUT, JSON, JUNIT, KEYS, TWICE };
+enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, OUTPUT, JSON, JUNIT, KEYS, METRICS, TWICE };
 
 static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", NULL};
 const struct ks_command ks_command_run = {
@@ -200,6 +202,11 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 		return 0;
 	case KEYS:
 		a->keys = value;
+		return 0;
+	case METRICS:
+		if (strcmp(value, "disorder"))
+			return ks_fail(err, KS_E_USAGE, "unknown metrics '%s', expected disorder", value);
+		a->disorder = true;
 		return 0;
 	case TWICE:
 		a->twice = true;

@@ -140,12 +140,13 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	}
 	struct ks_job *job = &s->job[s->jobs++];
 	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed, .sweep = b->sweep};
+	job->disorder = args->disorder;
 	job->twice = args->twice && world->id == KS_WORLD_SIM;
 	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || !spec->gen;
 	put_id(job, s->jobs);
 	quote(generator, sizeof generator, spec->text);
-	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s%s", b->target, generator,
-	         world->name, (unsigned long long)seed, b->sets, job->twice ? " --twice" : "");
+	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s%s%s", b->target, generator,
+	         world->name, (unsigned long long)seed, b->sets, job->disorder ? " --metrics disorder" : "", job->twice ? " --twice" : "");
 	return 0;
 }
 

@@ -98,10 +98,11 @@ extern const char *const ks_verdict_names[3];
 /* Metrics by name; those with a scope are written metric@scope, without one in the fleet. */
 enum ks_metric {
 	KS_M_DUPLICATES, KS_M_DESCENTS, KS_M_BELOW_MAX, KS_M_DISPLACEMENT, KS_M_LATE_NS_MAX, /* one a scope */
+	KS_M_INVERSIONS, KS_M_REM, /* and only when asked for */
 	KS_M_AHEAD_NS_MAX, KS_M_BEHIND_NS_MAX, KS_M_CAUSALITY_VIOLATIONS, /* one a run, from here on */
 	KS_M_STALL_NS_MAX, KS_M_STALL_NS_P50, KS_M_STALL_NS_P99, KS_M_REFUSALS, KS_M_LOST, KS_NMETRICS
 };
-#define KS_NSCOPED_METRICS (KS_M_LATE_NS_MAX + 1)
+#define KS_NSCOPED_METRICS (KS_M_REM + 1)
 extern const char *const ks_metric_names[KS_NMETRICS];
 
 enum ks_expect_kind { KS_EXPECT_CLAIM, KS_EXPECT_ALL_CLAIMS, KS_EXPECT_METRIC, KS_EXPECT_DAMAGE };

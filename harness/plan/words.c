@@ -9,6 +9,7 @@ const char *const ks_scope_names[KS_NSCOPES] = {"thread", "process", "node", "fl
 const char *const ks_verdict_names[3] = {"kept", "broken", "untested"};
 const char *const ks_metric_names[KS_NMETRICS] = {
 	"duplicates",   "descents",      "below_max",            "displacement", "late_ns_max",
+	"inversions",   "rem",
 	"ahead_ns_max", "behind_ns_max", "causality_violations", "stall_ns_max", "stall_ns_p50",
 	"stall_ns_p99", "refusals",      "lost",
 };

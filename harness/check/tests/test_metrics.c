@@ -43,6 +43,36 @@ static void ref_one(const struct fixture *f, size_t j, enum ks_scope scope, int6
 	out[KS_M_DESCENTS] += descends;
 }
 
+/* The longest non-decreasing subsequence that ends at each key, from those before it; pairs out of order on the way. */
+static void ref_sortedness(const struct fixture *f, enum ks_scope scope, int64_t *inversions, int64_t *rem)
+{
+	size_t n = f->records.n;
+	int64_t best[64] = {0}, keys = 0;
+	bool counted[64] = {0};
+	*inversions = 0;
+	for (size_t j = 0; j < n; j++) {
+		keys += best[j] = ref_key(f, j);
+		for (size_t i = 0; i < j && ref_key(f, j); i++) {
+			if (!ref_key(f, i) || !ref_together(f, i, j, scope))
+				continue;
+			*inversions += ref_cmp(f, i, j) > 0;
+			if (ref_cmp(f, i, j) <= 0)
+				best[j] = max64(best[j], best[i] + 1);
+		}
+	}
+	*rem = keys;
+	for (size_t j = 0; j < n; j++) { /* a group's longest, once a group */
+		int64_t longest = 0;
+		bool done = counted[j] || !ref_key(f, j);
+		for (size_t i = 0; i < n && !done; i++)
+			if (ref_key(f, i) && ref_together(f, i, j, scope)) {
+				longest = max64(longest, best[i]);
+				counted[i] = true;
+			}
+		*rem -= longest;
+	}
+}
+
 static int64_t ref_causality(const struct fixture *f)
 {
 	int64_t n = 0;
@@ -61,8 +91,12 @@ static void random_orders(void)
 		struct fixture f;
 		fix_random(&f, seed);
 		struct ks_metrics m = metrics(&f);
+		struct ks_err err;
+		wrong += m.known[KS_M_INVERSIONS] || m.known[KS_M_REM];
+		wrong += ks_metrics_disorder(&f.e, &m, &err) != 0 || !m.known[KS_M_INVERSIONS] || !m.known[KS_M_REM];
 		for (int s = 0; s < KS_NSCOPES; s++) {
 			int64_t want[KS_NSCOPED_METRICS] = {0};
+			ref_sortedness(&f, (enum ks_scope)s, &want[KS_M_INVERSIONS], &want[KS_M_REM]);
 			for (size_t j = 0; j < f.records.n; j++)
 				if (ref_key(&f, j))
 					ref_one(&f, j, (enum ks_scope)s, want);
@@ -123,6 +157,41 @@ static void random_stalls(void)
 			wrong += ks_metric_get(&m, KS_M_STALL_NS_MAX, KS_SCOPE_FLEET) != stall[n - 1];
 		}
 		fix_release(&f);
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
+/* Runs of every length, merged by both ends: against counting pair by pair, in one group of up to 700. */
+static void long_disorder(void)
+{
+	static struct ks_key keys[700], spare[700], tail[700];
+	static uint32_t start[701];
+	struct ks_stream s;
+	int wrong = 0;
+	ks_stream_init(&s, 5, KS_STREAM_TEST, 9);
+	for (int round = 0; round < 60; round++) {
+		size_t n = (size_t)ks_rand_in(ks_stream_next(&s), 1, 700);
+		int64_t late = ks_rand_in(ks_stream_next(&s), 0, 40), often = ks_rand_in(ks_stream_next(&s), 1, 30);
+		uint64_t pairs = 0;
+		for (size_t i = 0; i < n; i++) {
+			int64_t back = ks_rand_in(ks_stream_next(&s), 0, often) ? 0 : ks_rand_in(ks_stream_next(&s), 0, late);
+			keys[i] = ks_key64((uint64_t)((int64_t)i / (1 + round % 3) - back + 1000));
+		}
+		for (size_t j = 0; j < n; j++)
+			for (size_t i = 0; i < j; i++)
+				pairs += ks_key_less(keys[j], keys[i]);
+		size_t best[700], longest = 0;
+		for (size_t j = 0; j < n; j++) {
+			best[j] = 1;
+			for (size_t i = 0; i < j; i++)
+				if (!ks_key_less(keys[j], keys[i]) && best[i] >= best[j])
+					best[j] = best[i] + 1;
+			longest = best[j] > longest ? best[j] : longest;
+		}
+		wrong += ks_rem(keys, n, tail) != n - longest;
+		wrong += ks_inversions(keys, n, spare, start) != pairs;
+		for (size_t i = 1; i < n; i++)
+			wrong += ks_key_less(keys[i], keys[i - 1]);
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
 }
@@ -273,6 +342,7 @@ int main(void)
 	static const struct ks_test tests[] = {
 	    {"random orders against the definitions", random_orders},
 	    {"random stalls against the definitions", random_stalls},
+	    {"long disorder against the definitions", long_disorder},
 	    {"planted replay", planted},
 	    {"planted duplicates by scope", planted_scopes},
 	    {"an incarnation is a process of its own", incarnations_are_processes},

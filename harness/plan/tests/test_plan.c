@@ -620,7 +620,7 @@ static const struct {
 	{"keyskew: 1\nexpect: {snowflake: {uniq@fleet: kept}}", NULL, NULL,
 	 "bad.yaml:2:22: unknown expectation 'uniq@fleet', expected one of claims unique@fleet "
 	 "increasing@thread sorted(1ms)@fleet causal@fleet clock(1ms)@fleet available(1ms)@fleet duplicates "
-	 "descents below_max displacement late_ns_max ahead_ns_max behind_ns_max causality_violations "
+	 "descents below_max displacement late_ns_max inversions rem ahead_ns_max behind_ns_max causality_violations "
 	 "stall_ns_max stall_ns_p50 stall_ns_p99 refusals lost; did you mean 'unique@fleet'"},
 	{"keyskew: 1\nexpect: {snowflake: {unique@fleet: ok}}", NULL, NULL,
 	 "bad.yaml:2:36: unknown verdict 'ok', expected one of kept broken untested"},
@@ -633,7 +633,7 @@ static const struct {
 	{"keyskew: 1\nexpect: {snowflake: {refusal: 5}}", NULL, NULL,
 	 "bad.yaml:2:22: unknown expectation 'refusal', expected one of claims unique@fleet increasing@thread "
 	 "sorted(1ms)@fleet causal@fleet clock(1ms)@fleet available(1ms)@fleet duplicates descents below_max "
-	 "displacement late_ns_max ahead_ns_max behind_ns_max causality_violations stall_ns_max stall_ns_p50 "
+	 "displacement late_ns_max inversions rem ahead_ns_max behind_ns_max causality_violations stall_ns_max stall_ns_p50 "
 	 "stall_ns_p99 refusals lost; did you mean 'refusals'"},
 	{"keyskew: 1\nexpect: {snowflake: {refusals@node: 5}}", NULL, NULL,
 	 "bad.yaml:2:22: metric 'refusals' is of the whole run, expected no '@node'"},
