@@ -299,13 +299,25 @@ static json_t *injection(const struct ks_run_facts *f)
 		const struct ks_injection *in = &f->output->injection[i];
 		const struct ks_fault *x = &f->plan->fault[in->fault];
 		bool rate = x->kind->type == KS_OPT_PPB;
-		json_array_append_new(
-			list, json_pack("{ss ss so so so so}", "fault", x->name, "node", f->plan->node[in->node].name, "at_ns",
+		json_t *row =
+			json_pack("{ss ss so so so so}", "fault", x->name, "node", f->plan->node[in->node].name, "at_ns",
 		                        ks_json_int(in->at_ns), rate ? "commanded_ppb" : "commanded_ns", ks_json_int(in->commanded),
 		                        rate ? "observed_ppb" : "observed_ns", ks_json_int(in->observed),
-		                        rate ? "tolerance_ppb" : "tolerance_ns", ks_json_int(in->tolerance)));
+		                        rate ? "tolerance_ppb" : "tolerance_ns", ks_json_int(in->tolerance));
+		if (in->changes) {
+			json_object_set_new(row, "changes", json_integer(in->changes));
+			json_object_set_new(row, "seen", json_integer(in->seen));
+		}
+		json_array_append_new(list, row);
 	}
 	return list;
+}
+
+/* What was not the generator's doing. */
+static json_t *machine(const struct ks_machine *m)
+{
+	return json_pack("{so so so}", "call_late_ns_max", ks_json_int(m->call_late_ns_max), "calls_late",
+	                 ks_json_int((int64_t)m->calls_late), "probe_late_ns_max", ks_json_int(m->probe_late_ns_max));
 }
 
 static json_t *effective(const struct ks_plan *plan)
@@ -343,6 +355,8 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 		json_object_set_new(run, "control_damage", damage(f, true));
 	json_object_set_new(run, "damage_notes", damage_notes(f));
 	json_object_set_new(run, "injection", injection(f));
+	if (f->output->machine.known)
+		json_object_set_new(run, "machine", machine(&f->output->machine));
 	if (f->attempts > 1)
 		json_object_set_new(run, "attempts", json_integer(f->attempts));
 }

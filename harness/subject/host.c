@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ struct host {
 	struct ks_crew crew;
 	struct ks_lane_thread *lane;
 	uint32_t lanes;
+	int64_t probe_ns;
 	int wake[2];
 	_Alignas(8) unsigned char frame[KS_WIRE_MAX];
 };
@@ -82,23 +85,49 @@ static bool sane(const struct ks_wire_config *c)
 	return c->threads > 0 && c->threads <= THREADS_MAX && c->lanes_before <= UINT32_MAX - c->threads &&
 	       c->lanes_before + c->threads <= c->lanes_of_node && c->duration_ns > 0 &&
 	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 && c->phase_ns >= 0 &&
-	       c->phase_ns <= KS_HOUR && c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED &&
+	       c->phase_ns <= KS_HOUR && c->probe_ns >= 0 && c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED &&
 	       c->on_refuse <= KS_REFUSE_RETRY && c->user_low >= 0 && c->user_low <= c->user_high &&
 	       c->depth_low >= 0 && c->depth_low <= c->depth_high;
 }
 
-/* How many records a lane can need: what is due, twice over and some (arrivals by chance), and one a retry. */
-static size_t records_of_lane(const struct ks_wire_config *c, size_t bytes)
+/* What an area of our own holds: as much as the memory that we may take. */
+static struct ks_area_size own_size(const struct host *h, const struct ks_wire_config *c)
 {
-	long double due = (long double)c->duration_ns * (long double)c->rate_count / (long double)c->rate_per_ns;
-	long double need = 2 * due / c->lanes_of_node + 1024;
-	size_t room = bytes / c->threads / sizeof(struct ks_wire_record);
+	bool texts = h->crew.spec.gen->decode_text != NULL;
+	struct ks_area_size size = ks_area_size(c, texts);
+	uint64_t room = (h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES) / c->threads /
+			(sizeof(struct ks_wire_record) + (texts ? KS_AREA_TEXT : 0));
 
-	if (c->on_refuse == KS_REFUSE_RETRY)
-		need += (long double)(c->duration_ns / KS_RETRY_AFTER_NS);
-	if (need < (long double)room)
-		room = (size_t)need;
-	return room < UINT32_MAX ? room : UINT32_MAX;
+	size.probes = 0;
+	if (size.records > room) {
+		size.records = room;
+		size.texts = texts ? room * KS_AREA_TEXT : 0;
+	}
+	return size;
+}
+
+/* The area that the harness made, or one of our own. */
+static const char *get_area(struct host *h, const struct ks_wire_config *c)
+{
+	struct ks_area *a = &h->crew.area;
+	struct ks_area_size size = own_size(h, c);
+	struct stat st = {.st_size = (off_t)ks_area_bytes(&size)};
+	int fd = h->hooks->area_fd;
+
+	if (fd && fstat(fd, &st) != 0)
+		return "cannot see the shared area";
+	size_t bytes = (size_t)st.st_size;
+	void *memory = MAP_FAILED;
+	if (bytes)
+		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			      fd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd ? fd : -1, 0);
+	if (memory == MAP_FAILED)
+		return "no memory for records";
+	if (!fd)
+		ks_area_init(a, memory, &size);
+	else if (!ks_area_bind(a, memory, bytes) || a->head->size.threads != c->threads)
+		return "the shared area does not fit the configuration";
+	return NULL;
 }
 
 static void fill_crew(struct host *h, const struct ks_wire_config *c)
@@ -140,15 +169,110 @@ static bool start_lane(struct host *h, const struct ks_wire_config *c, uint32_t 
 	l->number = i;
 	l->env.caller = (uint64_t)c->lane_id + i;
 	l->local = state_alloc(gen->local_size);
-	l->cap = records_of_lane(c, h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES);
-	l->record = mmap(NULL, l->cap * sizeof(*l->record), PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	l->cap = h->crew.area.head->size.records;
+	l->area = &h->crew.area.lane[i];
+	l->record = &h->crew.area.record[i * l->cap];
+	l->text = h->crew.area.text + i * h->crew.area.head->size.texts;
 	ks_arrivals_init(&l->arrivals, &h->crew.load, c->lanes_before + i, c->lanes_of_node, c->seed, c->lane_id + i);
-	if (!l->local || !l->cap || l->record == MAP_FAILED)
+	if (!l->local)
 		return false;
 	if (i == 0 && gen->init)
 		gen->init(&l->env, h->crew.spec.cfg, h->crew.shared);
 	return pthread_create(&thread, attr, ks_lane_run, l) == 0;
+}
+
+/* ---- beside the lanes ---- */
+
+static void wait_for_gate(struct ks_crew *c)
+{
+	pthread_mutex_lock(&c->gate);
+	while (!c->open)
+		pthread_cond_wait(&c->opened, &c->gate);
+	pthread_mutex_unlock(&c->gate);
+}
+
+/* Sleeps until true time at_ns without spinning: a few tens of us late is no matter here. */
+static void sleep_until(int64_t at_ns)
+{
+	for (int64_t left; (left = at_ns - ks_true_ns()) > 0;) {
+		struct timespec ts = {.tv_sec = left / KS_SEC, .tv_nsec = left % KS_SEC};
+		syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
+	}
+}
+
+/* The wall clock as the program sees it: the second reading finds the caches warm, so the narrower one is told. */
+static struct ks_area_probe read_wall(void)
+{
+	struct ks_area_probe best = {0};
+
+	for (int i = 0; i < 2; i++) {
+		struct timespec ts;
+		struct ks_area_probe p = {.before_ns = ks_true_ns(), .host_ns = ks_true_unix_ns()};
+		clock_gettime(CLOCK_REALTIME, &ts);
+		p.after_ns = ks_true_ns();
+		p.value_ns = (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
+		if (i == 0 || p.after_ns - p.before_ns < best.after_ns - best.before_ns)
+			best = p;
+	}
+	return best;
+}
+
+/* Reads the clock in the middle of every stretch of probe_ns, until the area is full or the run is over. */
+static void *probe(void *host)
+{
+	struct host *h = host;
+	struct ks_area_head *head = h->crew.area.head;
+	int64_t gap = h->probe_ns;
+
+	wait_for_gate(&h->crew);
+	for (uint64_t n = 0; n < head->size.probes;) {
+		int64_t begin = h->crew.start_ns, now = ks_true_ns();
+		int64_t k = now - begin < gap / 2 ? 0 : (now - begin + gap / 2) / gap, due = begin + k * gap + gap / 2;
+		sleep_until(due);
+		h->crew.area.probe[n] = read_wall();
+		atomic_store_explicit(&head->nprobes, ++n, memory_order_release);
+	}
+	return NULL;
+}
+
+struct background {
+	struct host *h;
+	const struct ks_background *what;
+};
+
+/* What the generator does beside its calls, as long as calls are made. */
+static void *background(void *context)
+{
+	struct background b = *(struct background *)context;
+	struct ks_crew *c = &b.h->crew;
+	struct ks_env env = {.process = &c->process};
+	int64_t period = b.what->period_ns;
+
+	free(context);
+	wait_for_gate(c);
+	for (int64_t at = period; at < c->duration_ns; at += period) {
+		sleep_until(c->start_ns + at);
+		b.what->fn(&env, c->spec.cfg, c->shared);
+	}
+	return NULL;
+}
+
+static bool start_beside(struct host *h, const pthread_attr_t *attr)
+{
+	const struct ks_background *what = ks_gen_background(h->crew.spec.gen, h->crew.spec.cfg);
+	pthread_t thread;
+
+	if (h->crew.area.head->size.probes && h->probe_ns && pthread_create(&thread, attr, probe, h) != 0)
+		return false;
+	for (int i = 0; i < KS_BACKGROUND_MAX && what[i].period_ns; i++) {
+		struct background *b = malloc(sizeof(*b));
+		if (!b)
+			return false;
+		*b = (struct background){h, &what[i]};
+		if (pthread_create(&thread, attr, background, b) != 0)
+			return false;
+	}
+	return true;
 }
 
 static int configure(struct host *h, uint32_t length)
@@ -165,6 +289,9 @@ static int configure(struct host *h, uint32_t length)
 		return fail(h, "the configuration has a value out of range");
 	if (ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err) != 0)
 		return fail(h, err.text);
+	const char *why = get_area(h, &c);
+	if (why)
+		return fail(h, why);
 	fill_crew(h, &c);
 	h->crew.shared = state_alloc(h->crew.spec.gen->shared_size);
 	h->lane = aligned_alloc(64, (c.threads * sizeof(*h->lane) + 63) / 64 * 64);
@@ -177,6 +304,9 @@ static int configure(struct host *h, uint32_t length)
 	for (h->lanes = 0; h->lanes < c.threads; h->lanes++)
 		if (!start_lane(h, &c, h->lanes, &attr))
 			return fail(h, "out of memory or threads");
+	h->probe_ns = c.probe_ns;
+	if (!start_beside(h, &attr) || ks_lane_catch_holds() != 0)
+		return fail(h, "out of threads");
 	h->phase = CONFIGURED;
 	return answer(h, KS_WIRE_READY, NULL, 0);
 }
@@ -199,53 +329,39 @@ static int start(struct host *h, uint32_t length)
 	return GO_ON;
 }
 
-/* The keys of k records: at most BATCH x (KS_KEY_TEXT + 1) bytes, which is less than a frame. Between frames the buffer of
- * what comes in is free. */
-static int send_texts(struct host *h, const struct ks_lane_thread *l, size_t at, size_t k)
+/* Between frames the buffer of what comes in is free. */
+static int send_records(struct host *h, const struct ks_lane_thread *l, size_t n)
 {
-	uint32_t used = 0;
-
-	for (size_t i = at; i < at + k; i++) {
-		if (l->record[i].outcome != KS_KEY)
-			continue;
-		size_t len;
-		const char *bytes = ks_texts_get(&l->env.texts, l->record[i].key_lo, &len);
-		uint16_t size = (uint16_t)len;
-		memcpy(h->frame + used, &size, sizeof(size));
-		memcpy(h->frame + used + sizeof(size), bytes, len);
-		used += (uint32_t)(sizeof(size) + len);
-	}
-	return answer(h, KS_WIRE_TEXTS, h->frame, used);
-}
-
-static int send_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_done *done)
-{
-	bool inside;
-	size_t n = ks_lane_close(l, &inside);
-
 	for (size_t at = 0; at < n; at += BATCH) {
 		size_t k = n - at < BATCH ? n - at : BATCH;
-		if (h->crew.spec.gen->decode_text && send_texts(h, l, at, k) != GO_ON)
+		int64_t texts = h->crew.spec.gen->decode_text ? ks_area_texts(&h->crew.area, l->number, at, k, h->frame) : 0;
+		if (texts < 0)
+			return fail(h, "a key got lost");
+		if (texts && answer(h, KS_WIRE_TEXTS, h->frame, (uint32_t)texts) != GO_ON)
 			return FAILED;
 		if (answer(h, KS_WIRE_RECORDS, &l->record[at], (uint32_t)(k * sizeof(*l->record))) != GO_ON)
 			return FAILED;
 	}
-	if (inside) {
-		struct ks_wire_record lost = {.due_ns = l->due_ns,
-					      .call_ns = l->call_ns,
-					      .return_ns = KS_NO_TIME,
-					      .read_ns = KS_NO_TIME,
-					      .read_at_ns = KS_NO_TIME,
-					      .thread = l->number,
-					      .seq = (uint32_t)n,
-					      .outcome = KS_LOST};
-		if (answer(h, KS_WIRE_RECORDS, &lost, sizeof(lost)) != GO_ON)
-			return FAILED;
-	}
+	return GO_ON;
+}
+
+/* Who maps the area reads the records there, and the call that is lost too. */
+static int end_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_done *done)
+{
+	struct ks_area_lane *a = l->area;
+	struct ks_wire_record lost;
+	bool inside, send = !h->hooks->area_fd;
+	size_t n = ks_area_close(a, &inside);
+
+	if (send && send_records(h, l, n) != GO_ON)
+		return FAILED;
+	ks_area_lost(a, l->number, n, &lost);
+	if (send && inside && answer(h, KS_WIRE_RECORDS, &lost, sizeof(lost)) != GO_ON)
+		return FAILED;
 	done->records += n + inside;
-	done->clock_reads += l->through ? l->env.reads : l->reads;
-	if (l->worst_late_ns > done->worst_late_ns)
-		done->worst_late_ns = l->worst_late_ns;
+	done->clock_reads += a->reads;
+	if (a->worst_late_ns > done->worst_late_ns)
+		done->worst_late_ns = a->worst_late_ns;
 	return GO_ON;
 }
 
@@ -255,7 +371,7 @@ static int finish(struct host *h)
 
 	h->phase = FINISHED;
 	for (uint32_t i = 0; i < h->lanes; i++)
-		if (send_lane(h, &h->lane[i], &done) != GO_ON)
+		if (end_lane(h, &h->lane[i], &done) != GO_ON)
 			return FAILED;
 	return answer(h, KS_WIRE_DONE, &done, sizeof(done));
 }
@@ -270,7 +386,7 @@ static int look(struct host *h, int *wait_ms)
 		return fail(h, "a thread made more calls than there is room for records");
 	uint32_t through = 0;
 	for (uint32_t i = 0; i < h->lanes; i++)
-		through += h->lane[i].through;
+		through += h->lane[i].area->through;
 	int64_t left = h->crew.start_ns + h->crew.duration_ns + KS_DRAIN_NS - ks_true_ns();
 	if (through == h->lanes || left <= 0)
 		return finish(h);

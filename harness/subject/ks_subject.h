@@ -27,7 +27,8 @@
 struct ks_subject_hooks {
 	const char *system;    /* for HELLO; NULL: name and release of the kernel */
 	const char *state_dir; /* an existing folder that outlives the process: what generators persist */
-	size_t record_bytes;   /* memory for records, of all threads; 0: 1 GiB (taken as it is filled) */
+	size_t record_bytes;   /* memory for records, of all threads; not of a shared area */
+	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
 };
 

@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 3u
+#define KS_WIRE_VERSION 4u
 
 enum ks_wire_type {
 	KS_WIRE_HELLO = 1, /* subject: struct ks_wire_hello */
@@ -47,6 +47,7 @@ struct ks_wire_config {
 	uint64_t worker;
 	int64_t duration_ns;
 	int64_t rate_count, rate_per_ns, phase_ns;
+	int64_t probe_ns; /* how often the host reads the wall clock itself, into a shared area; 0: never */
 	uint32_t arrival, model, on_refuse; /* enums of ks_engine.h */
 	uint32_t lane_id;                   /* fleet-wide number of thread 0 (ks_caller): stream of its arrivals */
 	int64_t user_low, user_high, depth_low, depth_high; /* what calls are about: struct ks_call_ranges */

@@ -1,21 +1,28 @@
 #include "lane.h"
 
+#include <errno.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ks_subject.h"
 
+/* Only this thread writes what is stored relaxed: others see it with the next change of the state. */
+#define NOTE(where, value) atomic_store_explicit(where, value, memory_order_relaxed)
+
 /* @return false when the lane was closed meanwhile. */
-static bool enter(struct ks_lane_thread *l, uint64_t n)
+static bool enter(struct ks_area_lane *a, uint64_t n)
 {
 	uint64_t idle = 4 * n + KS_LANE_IDLE;
-	return atomic_compare_exchange_strong(&l->state, &idle, 4 * n + KS_LANE_INSIDE);
+	return atomic_compare_exchange_strong(&a->state, &idle, 4 * n + KS_LANE_INSIDE);
 }
 
-static bool leave(struct ks_lane_thread *l, uint64_t n)
+static bool leave(struct ks_area_lane *a, uint64_t n)
 {
 	uint64_t inside = 4 * n + KS_LANE_INSIDE;
-	return atomic_compare_exchange_strong(&l->state, &inside, 4 * (n + 1) + KS_LANE_IDLE);
+	return atomic_compare_exchange_strong(&a->state, &inside, 4 * (n + 1) + KS_LANE_IDLE);
 }
+
+static _Thread_local struct ks_lane_thread *held; /* this thread's, for the handler */
 
 static void note_reading(const struct ks_lane_thread *l, struct ks_wire_record *r)
 {
@@ -30,27 +37,50 @@ static void note_reading(const struct ks_lane_thread *l, struct ks_wire_record *
 	r->read_at_ns = e->read_at_ns - l->crew->start_ns;
 }
 
+/* A key that is a text goes where it outlives the process. @return false when there is no room. */
+static bool keep_text(struct ks_lane_thread *l, struct ks_key *key)
+{
+	size_t len;
+	const char *bytes = ks_texts_get(&l->env.texts, key->lo, &len);
+	uint16_t size = (uint16_t)len;
+
+	if (len > UINT16_MAX || l->text_used + sizeof(size) + len > l->crew->area.head->size.texts) {
+		atomic_store(&l->crew->full, true);
+		return false;
+	}
+	memcpy(l->text + l->text_used, &size, sizeof(size));
+	memcpy(l->text + l->text_used + sizeof(size), bytes, len);
+	*key = ks_key64(l->text_used);
+	l->text_used += sizeof(size) + len;
+	l->env.texts.n = l->env.texts.len = 0;
+	return true;
+}
+
 /* One call, the lane's n-th. @return its outcome, or KS_LOST when the lane was closed before the call was complete. */
 static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns, int64_t begin_ns, int64_t *return_ns)
 {
 	struct ks_crew *c = l->crew;
+	struct ks_area_lane *a = l->area;
 	struct ks_wire_record *r = &l->record[n];
 	struct ks_key key = {0, 0};
 	uint8_t why = 0;
 
-	l->reads = l->env.reads;
 	l->env.has_read = 0;
 	l->env.seq = (uint32_t)n;
-	l->due_ns = due_ns;
-	l->call_ns = ks_true_wait(c->start_ns + begin_ns) - c->start_ns;
-	if (l->call_ns - begin_ns > l->worst_late_ns)
-		l->worst_late_ns = l->call_ns - begin_ns;
-	if (!enter(l, n))
+	int64_t call_ns = ks_true_wait(c->start_ns + begin_ns) - c->start_ns;
+	NOTE(&a->reads, l->env.reads);
+	NOTE(&a->due_ns, due_ns);
+	NOTE(&a->call_ns, call_ns);
+	if (call_ns - begin_ns > atomic_load_explicit(&a->worst_late_ns, memory_order_relaxed))
+		NOTE(&a->worst_late_ns, call_ns - begin_ns);
+	if (!enter(a, n))
 		return KS_LOST;
 	enum ks_outcome outcome = c->spec.gen->next(&l->env, c->spec.cfg, c->shared, l->local, &key, &why);
 	*return_ns = ks_true_ns() - c->start_ns;
+	if (outcome == KS_KEY && c->spec.gen->decode_text && !keep_text(l, &key))
+		return KS_LOST;
 	*r = (struct ks_wire_record){.due_ns = due_ns,
-				     .call_ns = l->call_ns,
+				     .call_ns = call_ns,
 				     .return_ns = *return_ns,
 				     .key_hi = key.hi,
 				     .key_lo = key.lo,
@@ -59,7 +89,7 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 				     .outcome = (uint8_t)outcome,
 				     .why = why};
 	note_reading(l, r);
-	return leave(l, n) ? outcome : KS_LOST;
+	return leave(a, n) ? outcome : KS_LOST;
 }
 
 /* The same rules as in the simulation (sim/engine/engine.c, schedule). */
@@ -95,24 +125,45 @@ void *ks_lane_run(void *lane)
 	struct ks_lane_thread *l = lane;
 	struct ks_crew *c = l->crew;
 
+	held = l;
+	atomic_store(&l->area->tid, (int32_t)syscall(SYS_gettid));
 	pthread_mutex_lock(&c->gate);
 	while (!c->open)
 		pthread_cond_wait(&c->opened, &c->gate);
 	pthread_mutex_unlock(&c->gate);
 	work(l);
-	atomic_store(&l->through, true);
+	NOTE(&l->area->reads, l->env.reads);
+	atomic_store(&l->area->through, 1);
 	/* A full pipe holds a byte already: the reader will look at every lane. */
 	ssize_t n = write(c->wake_fd, "", 1);
 	(void)n;
 	return NULL;
 }
 
-size_t ks_lane_close(struct ks_lane_thread *lane, bool *inside)
-{
-	uint64_t now = atomic_load(&lane->state);
+/* ---- holds ---- */
 
-	while (!atomic_compare_exchange_weak(&lane->state, &now, now / 4 * 4 + KS_LANE_CLOSED))
-		;
-	*inside = now % 4 == KS_LANE_INSIDE;
-	return (size_t)(now / 4);
+/* In the handler only what is safe there: atomics, true time, a sleep by system call. */
+static void hold(int signal)
+{
+	(void)signal;
+	int kept = errno;
+	int64_t begin = ks_true_ns(), end = begin + atomic_load(&held->area->hold_ns);
+	struct ks_area *a = &held->crew->area;
+	uint32_t n = atomic_fetch_add(&a->head->nholds, 1);
+	struct ks_area_hold *h = n < KS_AREA_HOLDS ? &a->hold[n] : NULL;
+
+	if (h) {
+		h->thread = held->number;
+		atomic_store(&h->begin_ns, begin);
+	}
+	end = ks_true_wait(end);
+	if (h)
+		atomic_store(&h->end_ns, end);
+	errno = kept;
+}
+
+int ks_lane_catch_holds(void)
+{
+	struct sigaction catch = {.sa_handler = hold, .sa_flags = SA_RESTART};
+	return sigaction(KS_HOLD_SIGNAL, &catch, NULL);
 }

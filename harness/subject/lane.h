@@ -11,7 +11,7 @@
 #include "env.h"
 #include "keygen.h"
 #include "ks_arrivals.h"
-#include "ks_wire.h"
+#include "ks_area.h"
 
 /* What all lanes of the process share. Filled before they start. */
 struct ks_crew {
@@ -26,10 +26,8 @@ struct ks_crew {
 	bool open;
 	int64_t start_ns; /* true time of the scenario's start */
 	atomic_bool full; /* a lane had no room for its next record */
+	struct ks_area area;
 };
-
-/* How far a lane is, in one word, so that its end is one atomic step: 4 x calls completed + phase. */
-enum ks_lane_phase { KS_LANE_IDLE, KS_LANE_INSIDE, KS_LANE_CLOSED };
 
 struct ks_lane_thread {
 	struct ks_crew *crew;
@@ -37,21 +35,16 @@ struct ks_lane_thread {
 	struct ks_arrivals arrivals;
 	void *local;
 	uint32_t number; /* in the process */
-	struct ks_wire_record *record;
-	size_t cap;
-	_Atomic uint64_t state;
-	atomic_bool through;
-	/* Atomic because a lane may be closed while it is between two calls. */
-	_Atomic int64_t due_ns, call_ns; /* of the call that it is inside */
-	_Atomic int64_t worst_late_ns;   /* max of call - when it could have begun: the host's own doing */
-	_Atomic uint64_t reads;          /* clock readings before this call */
+	struct ks_area_lane *area;     /* how far it is, for those who look from outside */
+	struct ks_wire_record *record; /* cap of them */
+	char *text; /* keys that are texts */
+	uint64_t cap, text_used;
 };
 
 /* The thread's body: waits for the gate, then calls until the end. @param lane struct ks_lane_thread */
 void *ks_lane_run(void *lane);
 
-/* Ends the lane from outside: what it completed until now stays as it is, and it adds nothing.
- * @return how many records it completed. *inside: it was inside a call, which is lost. */
-size_t ks_lane_close(struct ks_lane_thread *lane, bool *inside);
+/* What a hold signal does; to be set up once, before lanes run. @return 0, or -1 with errno. */
+int ks_lane_catch_holds(void);
 
 #endif

@@ -1,7 +1,8 @@
 /* keyskew-subject: hosts a built-in generator in a process of its own. Started by `keyskew run`, which speaks to it
  * over file descriptors 0 and 1; not meant to be called by people.
  *
- *   keyskew-subject STATE_DIR      STATE_DIR: where generators persist what must outlive the process */
+ *   keyskew-subject STATE_DIR AREA    STATE_DIR: where generators persist what must outlive the process
+ *                                     AREA: a file of ks_area.h, in which it notes what it does */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,14 +56,19 @@ int main(int argc, char **argv)
 {
 	struct stat st;
 
-	if (argc != 2 || stat(argv[1], &st) != 0 || !S_ISDIR(st.st_mode) || isatty(STDIN_FILENO)) {
-		fprintf(stderr, "usage: keyskew-subject STATE_DIR, with the wire of keyskew on 0 and 1\n");
+	if (argc != 3 || stat(argv[1], &st) != 0 || !S_ISDIR(st.st_mode) || isatty(STDIN_FILENO)) {
+		fprintf(stderr, "usage: keyskew-subject STATE_DIR AREA, with the wire of keyskew on 0 and 1\n");
+		return 2;
+	}
+	int area = open(argv[2], O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (area < 0) {
+		fprintf(stderr, "keyskew-subject: cannot open '%s': %m\n", argv[2]);
 		return 2;
 	}
 	forget_faketime();
 	ask_for_cpu();
 	signal(SIGTERM, on_term);
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* end of file says so too, unless this thread is stuck */
-	struct ks_subject_hooks hooks = {.state_dir = argv[1]};
+	struct ks_subject_hooks hooks = {.state_dir = argv[1], .area_fd = area};
 	end(ks_subject_main(STDIN_FILENO, STDOUT_FILENO, &hooks));
 }

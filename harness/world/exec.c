@@ -37,8 +37,8 @@
 #define PROOF_NS (2 * KS_MS)
 
 struct program {
-	struct ks_proc proc;
-	uint32_t lane, node;
+	struct ks_ft_process p;
+	uint32_t lane;
 	char line[KS_KEY_TEXT];
 	size_t len;
 	uint64_t keys, bytes;
@@ -63,7 +63,7 @@ struct run {
 static int judge(struct run *r, const struct program *p, const char *what)
 {
 	return ks_fail(r->err, KS_E_JUDGE, "'%.200s' of node '%s' %s", r->request->gen->text,
-		       r->plan->node[p->node].name, what);
+		       r->plan->node[p->p.node].name, what);
 }
 
 /* ---- lines into keys ---- */
@@ -130,12 +130,12 @@ static int take_bytes(struct run *r, struct program *p, const char *bytes, size_
 /* One read, so that one who floods does not keep others from being heard. */
 static int hear(struct run *r, struct program *p)
 {
-	ssize_t n = read(p->proc.out, r->chunk, CHUNK);
+	ssize_t n = read(p->p.proc.out, r->chunk, CHUNK);
 	int64_t at_ns = ks_true_ns() - r->play.start_ns;
 
 	if (n > 0)
 		return take_bytes(r, p, r->chunk, (size_t)n, at_ns);
-	if (n < 0 && (errno == EINTR || (errno == EAGAIN && !p->proc.ended)))
+	if (n < 0 && (errno == EINTR || (errno == EAGAIN && !p->p.proc.ended)))
 		return 0;
 	p->quiet = true;
 	return n == 0 && p->len ? add_key(r, p, at_ns) : 0;
@@ -149,25 +149,29 @@ static int launch(struct run *r, uint32_t number, const char *stdbuf)
 	struct ks_command command;
 
 	p->lane = number;
-	p->node = number / r->plan->processes;
-	struct ks_command_values values = {.node_id = ks_plan_worker(r->plan, r->request->seed, p->node),
+	p->p.node = number / r->plan->processes;
+	p->p.process = number % r->plan->processes;
+	p->p.slot = number;
+	p->p.from_unix_ns = ks_true_unix_ns(); /* ms before it counts: a rate of ppm makes ns of that */
+	struct ks_command_values values = {.node_id = ks_plan_worker(r->plan, r->request->seed, p->p.node),
 					   .seed = r->request->seed,
-					   .node = r->plan->node[p->node].name};
+					   .node = r->plan->node[p->p.node].name};
 	if (ks_command_split(&command, r->request->gen->command, &values, r->err) != 0)
 		return -1;
-	return ks_ft_start(&r->stage, p->node, command.word, false, stdbuf, &p->proc, r->err);
+	if (ks_ft_play_show(&r->play, &p->p, r->err) != 0)
+		return -1;
+	p->p.up = true;
+	return ks_ft_start(&r->stage, &p->p, command.word, false, stdbuf, r->err);
 }
 
 static int start(struct run *r)
 {
 	const char *stdbuf = access(STDBUF, R_OK) == 0 ? STDBUF : NULL;
 
-	r->play.start_ns = ks_true_ns();
-	r->end_ns = r->play.start_ns + r->plan->duration_ns;
-	int64_t base = ks_ft_base(r->plan->start_unix_ns, r->play.start_ns);
-	for (uint32_t i = 0; i < r->plan->nodes; i++)
-		if (ks_ft_set(&r->stage, i, base + r->plan->node[i].offset_ns, r->err) != 0)
-			return -1;
+	int64_t start_ns = ks_true_ns();
+	r->end_ns = start_ns + r->plan->duration_ns;
+	if (ks_ft_play_start(&r->play, start_ns, r->err) != 0)
+		return -1;
 	for (uint32_t i = 0; i < r->n; i++)
 		if (launch(r, i, stdbuf) != 0)
 			return -1;
@@ -179,10 +183,10 @@ static int look(struct run *r, struct program *p)
 {
 	char how[420];
 
-	if (!ks_proc_poll(&p->proc) || !p->quiet)
+	if (!ks_proc_poll(&p->p.proc) || !p->quiet)
 		return 0;
-	if (p->proc.status != 0)
-		return judge(r, p, ks_proc_describe(&p->proc, how, sizeof(how)));
+	if (p->p.proc.status != 0)
+		return judge(r, p, ks_proc_describe(&p->p.proc, how, sizeof(how)));
 	return 1;
 }
 
@@ -194,8 +198,8 @@ static int listen(struct run *r, int64_t at_ns)
 	left = left < 0 ? 0 : left > LOOK_NS ? LOOK_NS : left;
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct program *p = &r->program[i];
-		r->fds[2 * i] = (struct pollfd){.fd = p->quiet ? -1 : p->proc.out, .events = POLLIN};
-		r->fds[2 * i + 1] = (struct pollfd){.fd = p->proc.err, .events = POLLIN};
+		r->fds[2 * i] = (struct pollfd){.fd = p->quiet ? -1 : p->p.proc.out, .events = POLLIN};
+		r->fds[2 * i + 1] = (struct pollfd){.fd = p->p.proc.err, .events = POLLIN};
 	}
 	struct timespec ts = {.tv_nsec = left};
 	if (ppoll(r->fds, 2 * r->n, &ts, NULL) < 0)
@@ -203,8 +207,8 @@ static int listen(struct run *r, int64_t at_ns)
 	for (uint32_t i = 0; i < r->n; i++) {
 		struct program *p = &r->program[i];
 		if (r->fds[2 * i + 1].revents)
-			ks_proc_read_err(&p->proc);
-		if (!p->quiet && (r->fds[2 * i].revents || p->proc.ended) && hear(r, p) != 0)
+			ks_proc_read_err(&p->p.proc);
+		if (!p->quiet && (r->fds[2 * i].revents || p->p.proc.ended) && hear(r, p) != 0)
 			return -1;
 	}
 	return 0;
@@ -223,7 +227,7 @@ static int play(struct run *r)
 		if (ended == r->n)
 			break;
 		if (ks_ft_interrupted(r->request, r->limit_ns, r->err) != 0 ||
-		    ks_ft_play_run(&r->play, &r->stage, r->plan, r->err) != 0)
+		    ks_ft_play_run(&r->play, r->err) != 0)
 			return -1;
 		int64_t wake = ks_ft_play_due(&r->play);
 		wake = wake == INT64_MAX ? r->end_ns : wake - KS_MS;
@@ -275,20 +279,20 @@ static struct skew measure(const struct ks_records *records, uint32_t lane, int6
  * after. Of each the last third is measured: a generator may hold its time for a while after a step. */
 static void stretches(const struct run *r, uint32_t k, int64_t before[2], int64_t after[2])
 {
-	const struct ks_ft_step *step = r->play.step;
-	int64_t start = r->play.start_ns;
+	const struct ks_ft_done *done = r->play.done;
+	const struct ks_fault_event *event = r->play.event;
 
 	before[0] = 0;
-	before[1] = step[k].begin_ns - start;
-	after[0] = step[k].end_ns - start;
+	before[1] = done[k].begin_ns;
+	after[0] = done[k].end_ns;
 	after[1] = r->plan->duration_ns;
 	for (uint32_t i = 0; i < r->play.n; i++) {
-		if (step[i].event.node != step[k].event.node || i == k)
+		if (event[i].node != event[k].node || i == k)
 			continue;
 		if (i < k)
-			before[0] = step[i].end_ns - start;
-		else if (step[i].begin_ns && step[i].begin_ns - start < after[1])
-			after[1] = step[i].begin_ns - start;
+			before[0] = done[i].end_ns;
+		else if (done[i].end_ns && done[i].begin_ns < after[1])
+			after[1] = done[i].begin_ns;
 	}
 	before[0] = before[1] - (before[1] - before[0]) / 3;
 	after[0] = after[1] - (after[1] - after[0]) / 3;
@@ -299,15 +303,15 @@ static int64_t distance(int64_t a, int64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static int unproven(struct run *r, const struct ks_ft_step *step, const char *why)
+static int unproven(struct run *r, const struct ks_fault_event *event, const char *why)
 {
 	return ks_fail(r->err, KS_E_JUDGE, "cannot prove that fault '%s' reached '%.200s': %s",
-		       r->plan->fault[step->event.fault].name, r->request->gen->text, why);
+		       r->plan->fault[event->fault].name, r->request->gen->text, why);
 }
 
 static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, struct ks_injection *proof)
 {
-	const struct ks_ft_step *step = &r->play.step[k];
+	const struct ks_fault_event *event = &r->play.event[k];
 	int64_t span[2][2];
 	char why[240], a[KS_TIME_TEXT], b[KS_TIME_TEXT];
 
@@ -315,24 +319,24 @@ static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, s
 	struct skew before = measure(&r->output->records, lane, span[0][0], span[0][1], values);
 	struct skew after = measure(&r->output->records, lane, span[1][0], span[1][1], values);
 	if (!before.n && !after.n)
-		return unproven(r, step,
+		return unproven(r, event,
 				"its keys carry no time that keyskew can read, and nothing else shows its clock");
 	if (before.n < PROOF_KEYS || after.n < PROOF_KEYS)
-		return unproven(r, step, "too few keys that carry a time before or after it");
+		return unproven(r, event, "too few keys that carry a time before or after it");
 	int64_t rough = before.top - before.median, rough_after = after.top - after.median;
 	int64_t tolerance = PROOF_NS + (rough > rough_after ? rough : rough_after);
-	int64_t observed = after.top - before.top, size = distance(step->event.amount, 0);
+	int64_t observed = after.top - before.top, size = distance(event->amount, 0);
 	if (2 * tolerance > size) {
 		snprintf(why, sizeof(why), "its keys arrive too irregularly, within %s, to show %s",
-			 ks_dur_format(a, tolerance), ks_dur_format(b, step->event.amount));
-		return unproven(r, step, why);
+			 ks_dur_format(a, tolerance), ks_dur_format(b, event->amount));
+		return unproven(r, event, why);
 	}
-	if (distance(observed, step->event.amount) > tolerance) {
+	if (distance(observed, event->amount) > tolerance) {
 		snprintf(why, sizeof(why),
 			 "the time in its keys moved by %s, not by %s; a static or Go program does not see "
 			 "libfaketime",
-			 ks_dur_format(a, observed), ks_dur_format(b, step->event.amount));
-		return unproven(r, step, why);
+			 ks_dur_format(a, observed), ks_dur_format(b, event->amount));
+		return unproven(r, event, why);
 	}
 	if (distance(observed, proof->commanded) >= distance(proof->observed, proof->commanded)) {
 		proof->observed = observed;
@@ -349,13 +353,13 @@ static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, s
  * without one it is enough that keys with a time do not carry another date: some generators run ahead by themselves. */
 static int prove_offset(struct run *r, uint32_t lane, int64_t *values)
 {
-	const struct ks_plan_node *node = &r->plan->node[r->program[lane].node];
+	const struct ks_plan_node *node = &r->plan->node[r->program[lane].p.node];
 	int64_t until = r->plan->duration_ns, tolerance = KS_HOUR;
 	char a[KS_TIME_TEXT];
 
 	for (uint32_t k = r->play.n; k-- > 0;)
-		if (r->play.step[k].event.node == r->program[lane].node)
-			until = r->play.step[k].event.at_ns;
+		if (r->play.event[k].node == r->program[lane].p.node)
+			until = r->play.event[k].at_ns;
 	struct skew s = measure(&r->output->records, lane, 0, until, values);
 	if (node->offset_ns) {
 		tolerance = PROOF_NS + s.top - s.median;
@@ -382,17 +386,17 @@ static int prove_all(struct run *r, int64_t *values)
 		if (prove_offset(r, i, values) != 0)
 			return -1;
 	for (uint32_t k = 0; k < r->play.n; k++) {
-		const struct ks_ft_step *step = &r->play.step[k];
-		if (!step->begin_ns)
-			return unproven(r, step, "the programs had ended before it");
+		const struct ks_fault_event *event = &r->play.event[k];
+		if (!r->play.done[k].end_ns)
+			return unproven(r, event, "the programs had ended before it");
 		struct ks_injection *proof = &out->injection[out->ninjection++];
-		*proof = (struct ks_injection){.fault = step->event.fault,
-					       .node = step->event.node,
-					       .at_ns = step->end_ns - r->play.start_ns,
-					       .commanded = step->event.amount,
-					       .observed = step->event.amount};
+		*proof = (struct ks_injection){.fault = event->fault,
+					       .node = event->node,
+					       .at_ns = r->play.done[k].end_ns,
+					       .commanded = event->amount,
+					       .observed = event->amount};
 		for (uint32_t i = 0; i < r->n; i++)
-			if (r->program[i].node == step->event.node && prove_by(r, k, i, values, proof) != 0)
+			if (r->program[i].p.node == event->node && prove_by(r, k, i, values, proof) != 0)
 				return -1;
 	}
 	return 0;
@@ -426,11 +430,27 @@ static void describe(struct run *r)
 
 /* ---- all of it ---- */
 
+static int make_lanes(struct run *r)
+{
+	struct ks_records *records = &r->output->records;
+
+	records->lanes = ks_alloc(r->n, sizeof(*records->lanes));
+	if (!records->lanes)
+		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
+	records->nlanes = r->n;
+	for (uint32_t i = 0; i < r->n; i++)
+		records->lanes[i] = (struct ks_lane){.node = i / r->plan->processes, .process = i % r->plan->processes};
+	return 0;
+}
+
 static int carry_out(struct run *r)
 {
-	if (ks_ft_play_init(&r->play, r->request, r->err) != 0 ||
-	    ks_ft_lanes(&r->output->records, r->plan, 1, r->err) != 0 ||
-	    ks_ft_open(&r->stage, r->plan->nodes, r->err) != 0 || start(r) != 0 || play(r) != 0)
+	r->play.stage = &r->stage;
+	r->play.process = &r->program[0].p;
+	r->play.stride = sizeof(r->program[0]);
+	r->play.processes = r->n;
+	if (make_lanes(r) != 0 || ks_ft_play_init(&r->play, r->request, r->err) != 0 || ks_ft_open(&r->stage, r->err) != 0 ||
+	    start(r) != 0 || play(r) != 0)
 		return -1;
 	return 0;
 }
@@ -448,13 +468,13 @@ int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *o
 	r.fds = ks_alloc(2 * (size_t)r.n, sizeof(*r.fds));
 	r.chunk = ks_alloc(1, CHUNK);
 	for (uint32_t i = 0; r.program && i < r.n; i++)
-		r.program[i].proc = (struct ks_proc)KS_PROC_NONE;
+		r.program[i].p.proc = (struct ks_proc)KS_PROC_NONE;
 	if (!r.program || !r.fds || !r.chunk)
 		status = ks_fail(err, KS_E_INTERNAL, "out of memory");
 	else
 		status = carry_out(&r);
 	if (r.program)
-		ks_proc_end(&r.program[0].proc, r.n, sizeof(r.program[0]), GRACE_MS);
+		ks_proc_end(&r.program[0].p.proc, r.n, sizeof(r.program[0]), GRACE_MS);
 	ks_ft_close(&r.stage);
 	if (status == 0)
 		status = prove(&r);

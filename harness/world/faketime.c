@@ -56,16 +56,22 @@ static int carries_load(const struct ks_plan *plan, char *why, size_t size)
 	return 0;
 }
 
-/* libfaketime's file holds seconds since 1970 and takes no time before; its rate option jumps the clock when set. */
-static int carries_clocks(const struct ks_plan *plan, char *why, size_t size)
+/* Which clocks the generator reads decides what it can be shown. A foreign program is believed to read the wall clock. */
+static unsigned clocks_of(const struct ks_gen_spec *gen)
 {
+	return gen->gen ? gen->gen->clocks(gen->cfg) : 1u << KS_REALTIME;
+}
+
+static int carries_clocks(const struct ks_plan *plan, unsigned clocks, char *why, size_t size)
+{
+	struct ks_fault_event drift = {.op = KS_FAULT_DRIFT};
 	int64_t margin = KS_DAY;
 
 	for (uint32_t i = 0; i < plan->nodes; i++) {
 		int64_t offset = plan->node[i].offset_ns;
-		if (plan->node[i].drift_ppb) {
-			snprintf(why, size, "node '%s' drifts, and libfaketime can only step a clock",
-				 plan->node[i].name);
+		const char *lacks = plan->node[i].drift_ppb || plan->node[i].drift_drawn ? ks_ft_lacks(&drift, clocks) : NULL;
+		if (lacks) {
+			snprintf(why, size, "node '%s' drifts: %s", plan->node[i].name, lacks);
 			return -1;
 		}
 		margin += offset < 0 ? -offset : 0;
@@ -74,30 +80,54 @@ static int carries_clocks(const struct ks_plan *plan, char *why, size_t size)
 		margin +=
 		    plan->fault[i].amount < 0 && plan->fault[i].kind->op == KS_FAULT_STEP ? -plan->fault[i].amount : 0;
 	if (plan->start_unix_ns < margin) {
-		snprintf(why, size, "a clock would show a time before 1970-01-02");
+		snprintf(why, size, "a clock would show a time before 1970-01-02, and libfaketime takes none");
 		return -1;
 	}
 	return 0;
 }
 
-static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, char *why,
-			  size_t size)
+static bool is_move(const struct ks_plan *plan, const struct ks_fault_event *e)
 {
+	return plan->fault[e->fault].kind->op == KS_FAULT_STROBE || plan->fault[e->fault].kind->op == KS_FAULT_JITTER;
+}
+
+/* A foreign program has no probe: what it shows is the time in its keys, so only what moves that for good is proven. */
+static const char *foreign_lacks(const struct ks_plan *plan, const struct ks_fault_event *e)
+{
+	if (e->op == KS_FAULT_STEP && !is_move(plan, e))
+		return NULL;
+	return "a program that keyskew does not host shows its clock only by the time in its keys, and that can prove no more "
+	       "than steps";
+}
+
+static int carries_event(const struct ks_plan *plan, const struct ks_fault_event *e, const struct ks_gen_spec *gen, char *why,
+			 size_t size)
+{
+	const struct ks_fault *f = &plan->fault[e->fault];
+	const char *lacks = gen->gen ? ks_ft_lacks(e, clocks_of(gen)) : foreign_lacks(plan, e);
+
+	if (!lacks && e->at_ns > plan->duration_ns)
+		lacks = "it comes after the end";
+	if (!lacks)
+		return 0;
+	snprintf(why, size, "fault '%s' is a %s: %s", f->name, f->kind->name, lacks);
+	return -1;
+}
+
+static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n,
+			  const struct ks_gen_spec *gen, char *why, size_t size)
+{
+	int64_t gap = gen->gen ? KS_FT_GAP_NS : KS_FT_FOREIGN_GAP_NS;
+	char text[KS_TIME_TEXT];
+
 	for (uint32_t i = 0; i < n; i++) {
-		const struct ks_fault *f = &plan->fault[event[i].fault];
-		if (event[i].op != KS_FAULT_STEP) {
-			snprintf(why, size, "fault '%s' is a %s, and libfaketime can only step a clock", f->name,
-				 f->kind->name);
+		if (carries_event(plan, &event[i], gen, why, size) != 0)
 			return -1;
-		}
-		if (event[i].at_ns > plan->duration_ns) {
-			snprintf(why, size, "fault '%s' comes after the end", f->name);
-			return -1;
-		}
-		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < KS_FT_GAP_NS; k++)
+		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < gap; k++)
 			if (event[k].node == event[i].node) {
-				snprintf(why, size, "faults '%s' and '%s' are nearer than 50ms, too near to prove each",
-					 f->name, plan->fault[event[k].fault].name);
+				snprintf(why, size, "faults '%s' and '%s' change a clock within %s, too near to prove each",
+					 plan->fault[event[i].fault].name, plan->fault[event[k].fault].name,
+					 ks_dur_format(text, gap));
 				return -1;
 			}
 	}
@@ -114,13 +144,13 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 		snprintf(why, size, "it runs built-in generators and exec: programs, not '%.100s'", gen->text);
 		return -1;
 	}
-	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, why, size) != 0)
+	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, clocks_of(gen), why, size) != 0)
 		return -1;
 	if (ks_plan_events(plan, 0, &events, &n, &err) != 0) {
 		snprintf(why, size, "%s", err.text);
 		return -1;
 	}
-	int status = carries_events(plan, events, n, why, size);
+	int status = carries_events(plan, events, n, gen, why, size);
 	ks_free(events);
 	return status;
 }

@@ -1,7 +1,14 @@
-/* How libfaketime is driven: a private folder with one control file a node, and the schedule of steps.
+/* How libfaketime is driven: a private folder with one control file a process, what each node's clock is to show, and the
+ * faults at their instants.
  *
- * libfaketime reads the file at every clock reading (FAKETIME_NO_CACHE) and adds the offset in it to REALTIME, TAI and
- * gettimeofday; FAKETIME_DONT_FAKE_MONOTONIC leaves the other clocks alone, as a step of a kernel's clock does. */
+ * libfaketime reads the file at every clock reading (FAKETIME_NO_CACHE) and makes REALTIME, TAI and gettimeofday of it;
+ * FAKETIME_DONT_FAKE_MONOTONIC leaves the other clocks alone, as a step of a kernel's clock does. So every clock fault
+ * here is a line that REALTIME follows (struct ks_seg), written as
+ *
+ *     offset and rate:   +D.ddddddddd xR     start of the process + D + R x (now - start of the process)
+ *     a clock that stands, or shows ticks:   the unix time itself
+ *
+ * and ticks, strobe and jitter are made by rewriting the file at each of their instants, so not faster than KS_FT_GAP_NS. */
 #ifndef KS_FT_H
 #define KS_FT_H
 
@@ -9,23 +16,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ks_area.h"
+#include "ks_clock.h"
 #include "ks_engine.h"
 #include "ks_world.h"
 #include "proc.h"
 
-/* Beyond this a proof fails. A reading under libfaketime takes about 10 us, its bracket rarely more than 100. */
-#define KS_FT_TOLERANCE_NS KS_MS
-/* A step later than this after its due time is another scenario. */
+/* Beyond this, and the width of the readings, a proof fails. A reading under libfaketime takes 2 to 100 us. */
+#define KS_FT_TOLERANCE_NS (20 * KS_US)
+/* A fault later than this after its due time is another scenario. */
 #define KS_FT_LATE_MAX_NS (50 * KS_MS)
-/* Faults of one node need time for a clock reading between them. */
-#define KS_FT_GAP_NS (50 * KS_MS)
+/* The control file is not rewritten faster than this. */
+#define KS_FT_GAP_NS KS_MS
+/* And events of a node by which a program without a probe is to show a step need more keys between them. */
+#define KS_FT_FOREIGN_GAP_NS (50 * KS_MS)
+/* A reader may have read the host's clock so long before it reads the file, and the file is there so long after it was
+ * begun. What changes a rate meets the old line so much later or earlier: see meet() in ft_play.c. */
+#define KS_FT_LEAD_NS (150 * KS_US)
 #define KS_FT_PROCESSES_MAX 64
 
 struct ks_ft_stage {
-	char dir[64];       /* /dev/shm/keyskew-PID-RANDOM, "" when closed */
-	char lib[256];      /* libfaketimeMT.so.1 */
-	int64_t *offset_ns; /* of each node: its REALTIME minus the real one; what its file says */
-	uint32_t nodes;
+	char dir[64];  /* /dev/shm/keyskew-PID-RANDOM, "" when closed */
+	char lib[256]; /* libfaketimeMT.so.1 */
 };
 
 /* @return 0 with the path of the library, or -1 with the reason and what would help. */
@@ -36,44 +48,111 @@ void ks_ft_describe(char *text, size_t size);
 int ks_ft_find_subject(char path[4096], char *why, size_t size);
 
 /* Makes the folder, after removing what keyskew processes that no longer live have left. */
-int ks_ft_open(struct ks_ft_stage *stage, uint32_t nodes, struct ks_err *err);
-/* Makes the offset of a node what is given: seen by its processes from their next clock reading on. */
-int ks_ft_set(struct ks_ft_stage *stage, uint32_t node, int64_t offset_ns, struct ks_err *err);
-/* Starts a program on the node's clock. extra: a library to preload beside, or NULL. */
-int ks_ft_start(struct ks_ft_stage *stage, uint32_t node, char *const argv[], bool with_input, const char *extra,
-		struct ks_proc *proc, struct ks_err *err);
-/* Removes the folder and what libfaketime of the started processes left. They must have been waited for. */
+int ks_ft_open(struct ks_ft_stage *stage, struct ks_err *err);
+/* Ends whatever still runs in it, removes the folder and what libfaketime of the started processes left. */
 void ks_ft_close(struct ks_ft_stage *stage);
 
-/* The offset that makes REALTIME show start_unix_ns at true time start_ns. */
-int64_t ks_ft_base(int64_t start_unix_ns, int64_t start_ns);
+/* A process that sees a faked clock. */
+struct ks_ft_process {
+	struct ks_proc proc;
+	uint32_t node, process, incarnation;
+	uint32_t slot;        /* its control file */
+	int64_t from_unix_ns; /* the host's time from which libfaketime counts in it: what a rate refers to */
+	struct ks_area area;  /* of a subject host; zero for a foreign program */
+	uint32_t first_lane;
+	bool up;              /* it runs, and its clock and threads can be acted on */
+};
 
-/* The steps of a plan, and when each was done. */
-struct ks_ft_step {
-	struct ks_fault_event event;
-	int64_t begin_ns, end_ns; /* true time: the file changed in between; 0: not done */
+/* Starts a program on the clock that it was shown. With from_unix_ns 0, when nobody knows yet, its clock stands at just
+ * that instant until it is shown a line. extra: a library to preload beside, or NULL. */
+int ks_ft_start(struct ks_ft_stage *stage, struct ks_ft_process *process, char *const argv[], bool with_input,
+		const char *extra, struct ks_err *err);
+/* Makes REALTIME of the process follow the line, from its next reading on. epoch_unix_ns: the host's time at true time 0
+ * of the line. */
+int ks_ft_show(const struct ks_ft_stage *stage, const struct ks_ft_process *process, const struct ks_seg *line,
+	       int64_t epoch_unix_ns, struct ks_err *err);
+/* Pure: what is written for it. @return its length. */
+int ks_ft_line(char text[80], const struct ks_seg *line, int64_t from_unix_ns, int64_t epoch_unix_ns);
+
+/* The host's unix time at true time 0 (ks_true_ns): what REALTIME of the kernel is ahead of it. */
+int64_t ks_ft_unix_minus_true(void);
+
+/* ---- the faults in time ---- */
+
+/* What a node's REALTIME was made to follow, and when. */
+struct ks_ft_change {
+	int64_t begin_ns, end_ns; /* since the start: the files changed in between */
+	struct ks_seg line;
+	uint32_t event;           /* which one did it; KS_FT_NONE: the start */
+};
+#define KS_FT_NONE UINT32_MAX
+
+struct ks_ft_done {
+	int64_t begin_ns, end_ns; /* since the start; end 0: not done */
+	uint32_t holds;           /* of a thread: how many there were before it, in the first process that it hit */
+};
+
+struct ks_ft_node {
+	struct ks_clocks clocks; /* as the plan says, with faults acting when they were done */
+	struct ks_ft_change *change;
+	size_t changes, cap;
+	int64_t tick_shown_ns; /* of a coarse clock: the tick that the files show */
 };
 
 struct ks_ft_play {
-	struct ks_ft_step *step; /* by time */
+	const struct ks_plan *plan;
+	struct ks_fault_event *event; /* by time */
+	struct ks_ft_done *done;      /* of each */
 	uint32_t n, next;
-	int64_t start_ns; /* true time of the scenario's start */
-	bool busy;        /* it failed because the machine was too busy: another try may go well */
+	struct ks_ft_node *node;
+	int64_t start_ns;      /* true time of the scenario's start */
+	int64_t epoch_unix_ns; /* the host's time then */
+	struct ks_ft_stage *stage;
+	/* Whom it acts on; the owner keeps them up to date. */
+	struct ks_ft_process *process;
+	size_t stride;
+	uint32_t processes;
+	/* Does what is not about clocks and stops: a restart. NULL: there is nothing such. */
+	int (*act)(void *who, const struct ks_fault_event *event, struct ks_err *err);
+	void *who;
+	int64_t worst_late_ns;
+	bool busy; /* it failed because the machine was too busy: another try may go well */
 };
 
 int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *request, struct ks_err *err);
 void ks_ft_play_release(struct ks_ft_play *play);
-/* @return the true time at which the next step is due, INT64_MAX when all are done. */
+struct ks_ft_process *ks_ft_process(const struct ks_ft_play *play, uint32_t i);
+/* Sets the start, and every process to what its node's clock shows from then on. */
+int ks_ft_play_start(struct ks_ft_play *play, int64_t start_ns, struct ks_err *err);
+/* Shows a process that is new what the clock of its node is now. */
+int ks_ft_play_show(struct ks_ft_play *play, const struct ks_ft_process *process, struct ks_err *err);
+/* @return the true time at which something is due, INT64_MAX when all is done. */
 int64_t ks_ft_play_due(const struct ks_ft_play *play);
-/* Does the steps that are due within the next ms or two, each at its instant. KS_E_JUDGE when one comes too late. */
-int ks_ft_play_run(struct ks_ft_play *play, struct ks_ft_stage *stage, const struct ks_plan *plan, struct ks_err *err);
+/* Does what is due within the next ms or two, each at its instant. KS_E_JUDGE when one comes too late. */
+int ks_ft_play_run(struct ks_ft_play *play, struct ks_err *err);
+
+/* Pure: can libfaketime do that event to a generator that reads these clocks (a mask)? @return NULL, or what is missing. */
+const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks);
+/* The clocks that an event affects, a mask. */
+unsigned ks_ft_affects(const struct ks_fault_event *event);
+
+/* ---- the proof ---- */
+
+/* Proves every fault from the probes and holds in the areas of the processes, and that their clocks showed nothing else.
+ * Fills output->injection. */
+int ks_ft_prove(const struct ks_ft_play *play, const struct ks_run_request *request, struct ks_run_output *output,
+		struct ks_err *err);
+/* How often the probe should read so that everything that is planned can be proven. */
+int64_t ks_ft_probe_gap(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n);
+
+/* What the machine did to the calls; from the areas, when all have been collected. */
+void ks_ft_machine(const struct ks_ft_play *play, struct ks_machine *machine);
 
 /* Both ways to run; records are not sorted yet. *busy: see struct ks_ft_play. */
 int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err);
 int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err);
 
-/* Common to both: lanes of the fleet, KS_E_JUDGE for interruption and time-out. */
-int ks_ft_lanes(struct ks_records *records, const struct ks_plan *plan, uint32_t threads, struct ks_err *err);
+/* Common to both: KS_E_JUDGE for interruption and time-out. */
 int ks_ft_interrupted(const struct ks_run_request *request, int64_t limit_ns, struct ks_err *err);
 
 #endif

@@ -1,67 +1,343 @@
 #include "ft.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "ks_mem.h"
 #include "truetime.h"
 
-/* So long before a step nothing else is begun: poll may come back a little late. */
+/* So long before an event nothing else is begun: poll may come back a little late. */
 #define READY_NS (2 * KS_MS)
+
+static int64_t now_ns(const struct ks_ft_play *play)
+{
+	return ks_true_ns() - play->start_ns;
+}
+
+struct ks_ft_process *ks_ft_process(const struct ks_ft_play *play, uint32_t i)
+{
+	return (struct ks_ft_process *)(void *)((char *)play->process + i * play->stride);
+}
+
+/* ---- begin and end ---- */
 
 int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *request, struct ks_err *err)
 {
-	struct ks_fault_event *events = NULL;
-	uint32_t n = 0;
+	const struct ks_plan *plan = request->plan;
 
-	*play = (struct ks_ft_play){0};
-	if (request->control)
-		return 0;
-	if (ks_plan_events(request->plan, request->seed, &events, &n, err) != 0)
+	play->plan = plan;
+	if (!request->control && ks_plan_events(plan, request->seed, &play->event, &play->n, err) != 0)
 		return -1;
-	play->step = ks_alloc(n ? n : 1, sizeof(*play->step));
-	if (!play->step) {
-		ks_free(events);
+	play->done = ks_alloc(play->n ? play->n : 1, sizeof(*play->done));
+	play->node = ks_alloc(plan->nodes, sizeof(*play->node));
+	if (!play->done || !play->node)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	for (uint32_t i = 0; i < plan->nodes; i++) {
+		struct ks_clocks *c = &play->node[i].clocks;
+		ks_clocks_init(c, plan->start_unix_ns, plan->node[i].offset_ns, KS_UPTIME_NS, KS_TAI_OFFSET_S);
+		ks_clocks_drift(c, 0, ks_plan_node_drift(plan, request->seed, i));
 	}
-	play->n = n;
-	for (uint32_t i = 0; i < n; i++)
-		play->step[i].event = events[i];
-	ks_free(events);
 	return 0;
 }
 
 void ks_ft_play_release(struct ks_ft_play *play)
 {
-	ks_free(play->step);
+	for (uint32_t i = 0; play->node && i < play->plan->nodes; i++)
+		ks_free(play->node[i].change);
+	ks_free(play->node);
+	ks_free(play->done);
+	ks_free(play->event);
 	*play = (struct ks_ft_play){0};
+}
+
+/* ---- clocks ---- */
+
+static int note_change(struct ks_ft_play *play, uint32_t node, struct ks_ft_change change, struct ks_err *err)
+{
+	struct ks_ft_node *n = &play->node[node];
+
+	if (n->changes == n->cap) {
+		size_t cap = n->cap ? 2 * n->cap : 16;
+		void *grown = ks_grow(n->change, n->cap, cap, sizeof(*n->change));
+		if (!grown)
+			return ks_fail(err, KS_E_INTERNAL, "out of memory");
+		n->change = grown;
+		n->cap = cap;
+	}
+	n->change[n->changes++] = change;
+	return 0;
+}
+
+/* What the files are to say: of a coarse clock only the tick that it shows now. */
+static struct ks_seg shown(const struct ks_ft_node *n)
+{
+	struct ks_seg line = n->clocks.seg[KS_REALTIME];
+
+	if (line.tick_ns)
+		line = (struct ks_seg){.t0_ns = line.t0_ns, .v0_ns = n->tick_shown_ns, .held = 1};
+	return line;
+}
+
+int ks_ft_play_show(struct ks_ft_play *play, const struct ks_ft_process *process, struct ks_err *err)
+{
+	struct ks_seg line = shown(&play->node[process->node]);
+	return ks_ft_show(play->stage, process, &line, play->epoch_unix_ns, err);
+}
+
+static int show_all(struct ks_ft_play *play, uint32_t node, struct ks_err *err)
+{
+	for (uint32_t i = 0; i < play->processes; i++) {
+		const struct ks_ft_process *p = ks_ft_process(play, i);
+		if (p->up && p->node == node && ks_ft_play_show(play, p, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int ks_ft_play_start(struct ks_ft_play *play, int64_t start_ns, struct ks_err *err)
+{
+	play->start_ns = start_ns;
+	play->epoch_unix_ns = ks_ft_unix_minus_true() + start_ns;
+	for (uint32_t i = 0; i < play->plan->nodes; i++) {
+		struct ks_ft_change first = {.begin_ns = INT64_MIN, .end_ns = INT64_MIN, .event = KS_FT_NONE};
+		first.line = play->node[i].clocks.seg[KS_REALTIME];
+		if (note_change(play, i, first, err) != 0 || show_all(play, i, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* When the new line is to meet the old one, for a change that is written now. A reader takes the host's time first and
+ * the file afterwards, and the file is there only some time after it was begun. So a clock that gets slower must do so a
+ * little later than that, and one that gets faster a little earlier, else a reading could lie before an earlier one: a
+ * fault that nobody ordered. */
+static int64_t meet(const struct ks_ft_play *play, const struct ks_fault_event *e)
+{
+	bool slower = (e->op == KS_FAULT_SLEW && e->amount < 0) || (e->op == KS_FAULT_DRIFT && e->amount < 0) ||
+		      e->op == KS_FAULT_HOLD;
+	bool exact = e->op == KS_FAULT_STEP || e->op == KS_FAULT_LEAP; /* the line moves, whenever that is */
+
+	return now_ns(play) + (exact ? 0 : slower ? KS_FT_LEAD_NS : -KS_FT_LEAD_NS);
+}
+
+static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, int64_t t_ns)
+{
+	int64_t last = c->seg[KS_REALTIME].t0_ns;
+
+	t_ns = t_ns < last ? last : t_ns;
+	switch (e->op) {
+	case KS_FAULT_STEP:
+		ks_clocks_step(c, t_ns, e->amount);
+		break;
+	case KS_FAULT_LEAP:
+		ks_clocks_leap(c, t_ns, e->amount < 0);
+		break;
+	case KS_FAULT_DRIFT:
+		ks_clocks_drift(c, t_ns, e->amount);
+		break;
+	case KS_FAULT_SLEW:
+		ks_clocks_slew(c, t_ns, e->amount);
+		break;
+	case KS_FAULT_HOLD:
+		ks_clocks_hold(c, t_ns, (unsigned)e->amount);
+		break;
+	case KS_FAULT_RELEASE:
+		ks_clocks_release(c, t_ns, (unsigned)e->amount);
+		break;
+	case KS_FAULT_SUSPEND:
+		ks_clocks_suspend(c, t_ns, (enum ks_suspend)e->amount);
+		break;
+	case KS_FAULT_RESUME:
+		ks_clocks_resume(c, t_ns, (enum ks_suspend)e->amount, e->extra);
+		break;
+	default:
+		break;
+	}
+}
+
+static int bend(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+{
+	const struct ks_fault_event *e = &play->event[k];
+	struct ks_ft_node *n = &play->node[e->node];
+	struct ks_ft_change change = {.begin_ns = now_ns(play), .event = k};
+
+	act_on_clocks(&n->clocks, e, meet(play, e));
+	if (show_all(play, e->node, err) != 0)
+		return -1;
+	change.end_ns = now_ns(play);
+	change.line = n->clocks.seg[KS_REALTIME];
+	return note_change(play, e->node, change, err);
+}
+
+/* ---- threads ---- */
+
+static bool hits(const struct ks_fault_event *e, const struct ks_ft_process *p)
+{
+	return p->up && p->node == e->node && (e->process == KS_ANY || e->process == p->process);
+}
+
+/* Sends it to all of the process's group, and waits until the process itself has stopped or goes on. */
+static int signal_process(struct ks_ft_process *p, int signal)
+{
+	int wanted = signal == SIGSTOP ? WSTOPPED : WCONTINUED;
+	int64_t until = ks_true_ns() + KS_SEC;
+	siginfo_t info;
+
+	if (kill(-p->proc.pid, signal) != 0)
+		return -1;
+	do {
+		info.si_pid = 0;
+		if (waitid(P_PID, (id_t)p->proc.pid, &info, wanted | WNOHANG) != 0)
+			return -1;
+	} while (info.si_pid != p->proc.pid && ks_true_ns() < until);
+	return info.si_pid == p->proc.pid ? 0 : -1;
+}
+
+static int no_signal(const struct ks_ft_play *play, const struct ks_ft_process *p, struct ks_err *err)
+{
+	return ks_fail(err, KS_E_JUDGE, "cannot stop process %u of node '%s': %s", p->process, play->plan->node[p->node].name,
+		       strerror(errno));
+}
+
+static int signal_all(struct ks_ft_play *play, const struct ks_fault_event *e, int signal, struct ks_err *err)
+{
+	for (uint32_t i = 0; i < play->processes; i++) {
+		struct ks_ft_process *p = ks_ft_process(play, i);
+		if (hits(e, p) && signal_process(p, signal) != 0)
+			return no_signal(play, p, err);
+	}
+	return 0;
+}
+
+/* One thread stops by itself, in a handler of its own: the others of its process run on. */
+static int hold_thread(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+{
+	const struct ks_fault_event *e = &play->event[k];
+	bool first = true;
+
+	for (uint32_t i = 0; i < play->processes; i++) {
+		struct ks_ft_process *p = ks_ft_process(play, i);
+		if (!hits(e, p) || !p->area.head)
+			continue;
+		struct ks_area_lane *lane = &p->area.lane[e->thread];
+		if (first)
+			play->done[k].holds = p->area.head->nholds;
+		first = false;
+		atomic_store(&lane->hold_ns, play->plan->fault[e->fault].for_ns);
+		if (syscall(SYS_tgkill, p->proc.pid, lane->tid, KS_HOLD_SIGNAL) != 0 && errno != ESRCH)
+			return no_signal(play, p, err);
+	}
+	return 0;
+}
+
+/* ---- in time ---- */
+
+static int do_event(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+{
+	const struct ks_fault_event *e = &play->event[k];
+
+	switch (e->op) {
+	case KS_FAULT_STOP:
+		return e->thread == KS_ANY ? signal_all(play, e, SIGSTOP, err) : hold_thread(play, k, err);
+	case KS_FAULT_RUN:
+		return e->thread == KS_ANY ? signal_all(play, e, SIGCONT, err) : 0;
+	case KS_FAULT_SUSPEND: /* no thread sees its clocks change */
+		return signal_all(play, e, SIGSTOP, err) || bend(play, k, err) ? -1 : 0;
+	case KS_FAULT_RESUME:
+		return bend(play, k, err) || signal_all(play, e, SIGCONT, err) ? -1 : 0;
+	case KS_FAULT_STEP:
+	case KS_FAULT_LEAP:
+	case KS_FAULT_DRIFT:
+	case KS_FAULT_SLEW:
+	case KS_FAULT_HOLD:
+	case KS_FAULT_RELEASE:
+		return bend(play, k, err);
+	default:
+		return play->act(play->who, e, err);
+	}
 }
 
 int64_t ks_ft_play_due(const struct ks_ft_play *play)
 {
-	return play->next < play->n ? play->start_ns + play->step[play->next].event.at_ns : INT64_MAX;
+	return play->next < play->n ? play->start_ns + play->event[play->next].at_ns : INT64_MAX;
 }
 
-static int late(const struct ks_plan *plan, const struct ks_ft_step *step, int64_t late_ns, struct ks_err *err)
+static int late(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 {
 	char text[KS_TIME_TEXT];
-	return ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy",
-		       plan->fault[step->event.fault].name, ks_dur_format(text, late_ns));
+	int64_t by = play->done[k].end_ns - play->event[k].at_ns;
+
+	play->worst_late_ns = by > play->worst_late_ns ? by : play->worst_late_ns;
+	play->busy = by > KS_FT_LATE_MAX_NS;
+	return play->busy ? ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy",
+				    play->plan->fault[play->event[k].fault].name, ks_dur_format(text, by))
+			  : 0;
 }
 
-int ks_ft_play_run(struct ks_ft_play *play, struct ks_ft_stage *stage, const struct ks_plan *plan, struct ks_err *err)
+int ks_ft_play_run(struct ks_ft_play *play, struct ks_err *err)
 {
 	while (ks_ft_play_due(play) - ks_true_ns() < READY_NS) {
-		struct ks_ft_step *s = &play->step[play->next];
-		int64_t due_ns = ks_ft_play_due(play);
-		ks_true_wait(due_ns);
-		s->begin_ns = ks_true_ns();
-		if (ks_ft_set(stage, s->event.node, stage->offset_ns[s->event.node] + s->event.amount, err) != 0)
+		uint32_t k = play->next;
+		ks_true_wait(ks_ft_play_due(play));
+		play->done[k].begin_ns = now_ns(play);
+		if (do_event(play, k, err) != 0)
 			return -1;
-		s->end_ns = ks_true_ns();
-		play->busy = s->end_ns - due_ns > KS_FT_LATE_MAX_NS;
-		if (play->busy)
-			return late(plan, s, s->end_ns - due_ns, err);
+		play->done[k].end_ns = now_ns(play);
+		if (late(play, k, err) != 0)
+			return -1;
 		play->next++;
 	}
 	return 0;
+}
+
+/* ---- what it can do ---- */
+
+#define BIT(id) (1u << (id))
+#define ALL_CLOCKS ((1u << KS_NCLOCKS) - 1)
+
+unsigned ks_ft_affects(const struct ks_fault_event *e)
+{
+	switch (e->op) {
+	case KS_FAULT_STEP:
+		return BIT(KS_REALTIME) | BIT(KS_TAI);
+	case KS_FAULT_LEAP:
+		return BIT(KS_REALTIME);
+	case KS_FAULT_SLEW:
+		return ALL_CLOCKS & ~BIT(KS_RAW);
+	case KS_FAULT_DRIFT:
+		return ALL_CLOCKS;
+	case KS_FAULT_HOLD:
+	case KS_FAULT_RELEASE:
+		return (unsigned)e->amount;
+	case KS_FAULT_SUSPEND:
+	case KS_FAULT_RESUME: /* those that do not simply run on */
+		if (e->amount == KS_SUSPEND_S3)
+			return BIT(KS_MONOTONIC) | BIT(KS_RAW) | (e->extra ? BIT(KS_REALTIME) | BIT(KS_BOOTTIME) | BIT(KS_TAI) : 0);
+		return e->amount == KS_SUSPEND_VM_STOP ? ALL_CLOCKS : 0;
+	default:
+		return 0;
+	}
+}
+
+/* libfaketime moves REALTIME and TAI together, and nothing else. */
+const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks)
+{
+	static const char *const kernel[KS_NCLOCKS] = {
+	    [KS_MONOTONIC] = "monotonic, which the generator reads, would change too, and libfaketime changes only the wall clock",
+	    [KS_RAW] = "raw, which the generator reads, would change too, and libfaketime changes only the wall clock",
+	    [KS_BOOTTIME] = "boottime, which the generator reads, would change too, and libfaketime changes only the wall clock"};
+	unsigned affected = ks_ft_affects(event);
+
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		if (kernel[id] && clocks & affected & BIT(id))
+			return kernel[id];
+	if (clocks & BIT(KS_TAI) && !(affected & BIT(KS_TAI)) != !(affected & BIT(KS_REALTIME)))
+		return "it tells realtime and tai apart, and libfaketime moves both";
+	if (affected && !(affected & BIT(KS_REALTIME)) && !(event->op == KS_FAULT_SUSPEND || event->op == KS_FAULT_RESUME))
+		return "libfaketime changes only the wall clock";
+	return NULL;
 }

@@ -165,11 +165,11 @@ static void sweep(void)
 
 /* ---- the folder ---- */
 
-int ks_ft_open(struct ks_ft_stage *stage, uint32_t nodes, struct ks_err *err)
+int ks_ft_open(struct ks_ft_stage *stage, struct ks_err *err)
 {
 	char why[256];
 
-	*stage = (struct ks_ft_stage){.nodes = nodes};
+	*stage = (struct ks_ft_stage){0};
 	if (ks_ft_find_library(stage->lib, why, sizeof(why)) != 0)
 		return ks_fail(err, KS_E_JUDGE, "%s", why);
 	sweep();
@@ -179,11 +179,6 @@ int ks_ft_open(struct ks_ft_stage *stage, uint32_t nodes, struct ks_err *err)
 		stage->dir[0] = '\0';
 		return ks_fail(err, KS_E_JUDGE, "cannot make a folder in " SHM ": %s", strerror(no));
 	}
-	stage->offset_ns = ks_alloc(nodes, sizeof(*stage->offset_ns));
-	if (!stage->offset_ns) {
-		ks_ft_close(stage);
-		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	}
 	return 0;
 }
 
@@ -191,30 +186,56 @@ void ks_ft_close(struct ks_ft_stage *stage)
 {
 	if (stage->dir[0])
 		remove_dir(stage->dir);
-	ks_free(stage->offset_ns);
 	*stage = (struct ks_ft_stage){0};
 }
 
+/* ---- control files ---- */
+
 /* Written beside and renamed over: a reader would parse a file that is half written, and a missing one would show it
  * the real time. */
-int ks_ft_set(struct ks_ft_stage *stage, uint32_t node, int64_t offset_ns, struct ks_err *err)
+static int control(const struct ks_ft_stage *stage, uint32_t slot, const char *text, int length, struct ks_err *err)
 {
-	uint64_t size = offset_ns < 0 ? 0 - (uint64_t)offset_ns : (uint64_t)offset_ns;
-	char temp[96], path[96], text[48];
-	int n = snprintf(text, sizeof(text), "%c%" PRIu64 ".%09" PRIu64 "\n", offset_ns < 0 ? '-' : '+',
-			 size / 1000000000, size % 1000000000);
+	char temp[96], path[96];
 
-	snprintf(temp, sizeof(temp), "%s/new-%u", stage->dir, node);
-	snprintf(path, sizeof(path), "%s/node-%u", stage->dir, node);
+	snprintf(temp, sizeof(temp), "%s/new-%u", stage->dir, slot);
+	snprintf(path, sizeof(path), "%s/clock-%u", stage->dir, slot);
 	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
+	bool ok = fd >= 0 && write(fd, text, (size_t)length) == length;
 	int no = errno;
 	if (fd >= 0)
 		close(fd);
 	if (!ok || rename(temp, path) != 0)
 		return ks_fail(err, KS_E_INTERNAL, "cannot write '%s': %s", path, strerror(ok ? errno : no));
-	stage->offset_ns[node] = offset_ns;
 	return 0;
+}
+
+static int seconds(char *text, size_t size, const char *sign, int64_t ns)
+{
+	uint64_t v = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+	return snprintf(text, size, "%s%" PRIu64 ".%09" PRIu64, sign, v / 1000000000, v % 1000000000);
+}
+
+/* now = the host's time, from = that of the process's start, epoch = that of the line's true time 0, dev = rate - 1:
+ *     from + D + (now - from)(1 + dev) = v0 + (now - epoch - t0)(1 + dev)
+ * so  D = v0 - (epoch + t0) - (from - epoch - t0) dev + ... with U = epoch + t0:  D = (v0 - U) - (U - from) dev. */
+int ks_ft_line(char text[80], const struct ks_seg *line, int64_t from_unix_ns, int64_t epoch_unix_ns)
+{
+	int64_t meet = epoch_unix_ns + line->t0_ns;
+	int64_t bent = (int64_t)(((__int128)(meet - from_unix_ns) * line->rate_q64) >> 64), by = line->v0_ns - meet - bent;
+
+	if (line->held) {
+		int n = seconds(text, 60, "", line->v0_ns);
+		return n + snprintf(text + n, 20, "\n");
+	}
+	int n = seconds(text, 48, by < 0 ? "-" : "+", by);
+	return n + snprintf(text + n, 32, " x%.15g\n", 1 + (double)line->rate_q64 / 18446744073709551616.0);
+}
+
+int ks_ft_show(const struct ks_ft_stage *stage, const struct ks_ft_process *process, const struct ks_seg *line,
+	       int64_t epoch_unix_ns, struct ks_err *err)
+{
+	char text[80];
+	return control(stage, process->slot, text, ks_ft_line(text, line, process->from_unix_ns, epoch_unix_ns), err);
 }
 
 /* ---- processes ---- */
@@ -225,13 +246,13 @@ static bool is_ours(const char *entry)
 	return !strncmp(entry, "LD_PRELOAD=", 11) || !strncmp(entry, "FAKETIME", 8) || !strncmp(entry, "_STDBUF_", 8);
 }
 
-#define EXTRA 6
+#define EXTRA 8
 
-static char **make_environment(const struct ks_ft_stage *stage, uint32_t node, const char *extra, char preload[600],
+static char **make_environment(const struct ks_ft_stage *stage, uint32_t slot, const char *extra, char preload[600],
 			       char file[128])
 {
 	static char monotonic[] = "FAKETIME_DONT_FAKE_MONOTONIC=1", no_cache[] = "FAKETIME_NO_CACHE=1";
-	static char line_buffered[] = "_STDBUF_O=L";
+	static char line_buffered[] = "_STDBUF_O=L", unix_seconds[] = "FAKETIME_FMT=%s";
 	size_t n = 0, at = 0;
 
 	while (environ[n])
@@ -243,11 +264,12 @@ static char **make_environment(const struct ks_ft_stage *stage, uint32_t node, c
 		if (!is_ours(environ[i]))
 			env[at++] = environ[i];
 	snprintf(preload, 600, "LD_PRELOAD=%s%s%s", stage->lib, extra ? ":" : "", extra ? extra : "");
-	snprintf(file, 128, "FAKETIME_TIMESTAMP_FILE=%s/node-%u", stage->dir, node);
+	snprintf(file, 128, "FAKETIME_TIMESTAMP_FILE=%s/clock-%u", stage->dir, slot);
 	env[at++] = preload;
 	env[at++] = file;
 	env[at++] = monotonic;
 	env[at++] = no_cache;
+	env[at++] = unix_seconds;
 	if (extra)
 		env[at++] = line_buffered;
 	return env;
@@ -262,50 +284,37 @@ static void note_process(const struct ks_ft_stage *stage, pid_t pid)
 		close(fd);
 }
 
-int ks_ft_start(struct ks_ft_stage *stage, uint32_t node, char *const argv[], bool with_input, const char *extra,
-		struct ks_proc *proc, struct ks_err *err)
+int ks_ft_start(struct ks_ft_stage *stage, struct ks_ft_process *process, char *const argv[], bool with_input,
+		const char *extra, struct ks_err *err)
 {
+	/* at rate 0 the clock stands at the instant from which libfaketime counts */
+	static const char standing[] = "+0 x0\n";
 	char preload[600], file[128];
-	char **env = make_environment(stage, node, extra, preload, file);
 
+	if (!process->from_unix_ns && control(stage, process->slot, standing, sizeof(standing) - 1, err) != 0)
+		return -1;
+	char **env = make_environment(stage, process->slot, extra, preload, file);
 	if (!env)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	int status = ks_proc_start(proc, argv, env, with_input, err);
+	int status = ks_proc_start(&process->proc, argv, env, with_input, err);
 	if (status == 0)
-		note_process(stage, proc->pid);
+		note_process(stage, process->proc.pid);
 	ks_free(env);
 	return status;
 }
 
-int64_t ks_ft_base(int64_t start_unix_ns, int64_t start_ns)
+int64_t ks_ft_unix_minus_true(void)
 {
-	int64_t best = INT64_MAX, unix_minus_true = 0;
+	int64_t best = INT64_MAX, difference = 0;
 
 	for (int i = 0; i < 5; i++) { /* the narrowest bracket of five */
 		int64_t before = ks_true_ns(), now = ks_true_unix_ns(), after = ks_true_ns();
 		if (after - before < best) {
 			best = after - before;
-			unix_minus_true = now - (before + best / 2);
+			difference = now - (before + best / 2);
 		}
 	}
-	return start_unix_ns - (unix_minus_true + start_ns);
-}
-
-int ks_ft_lanes(struct ks_records *records, const struct ks_plan *plan, uint32_t threads, struct ks_err *err)
-{
-	size_t n = (size_t)plan->nodes * plan->processes * threads;
-
-	records->lanes = ks_alloc(n, sizeof(*records->lanes));
-	if (!records->lanes)
-		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	records->nlanes = n;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t process = (uint32_t)(i / threads);
-		records->lanes[i] = (struct ks_lane){.node = process / plan->processes,
-						     .process = process % plan->processes,
-						     .thread = (uint32_t)(i % threads)};
-	}
-	return 0;
+	return difference;
 }
 
 int ks_ft_interrupted(const struct ks_run_request *request, int64_t limit_ns, struct ks_err *err)

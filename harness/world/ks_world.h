@@ -10,8 +10,9 @@ struct ks_injection {
 	uint32_t fault;      /* index into the plan */
 	uint32_t node;
 	int64_t at_ns;       /* when it was done */
-	int64_t commanded;   /* ns for a step, ppb for a drift */
+	int64_t commanded;   /* ns for a step, ppb for a drift, ns that something stood */
 	int64_t observed;    /* the same quantity from the subject's clock readings around it */
+	uint32_t changes, seen; /* of a fault of many moves: how many it made, how many were seen from both sides; else 0 */
 	int64_t tolerance;   /* |observed - commanded| beyond this ends the run with KS_E_JUDGE */
 };
 
@@ -24,11 +25,21 @@ struct ks_run_request {
 	int64_t timeout_ns;       /* of host time; 0: the world's own */
 };
 
+/* What the machine and keyskew itself did to the calls, beside the faults: stalls that are not the generator's. */
+struct ks_machine {
+	bool known;                /* false: nobody measured, or time is simulated */
+	int64_t call_late_ns_max;  /* a call began so long after it could have */
+	uint64_t calls_late;       /* how many began later than KS_MACHINE_LATE_NS */
+	int64_t probe_late_ns_max; /* a thread that only reads its clock now and then waited so long for a CPU */
+};
+#define KS_MACHINE_LATE_NS INT64_C(1000000)
+
 struct ks_run_output {
 	struct ks_records records; /* in fleet order */
 	struct ks_injection *injection; /* owned (ks_free) */
 	size_t ninjection;
 	int64_t noise_ns;          /* how far a clock reading may be from what it shows without a fault: 0 in sim */
+	struct ks_machine machine;
 	char detail[256];          /* "libfaketime 0.9.10", "TCG, linux 6.1.0-54-cloud-amd64, tsc"; "" in sim */
 };
 

@@ -291,13 +291,41 @@ static void room_for_records(void)
 /* A lane that is closed inside a call keeps what it had, and the call is lost. */
 static void closing(void)
 {
-	struct ks_lane_thread l = {.state = 4 * 7 + KS_LANE_INSIDE};
+	struct ks_area_lane l = {.state = 4 * 7 + KS_LANE_INSIDE};
 	bool inside = false;
-	CU_ASSERT_EQUAL(ks_lane_close(&l, &inside), 7);
+	CU_ASSERT_EQUAL(ks_area_close(&l, &inside), 7);
 	CU_ASSERT_TRUE(inside);
 	CU_ASSERT_EQUAL(l.state, 4 * 7 + KS_LANE_CLOSED);
-	CU_ASSERT_EQUAL(ks_lane_close(&l, &inside), 7);
+	CU_ASSERT_EQUAL(ks_area_close(&l, &inside), 7);
 	CU_ASSERT_FALSE(inside);
+}
+
+/* An area that another process may have spoilt is not mapped, and texts that lie outside it are not read. */
+static void areas(void)
+{
+	struct ks_area_size size = {.threads = 2, .records = 10, .texts = 64, .probes = 3};
+	size_t bytes = ks_area_bytes(&size);
+	char *memory = aligned_alloc(4096, bytes);
+	struct ks_area a, b;
+	unsigned char into[512];
+	CU_ASSERT_FATAL(bytes % 4096 == 0 && memory != NULL);
+	memset(memory, 0, bytes);
+	CU_ASSERT_FALSE(ks_area_bind(&b, memory, bytes));
+	ks_area_init(&a, memory, &size);
+	CU_ASSERT_TRUE(ks_area_bind(&b, memory, bytes));
+	CU_ASSERT_PTR_EQUAL(a.record, b.record);
+	CU_ASSERT_FALSE(ks_area_bind(&b, memory, bytes - 4096));
+	memcpy(a.text + 64, "\2\0ab", 4);
+	CU_ASSERT_EQUAL(ks_area_texts(&a, 1, 0, 1, into), 4);
+	a.record[10].key_lo = 63;
+	CU_ASSERT_EQUAL(ks_area_texts(&a, 1, 0, 1, into), -1);
+	a.record[10].key_lo = UINT64_MAX;
+	CU_ASSERT_EQUAL(ks_area_texts(&a, 1, 0, 1, into), -1);
+	a.head->size.records = 1000;
+	CU_ASSERT_FALSE(ks_area_bind(&b, memory, bytes));
+	size.threads = 0;
+	CU_ASSERT_EQUAL(ks_area_bytes(&size), 0);
+	free(memory);
 }
 
 int main(void)
@@ -307,7 +335,7 @@ int main(void)
 	    {"random words", random_words}, {"persists", persists}, {"leases", leases},
 	    {"whole run", whole_run},       {"end of file ends it", end_of_file_ends_it},
 	    {"refuses", refuses},           {"room for records", room_for_records},
-	    {"closing", closing},           {NULL, NULL},
+	    {"closing", closing}, {"areas", areas},           {NULL, NULL},
 	};
 	signal(SIGPIPE, SIG_IGN);
 	if (!mkdtemp(state_dir))

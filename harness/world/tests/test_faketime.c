@@ -218,6 +218,44 @@ static void many_threads_and_offsets(void)
 	release(&o);
 }
 
+/* Every fault that is carried, on real processes: proven, and its size as commanded. */
+static void every_fault(void)
+{
+	static const char form[] = "keyskew: 1\nduration: 1500ms\nfleet: {nodes: 2, processes: 2, threads: 2}\n"
+				   "workload: {rate: 400/s}\nfaults:\n- {name: it, at: 500ms, node: n2, %s}\n";
+	static const struct {
+		const char *fault;
+		int64_t commanded;
+	} row[] = {
+	    {"step: 3s", 3 * KS_SEC},
+	    {"drift: 40000ppm", 40000000},
+	    {"slew: -80000ppm, for: 600ms", -80000000},
+	    {"strobe: 20ms, period: 10ms, for: 600ms", 60 * 20 * KS_MS},
+	    {"jitter: 20ms, period: 10ms, for: 600ms", 0},
+	    {"freeze: realtime, for: 400ms", 400 * KS_MS},
+	    {"suspend: s3, for: 400ms", 400 * KS_MS},
+	    {"suspend: vm-stop, for: 400ms", 400 * KS_MS},
+	    {"suspend: host-stop, for: 400ms", 400 * KS_MS},
+	    {"stop-world: 300ms, process: 1", 300 * KS_MS},
+	    {"pause: 300ms, process: 1, thread: 1", 300 * KS_MS},
+	};
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		char yaml[400];
+		struct outcome o;
+		snprintf(yaml, sizeof(yaml), form, row[i].fault);
+		run(&o, yaml, "unixmilli", NULL);
+		CU_ASSERT_EQUAL(o.status, 0);
+		CU_ASSERT_EQUAL(o.out.ninjection, 1);
+		const struct ks_injection *in = o.out.injection;
+		CU_ASSERT(!o.status && llabs(in->observed - in->commanded) <= in->tolerance);
+		CU_ASSERT(!o.status && (!row[i].commanded || in->seen || in->commanded == row[i].commanded));
+		if (!o.status)
+			printf("(%s: %" PRId64 " of %" PRId64 " +- %" PRId64 ") ", row[i].fault, in->observed, in->commanded,
+			       in->tolerance);
+		release(&o);
+	}
+}
+
 static void control_is_without_faults(void)
 {
 	struct outcome o = {0};
@@ -308,17 +346,20 @@ static void bad_generator_text(void)
 
 /* ---- what it does not carry ---- */
 
-static void not_carried(const char *yaml, const char *reason)
+static void not_carried(const char *yaml, const char *generator, const char *reason)
 {
 	struct ks_plan plan;
 	struct ks_err err = {0};
-	struct ks_gen_spec gen;
+	struct ks_gen_spec gen = {0};
 	char why[256] = "";
 
 	if (ks_plan_parse(yaml, strlen(yaml), "test", NULL, 0, &plan, &err) != 0)
 		printf("(%s) ", err.text);
 	CU_ASSERT_EQUAL_FATAL(err.code, KS_OK);
-	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "counter", &gen, &err), 0);
+	if (!strncmp(generator, "exec:", 5))
+		snprintf(gen.text, sizeof(gen.text), "%s", generator), gen.command = gen.text + 5;
+	else
+		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &gen, &err), 0);
 	CU_ASSERT_EQUAL(ks_world_faketime.carries(&plan, &gen, why, sizeof(why)), reason ? -1 : 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, reason ? reason : ""));
 	if (reason && !strstr(why, reason))
@@ -326,17 +367,48 @@ static void not_carried(const char *yaml, const char *reason)
 	ks_plan_release(&plan);
 }
 
+/* Decided per fault and per clock that the generator reads: nanotime reads MONOTONIC, unixmilli REALTIME, counter none. */
 static void carries(void)
 {
-	not_carried(STEP, NULL);
-	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "drifts");
-	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, drift: 20ppm}\n", "can only step");
-	not_carried("keyskew: 1\nduration: 2h\n", "real time");
-	not_carried("keyskew: 1\nfleet: {nodes: 100}\n", "processes");
-	not_carried("keyskew: 1\nstart: 1970-01-01T00:00:00Z\n", "1970");
-	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, step: 1s}\n- {at: 1010ms, node: n1, step: 1s}\n",
+	static const char fault[] = "keyskew: 1\nduration: 5s\nfaults:\n- {at: 1s, %s}\n";
+	static const struct {
+		const char *fault, *generator, *reason;
+	} row[] = {
+	    {"step: -1s", "nanotime", NULL},
+	    {"drift: 20ppm", "unixmilli", NULL},
+	    {"drift: 20ppm", "counter", NULL},
+	    {"drift: 20ppm", "nanotime", "monotonic"},
+	    {"slew: 20ppm, for: 1s", "unixmilli", NULL},
+	    {"slew: 20ppm, for: 1s", "nanotime", "monotonic"},
+	    {"freeze: realtime, for: 1s", "nanotime", NULL},
+	    {"freeze: [realtime, monotonic], for: 1s", "unixmilli", NULL},
+	    {"freeze: [realtime, monotonic], for: 1s", "nanotime", "monotonic"},
+	    {"freeze: monotonic, for: 1s", "unixmilli", "only the wall clock"},
+	    {"strobe: 1s, period: 1ms, for: 100ms", "unixmilli", NULL},
+	    {"strobe: 1s, period: 500us, for: 100ms", "unixmilli", "too near"},
+	    {"suspend: s3, for: 1s", "unixmilli", NULL},
+	    {"suspend: s3, for: 1s", "nanotime", "monotonic"},
+	    {"suspend: host-stop, for: 1s", "nanotime", NULL},
+	    {"suspend: vm-stop, for: 1s", "unixmilli", NULL},
+	    {"suspend: vm-stop, for: 1s", "nanotime", "monotonic"},
+	    {"pause: 50ms, thread: 0", "nanotime", NULL},
+	    {"stop-world: 50ms", "nanotime", NULL},
+	    {"step: -1s", "exec:true", NULL},
+	    {"slew: 20ppm, for: 1s", "exec:true", "no more than steps"},
+	};
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		char yaml[300];
+		snprintf(yaml, sizeof(yaml), fault, row[i].fault);
+		not_carried(yaml, row[i].generator, row[i].reason);
+	}
+	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "unixmilli", NULL);
+	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "nanotime", "drifts");
+	not_carried("keyskew: 1\nduration: 2h\n", "counter", "real time");
+	not_carried("keyskew: 1\nfleet: {nodes: 100}\n", "counter", "processes");
+	not_carried("keyskew: 1\nstart: 1970-01-01T00:00:00Z\n", "counter", "1970");
+	not_carried("keyskew: 1\nfaults:\n- {at: 1s, node: n1, step: 1s}\n- {at: 1010ms, node: n1, step: 1s}\n", "exec:true",
 		    "too near");
-	not_carried("keyskew: 1\nworkload: {rate: 100000000/s}\n", "calls");
+	not_carried("keyskew: 1\nworkload: {rate: 100000000/s}\n", "counter", "calls");
 }
 
 /* ---- foreign programs ---- */
@@ -518,6 +590,7 @@ int main(void)
 	    {"step doubles milliseconds", step_doubles_milliseconds},
 	    {"step makes snowflake refuse", step_makes_snowflake_refuse},
 	    {"many threads and offsets", many_threads_and_offsets},
+	    {"every fault", every_fault},
 	    {"control is without faults", control_is_without_faults},
 	    {"killed subject", killed_subject},
 	    {"interrupted", interrupted},
