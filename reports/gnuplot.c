@@ -47,7 +47,7 @@ static int start(struct child *c, const struct ks_gnuplot_job *job)
 	posix_spawn_file_actions_addchdir_np(&actions, job->dir);
 	/* -d: nobody's ~/.gnuplot changes the pictures */
 	const char *argv[KS_GNUPLOT_SCRIPTS + 3] = {"gnuplot", "-d"};
-	for (int i = 0; i < KS_GNUPLOT_SCRIPTS; i++)
+	for (int i = 0; i < KS_GNUPLOT_SCRIPTS && *job->script[i]; i++)
 		argv[2 + i] = job->script[i];
 	pid_t pid;
 	int error = posix_spawnp(&pid, "gnuplot", &actions, NULL, (char *const *)argv, environ);

@@ -8,11 +8,11 @@
 
 #include "ks_err.h"
 
-#define KS_GNUPLOT_SCRIPTS 3
+#define KS_GNUPLOT_SCRIPTS 9
 
 struct ks_gnuplot_job {
-	const char *dir;                         /* it starts here */
-	const char *script[KS_GNUPLOT_SCRIPTS];  /* names in dir; NULL ends the list early */
+	const char *dir;                     /* it starts here */
+	char script[KS_GNUPLOT_SCRIPTS][24]; /* names in dir; "" ends the list early */
 };
 
 /* Runs gnuplot on the scripts of each job, `jobs` processes at a time, each at most 60 s. @return 0, also when gnuplot is

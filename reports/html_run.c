@@ -345,30 +345,40 @@ static void put_relative(FILE *out, const json_t *run, const char *name)
 }
 
 /* @return whether there was a plot to show. */
-static bool put_plot(FILE *out, const json_t *run, const char *dir, const char *name, size_t *budget)
+static bool put_plot(FILE *out, const json_t *run, const char *dir, const struct ks_rp_plot *plot, size_t *budget)
 {
-	static const char *const words[][2] = {{"clock", "clock minus true time"},
-	                                       {"keytime", "key time minus call time"},
-	                                       {"dups", "duplicates over time"}};
 	char path[4096], file[40];
 	struct stat st;
 	size_t len = 0;
-	snprintf(file, sizeof(file), "%s.svg", name);
+	snprintf(file, sizeof(file), "%s.svg", plot->name);
 	if (!plot_path(path, run, dir, file) || stat(path, &st))
 		return false;
 	char *svg = (size_t)st.st_size <= *budget ? ks_rp_read(path, KS_RP_SVG_MAX, &len) : NULL;
 	*budget -= svg && len <= *budget ? len : 0;
 	fputs("<figure tabindex=\"0\"><img width=\"960\" height=\"400\" loading=\"lazy\" decoding=\"async\" alt=\"", out);
-	for (size_t i = 0; i < 3; i++)
-		fputs(!strcmp(words[i][0], name) ? words[i][1] : "", out);
+	fputs(plot->shows, out);
 	fputs("\" src=\"", out);
 	if (svg)
 		put_data_uri(out, svg, len);
 	else
-		put_relative(out, run, name);
+		put_relative(out, run, plot->name);
 	fputs("\"></figure>\n", out);
 	free(svg);
 	return true;
+}
+
+/* What the run has none of, in one sentence. */
+static void put_nothing(FILE *out, const json_t *missing)
+{
+	bool any = false;
+	for (int i = 0; i < KS_RP_PLOTS; i++) {
+		const char *why = json_string_value(json_object_get(missing, ks_rp_plots[i].name));
+		if (!why || *why || !*ks_rp_plots[i].what)
+			continue;
+		fprintf(out, "%s%s", any ? ", no " : "<p class=\"soft\">Nothing to draw: no ", ks_rp_plots[i].what);
+		any = true;
+	}
+	fputs(any ? ".</p>\n" : "", out);
 }
 
 static void put_plots(FILE *out, const json_t *run, const char *dir, size_t *budget)
@@ -377,21 +387,27 @@ static void put_plots(FILE *out, const json_t *run, const char *dir, size_t *bud
 	size_t len;
 	char *bytes = plot_path(path, run, dir, "meta.json") ? ks_rp_read(path, 1u << 20, &len) : NULL;
 	json_t *meta = bytes ? json_loadb(bytes, len, 0, NULL) : NULL;
+	const json_t *missing = json_object_get(meta, "missing");
 	bool absent = false;
 	free(bytes);
 	for (int i = 0; i < KS_RP_PLOTS; i++) {
-		const char *name = ks_rp_plots[i].name, *why = ks_rp_str(json_object_get(meta, "missing"), name);
-		if (*why) {
-			fprintf(out, "<p class=\"soft\">No plot of %s: ", !strcmp(name, "clock") ? "the clock" : "key times");
+		const struct ks_rp_plot *plot = &ks_rp_plots[i];
+		const char *why = ks_rp_str(missing, plot->name);
+		if (*why && *plot->what) {
+			fprintf(out, "<p class=\"soft\">No plot of %s: ", plot->what);
 			put(out, why);
 			fputs(".</p>\n", out);
-		} else if (!put_plot(out, run, dir, name, budget)) {
-			absent = true;
+		} else if (!put_plot(out, run, dir, plot, budget)) {
+			absent = absent || json_object_get(json_object_get(meta, "ranges"), plot->name);
 		}
 	}
-	if (absent && meta)
-		fputs("<p class=\"soft\">Plots are missing: gnuplot was not found when this page was written. With it, "
-		      "<code>keyskew report</code> draws them.</p>\n", out);
+	put_nothing(out, missing);
+	if (absent && meta) {
+		fputs("<p class=\"soft\">Not drawn: of several seeds the first is, and those that are not as expected (none at all without gnuplot). "
+		      "By hand: <code>gnuplot *.gp</code> in runs/", out);
+		put(out, ks_rp_str(run, "id"));
+		fputs(".</p>\n", out);
+	}
 	json_decref(meta);
 }
 

@@ -35,8 +35,8 @@ int ks_report_text(const json_t *result, FILE *out, bool colour, int width, cons
 /* JUnit XML: a suite a scenario x generator x world, a case an expectation. Bytes XML 1.0 forbids are escaped. */
 int ks_report_junit(const json_t *result, const char *path, struct ks_err *err);
 int ks_report_markdown(const json_t *result, const char *path, struct ks_err *err);
-/* Draws the plots of every run folder (DIR/runs/ID: clock, keytime, dups; .dat -> .gp, .svg) with gnuplot, `jobs` at a time
- * (at least 1). A run without meta.json has nothing to draw. Without gnuplot: 0, and the page says that plots are missing.
+/* Writes the scripts of every run folder (DIR/runs/ID: .dat -> .gp) and draws them (.svg) with gnuplot, `jobs` at a time (at least
+ * 1): of several seeds those of the first run, and those of runs that are not as expected. A run without meta.json has nothing to draw. Without gnuplot: 0, and the page says that plots are missing.
  * Scripts are kept, and drawn again by hand with `gnuplot clock.gp`. @return 0, or -1 (KS_E_INTERNAL) with gnuplot's own
  * words. Its children get no shell, at most 60 s, and are ended on every way out. */
 int ks_report_plots(const json_t *result, const char *dir, int jobs, struct ks_err *err);

@@ -12,10 +12,27 @@
 #include <unistd.h>
 
 const struct ks_rp_plot ks_rp_plots[KS_RP_PLOTS] = {
-	{"clock", ks_rp_nodes_gp},
-	{"keytime", ks_rp_nodes_gp},
-	{"dups", ks_rp_dups_gp},
+	{"clock", ks_rp_panels_gp, "clock minus true time", "the clock"},
+	{"keytime", ks_rp_panels_gp, "key time minus call time", "key times"},
+	{"order", ks_rp_panels_gp, "how late keys come in their order", "keys out of order"},
+	{"dups", ks_rp_panels_gp, "duplicates over time", "duplicates"},
+	{"causal", ks_rp_panels_gp, "key time minus key time of the cause", "calls caused by others"},
+	{"served", ks_rp_panels_gp, "refused and lost calls over time", "refused or lost calls"},
+	{"stalls", ks_rp_panels_gp, "return minus due over time", "waits of 1 ms"},
+	{"waits", ks_rp_shares_gp, "how many calls waited how long", ""},
+	{"damage", ks_rp_panels_gp, "damage over time", "damage"},
 };
+
+static bool is(const struct ks_rp_plot *plot, const char *name)
+{
+	return !strcmp(plot->name, name);
+}
+
+/* Its names when it shows counts over time, else NULL. */
+static const json_t *counts_of(const json_t *meta, const struct ks_rp_plot *plot)
+{
+	return json_object_get(json_object_get(meta, "counts"), plot->name);
+}
 
 /* Fault marks beyond this many would only blacken the plot; names beyond a few overlap. */
 #define MARKS_MAX 60
@@ -45,7 +62,7 @@ static void put_string(FILE *out, const char *text, size_t max)
 static void assign(FILE *out, const char *name, const char *text)
 {
 	fprintf(out, "%s = ", name);
-	put_string(out, text, 160);
+	put_string(out, text, 240);
 	fputc('\n', out);
 }
 
@@ -100,53 +117,93 @@ static bool hit_by_fault(const json_t *meta, const char *node)
 	return false;
 }
 
-/* The legend is laid out here, as gnuplot wraps its own over the panels. Widths are those of the template's 13 px font. */
+/* What is drawn: a line each, with its entry in the legend, which is laid out here as gnuplot wraps its own over the panels. */
+struct entry {
+	const char *name, *colour; /* name "": not in the legend */
+	double width;
+	size_t block, column;      /* where in the data */
+};
+#define ENTRIES_MAX 64
+struct entries {
+	struct entry v[ENTRIES_MAX];
+	size_t n;
+};
+
+/* Widths are those of the template's 13 px font. */
 #define WIDTH_PX 960.0
 #define LEGEND_PX 560.0
 
-static double entry_px(const char *name, size_t name_max)
+static void add_entry(struct entries *e, const char *name, const char *colour, double width, size_t block, size_t column)
 {
-	size_t len = !strcmp(name, "others") ? strlen("the others") : strlen(name);
-	return 44 + 7.8 * (double)(len > name_max ? name_max + 2 : len);
+	if (e->n < ENTRIES_MAX)
+		e->v[e->n++] = (struct entry){name, colour, width, block, column};
 }
 
-static double legend_px(const json_t *nodes, size_t name_max)
+static double entry_px(const char *name, size_t name_max)
+{
+	size_t len = strlen(name);
+	return len ? 44 + 7.8 * (double)(len > name_max ? name_max + 2 : len) : 0;
+}
+
+static double legend_px(const struct entries *e, size_t name_max)
 {
 	double px = 0;
-	size_t i;
-	json_t *node;
-	json_array_foreach(nodes, i, node)
-		px += entry_px(json_string_value(node) ? json_string_value(node) : "", name_max);
+	for (size_t i = 0; i < e->n; i++)
+		px += entry_px(e->v[i].name, name_max);
 	return px;
 }
 
-/* Lines that lie on each other stay visible: those drawn first are wider (in nests). */
-static void put_nodes(FILE *out, const json_t *meta, bool nested)
+static void put_entries(FILE *out, const struct entries *e)
 {
-	static const char *const hit[] = {"#d55e00", "#cc79a7", "#e69f00"};
-	static const char *const spared[] = {"#0072b2", "#009e73", "#56b4e9", "#000000"};
+	static const char *const arrays[] = {"name", "colour", "width", "x", "block", "column"};
+	size_t name_max = 26;
+	while (name_max > 6 && legend_px(e, name_max) > LEGEND_PX)
+		name_max--;
+	double x = WIDTH_PX - 12 - legend_px(e, name_max);
+	fprintf(out, "entries = %zu\n", e->n);
+	for (size_t k = 0; k < sizeof(arrays) / sizeof(*arrays); k++)
+		fprintf(out, "array entry_%s[%zu]\n", arrays[k], e->n ? e->n : 1);
+	for (size_t i = 0; i < e->n; i++) {
+		fprintf(out, "entry_name[%zu] = ", i + 1);
+		put_string(out, e->v[i].name, name_max);
+		fprintf(out, "\nentry_x[%zu] = %.4f\nentry_colour[%zu] = '%s'\nentry_width[%zu] = %.1f\n", i + 1, x / WIDTH_PX, i + 1,
+		        e->v[i].colour, i + 1, e->v[i].width);
+		fprintf(out, "entry_block[%zu] = %zu\nentry_column[%zu] = %zu\n", i + 1, e->v[i].block, i + 1, e->v[i].column);
+		x += entry_px(e->v[i].name, name_max);
+	}
+}
+
+/* Okabe and Ito's colours: what a fault hits, or the run, in the warm ones. */
+static const char *const warm[] = {"#d55e00", "#cc79a7", "#e69f00"};
+static const char *const cool[] = {"#0072b2", "#009e73", "#56b4e9", "#000000"};
+static const char *const all_colours[] = {"#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"};
+#define GREY "#9aa0a6"
+
+/* A line a node. Lines that lie on each other stay visible: those drawn first are wider (in nests). */
+static void node_entries(struct entries *e, const json_t *meta, bool nested)
+{
 	const json_t *nodes = json_object_get(meta, "nodes");
-	static const char *const arrays[] = {"name", "colour", "width", "x"};
 	size_t n = json_array_size(nodes), nhit = 0, nspared = 0, i;
 	json_t *node;
-	const size_t name_max = legend_px(nodes, 16) > LEGEND_PX ? 8 : 16;
-	double x = WIDTH_PX - 12 - legend_px(nodes, name_max);
-	fprintf(out, "nodes = %zu\n", n);
-	for (size_t k = 0; k < sizeof(arrays) / sizeof(*arrays); k++)
-		fprintf(out, "array node_%s[%zu]\n", arrays[k], n ? n : 1);
 	json_array_foreach(nodes, i, node) {
 		const char *name = json_string_value(node) ? json_string_value(node) : "";
 		bool others = !strcmp(name, "others");
-		const char *colour = others                       ? "#9aa0a6"
-		                     : hit_by_fault(meta, name) ? hit[nhit++ % 3]
-		                                                : spared[nspared++ % 4];
-		fprintf(out, "node_name[%zu] = ", i + 1);
-		put_string(out, others ? "the others" : name, name_max);
-		fprintf(out, "\nnode_x[%zu] = %.4f", i + 1, x / WIDTH_PX);
-		x += entry_px(name, name_max);
-		fprintf(out, "\nnode_colour[%zu] = '%s'\nnode_width[%zu] = %.1f\n", i + 1, colour, i + 1,
-		        nested ? 1.5 + 1.5 * (double)(n - 1 - i < 3 ? n - 1 - i : 3) : 1.2);
+		const char *colour = others                       ? GREY
+		                     : hit_by_fault(meta, name) ? warm[nhit++ % 3]
+		                                                : cool[nspared++ % 4];
+		add_entry(e, others ? "the others" : name, colour, nested ? 1.5 + 1.5 * (double)(n - 1 - i < 3 ? n - 1 - i : 3) : 1.2, i, 3);
 	}
+}
+
+/* A line a count, over those of the control, which are one grey. */
+static void count_entries(struct entries *e, const json_t *meta, const json_t *names)
+{
+	size_t n = json_array_size(names), i;
+	json_t *name;
+	for (i = 0; i < n && json_is_true(json_object_get(meta, "control")); i++)
+		add_entry(e, i ? "" : "control", GREY, 4, 0, 2 + n + i);
+	json_array_foreach(names, i, name)
+		add_entry(e, json_string_value(name) ? json_string_value(name) : "", all_colours[i % 7], 2, 0, 2 + i);
 }
 
 static void put_faults(FILE *out, const json_t *meta)
@@ -205,37 +262,93 @@ static void clock_title(char *buf, size_t size, const json_t *meta)
 		snprintf(buf, size, "Did the clocks keep true time?");
 }
 
-static void put_words(FILE *out, const json_t *meta, const char *series, const char *unit)
+static const char *within(char buf[24], const char *scope)
 {
-	char title[100] = "Do the keys tell when they were made?", caption[200], ylabel[80];
-	bool control = json_is_true(json_object_get(meta, "control"));
-	if (!strcmp(series, "clock")) {
-		clock_title(title, sizeof(title), meta);
-		snprintf(caption, sizeof(caption),
-		         "The %s clock minus true time, as the generator read it. 0 is true; above 0 the clock is ahead.",
-		         ks_rp_str(meta, "clock"));
-		snprintf(ylabel, sizeof(ylabel), "clock − true time (%s)", unit);
-	} else if (!strcmp(series, "keytime")) {
-		snprintf(caption, sizeof(caption),
-		         "Time named by the key minus time of the call. 0 is honest; below 0 the key names the past, above 0 the future.");
-		snprintf(ylabel, sizeof(ylabel), "key time − call time (%s)", unit);
-	} else {
-		const char *scope = ks_rp_str(meta, "dups_scope");
-		snprintf(title, sizeof(title), "When do duplicates appear%s?", strcmp(scope, "fleet") ? " within a node" : "");
-		if (!strcmp(scope, "thread"))
-			snprintf(title, sizeof(title), "When do duplicates appear within a thread?");
-		snprintf(caption, sizeof(caption), "Keys that %s%s had issued before, counted as calls return. %s",
-		         strcmp(scope, "fleet") ? "the same " : "the ", scope, control ? "Grey: the same seed without faults."
-		                 : "This world runs once, so there is no control.");
-		snprintf(ylabel, sizeof(ylabel), "duplicates so far");
-	}
-	assign(out, "title", title);
-	assign(out, "caption", caption);
-	assign(out, "ylabel_text", ylabel);
-	assign(out, "control_name", control ? "control" : "");
+	snprintf(buf, 24, strcmp(scope, "fleet") ? " within a %s" : "", scope);
+	return buf;
 }
 
-static void put_scale(FILE *out, const json_t *meta, const char *series, struct unit *unit)
+/* "3 below the maximum, 1 descent, at most 5 places": what the run counts of disorder in a scope. */
+static void add_disorder(char *buf, size_t size, const json_t *run, const char *scope)
+{
+	const json_t *m = json_object_get(run, "metrics");
+	char below[KS_RP_NUMBER], descents[KS_RP_NUMBER], places[KS_RP_NUMBER];
+	size_t len = strlen(buf);
+	if (!json_object_get(m, "displacement"))
+		return;
+	snprintf(buf + len, size - len, " %s, %s, at most %s.",
+	         ks_rp_count(below, ks_rp_int(json_object_get(m, "below_max"), scope), "key below the maximum", "keys below the maximum"),
+	         ks_rp_count(descents, ks_rp_int(json_object_get(m, "descents"), scope), "descent", "descents"),
+	         ks_rp_count(places, ks_rp_int(json_object_get(m, "displacement"), scope), "place", "places"));
+}
+
+/* Title, caption and name of the y axis. */
+struct words {
+	char title[100], caption[240], ylabel[80];
+};
+
+static void count_words(struct words *w, const struct ks_rp_plot *plot, const json_t *meta)
+{
+	const char *scope = ks_rp_str(meta, "dups_scope");
+	const char *control = json_is_true(json_object_get(meta, "control")) ? "Grey: the same seed without faults."
+	                                                                     : "This world runs once, so there is no control.";
+	char in[24];
+	if (is(plot, "dups")) {
+		snprintf(w->title, sizeof(w->title), "When do duplicates appear%s?", within(in, scope));
+		snprintf(w->caption, sizeof(w->caption), "Keys that %s%s had issued before, counted as calls return. %s",
+		         strcmp(scope, "fleet") ? "the same " : "the ", scope, control);
+		snprintf(w->ylabel, sizeof(w->ylabel), "duplicates so far");
+	} else if (is(plot, "served")) {
+		snprintf(w->title, sizeof(w->title), "When do callers get no key?");
+		snprintf(w->caption, sizeof(w->caption), "Calls that the generator refused, and calls that never came back. %s", control);
+		snprintf(w->ylabel, sizeof(w->ylabel), "calls so far");
+	} else {
+		snprintf(w->title, sizeof(w->title), "What does it cost downstream?");
+		snprintf(w->caption, sizeof(w->caption), "What the consumers of the keys make of them, as calls return. %s", control);
+		snprintf(w->ylabel, sizeof(w->ylabel), "damage so far");
+	}
+}
+
+static void line_words(struct words *w, const struct ks_rp_plot *plot, const json_t *run, const json_t *meta, const char *unit)
+{
+	const char *scope = ks_rp_str(meta, "order_scope");
+	char in[24];
+	if (is(plot, "clock")) {
+		clock_title(w->title, sizeof(w->title), meta);
+		snprintf(w->caption, sizeof(w->caption),
+		         "The %s clock minus true time, as the generator read it. 0 is true; above 0 the clock is ahead.",
+		         ks_rp_str(meta, "clock"));
+		snprintf(w->ylabel, sizeof(w->ylabel), "clock − true time (%s)", unit);
+	} else if (is(plot, "keytime")) {
+		snprintf(w->title, sizeof(w->title), "Do the keys tell when they were made?");
+		snprintf(w->caption, sizeof(w->caption),
+		         "Time named by the key minus time of the call. 0 is honest; below 0 the key names the past, above 0 the future.");
+		snprintf(w->ylabel, sizeof(w->ylabel), "key time − call time (%s)", unit);
+	} else if (is(plot, "order")) {
+		snprintf(w->title, sizeof(w->title), "Do keys come in their order%s?", within(in, scope));
+		snprintf(w->caption, sizeof(w->caption), "How long before a key a larger one was returned; 0 is in order.");
+		add_disorder(w->caption, sizeof(w->caption), run, scope);
+		snprintf(w->ylabel, sizeof(w->ylabel), "return − first larger return (%s)", unit);
+	} else if (is(plot, "causal")) {
+		snprintf(w->title, sizeof(w->title), "Do keys follow the keys that caused them?");
+		snprintf(w->caption, sizeof(w->caption), "Time named by a key minus that of the key that caused the call. Below 0 the effect names an "
+		         "earlier time than its cause.");
+		snprintf(w->ylabel, sizeof(w->ylabel), "effect − cause (%s)", unit);
+	} else {
+		snprintf(w->title, sizeof(w->title), "How long do callers wait?");
+		snprintf(w->caption, sizeof(w->caption), "Return of a call minus the time at which it was due, refused calls too. 0 is at once.");
+		snprintf(w->ylabel, sizeof(w->ylabel), "return − due (%s)", unit);
+	}
+}
+
+static void put_words(FILE *out, const struct words *w)
+{
+	assign(out, "title", w->title);
+	assign(out, "caption", w->caption);
+	assign(out, "ylabel_text", w->ylabel);
+}
+
+static void put_scale(FILE *out, const json_t *meta, const char *series, bool counts, struct unit *unit)
 {
 	char near[40];
 	double low, high, near_low, near_high;
@@ -243,19 +356,54 @@ static void put_scale(FILE *out, const json_t *meta, const char *series, struct 
 	range_of(meta, series, &low, &high);
 	range_of(meta, near, &near_low, &near_high);
 	*unit = (struct unit){"", 1};
-	if (strcmp(series, "dups"))
+	if (!counts)
 		*unit = unit_for(fabs(low) > fabs(high) ? fabs(low) : fabs(high));
-	fprintf(out, "per = %.9g\nfew = %d\nnear_few = %d\n", unit->ms, high - low < 5, near_high - near_low < 5);
-	put_axis(out, "", low / unit->ms, high / unit->ms, strcmp(series, "dups"));
+	fprintf(out, "per = %.9g\nfew = %d\nnear_few = %d\n", unit->ms, counts && high - low < 5, counts && near_high - near_low < 5);
+	put_axis(out, "", low / unit->ms, high / unit->ms, !counts);
 	/* Counts only grow: the neighbourhood begins where it begins. */
-	put_axis(out, "near_", near_low / unit->ms, near_high / unit->ms, strcmp(series, "dups"));
+	put_axis(out, "near_", near_low / unit->ms, near_high / unit->ms, !counts);
+}
+
+static void put_panels(FILE *out, const struct ks_rp_plot *plot, const json_t *run, const json_t *meta)
+{
+	const json_t *names = counts_of(meta, plot);
+	struct entries entries = {.n = 0};
+	struct words words = {.title = ""};
+	struct unit unit;
+	put_scale(out, meta, plot->name, names, &unit);
+	if (names) {
+		count_entries(&entries, meta, names);
+		count_words(&words, plot, meta);
+	} else {
+		node_entries(&entries, meta, is(plot, "clock"));
+		line_words(&words, plot, run, meta, unit.name);
+	}
+	fprintf(out, "how = '%s'\n", names ? "steps" : is(plot, "causal") ? "points pointtype 7 pointsize 0.25" : "lines");
+	put_words(out, &words);
+	put_entries(out, &entries);
+}
+
+/* How many waited how long: both axes logarithmic, from a call's own work to the longest wait, from all calls to a single one. */
+static void put_shares(FILE *out, const json_t *meta)
+{
+	struct entries entries = {.n = 0};
+	struct words words = {.title = "How many callers wait how long?"};
+	double low, high, rows = number(meta, "rows");
+	range_of(meta, "waits", &low, &high);
+	if (json_is_true(json_object_get(meta, "control")))
+		add_entry(&entries, "control", GREY, 4, 1, 2);
+	add_entry(&entries, "run", warm[0], 2, 0, 2);
+	snprintf(words.caption, sizeof(words.caption), "The share of calls that returned so long after they were due, or later. A line further to "
+	         "the right waits longer.");
+	put_words(out, &words);
+	put_entries(out, &entries);
+	fprintf(out, "x_low = 1e-5\nx_high = %.9g\nshare_low = %.9g\n", (high > 1 ? high : 1) * 2, 0.6 / (rows > 10 ? rows : 10));
 }
 
 static int write_script(const struct ks_rp_plot *plot, const json_t *run, const json_t *meta, const char *dir,
                         struct ks_err *err)
 {
 	struct ks_rp_text text;
-	struct unit unit;
 	char path[4096];
 	if (ks_rp_open(&text, err))
 		return -1;
@@ -264,11 +412,12 @@ static int write_script(const struct ks_rp_plot *plot, const json_t *run, const 
 	ks_rp_put(text.f, KS_RP_PLAIN, ks_rp_str(run, "reproduce"));
 	fputs("\nreset session\n\n# ---- what this run is ----\n", text.f);
 	assign(text.f, "series", plot->name);
-	put_scale(text.f, meta, plot->name, &unit);
-	put_words(text.f, meta, plot->name, unit.name);
+	if (plot->script == ks_rp_shares_gp)
+		put_shares(text.f, meta);
+	else
+		put_panels(text.f, plot, run, meta);
 	fprintf(text.f, "end_s = %.9f\n", number(meta, "end_s") > 0 ? number(meta, "end_s") : 1);
 	put_near(text.f, meta);
-	put_nodes(text.f, meta, !strcmp(plot->name, "clock"));
 	put_faults(text.f, meta);
 	fputs(ks_rp_style_gp, text.f);
 	fputs(plot->script, text.f);
@@ -281,7 +430,6 @@ static int write_script(const struct ks_rp_plot *plot, const json_t *run, const 
 /* @return how many scripts the run has, or -1. */
 static int prepare(const json_t *run, struct ks_gnuplot_job *job, struct ks_err *err)
 {
-	static const char *const names[KS_RP_PLOTS] = {"clock.gp", "keytime.gp", "dups.gp"};
 	char path[4096];
 	int n = 0;
 	snprintf(path, sizeof(path), "%s/meta.json", job->dir);
@@ -297,9 +445,9 @@ static int prepare(const json_t *run, struct ks_gnuplot_job *job, struct ks_err 
 	for (int i = 0; i < KS_RP_PLOTS && n >= 0; i++) {
 		snprintf(path, sizeof(path), "%s/%s.svg", job->dir, ks_rp_plots[i].name);
 		unlink(path); /* what is there afterwards was drawn now */
-		if (json_object_get(json_object_get(meta, "missing"), ks_rp_plots[i].name))
+		if (!json_object_get(json_object_get(meta, "ranges"), ks_rp_plots[i].name))
 			continue;
-		job->script[n++] = names[i];
+		snprintf(job->script[n++], sizeof(job->script[0]), "%s.gp", ks_rp_plots[i].name);
 		if (write_script(&ks_rp_plots[i], run, meta, job->dir, err))
 			n = -1;
 	}
@@ -325,35 +473,52 @@ static void release_jobs(struct ks_gnuplot_job *job, size_t n)
 	free(job);
 }
 
+/* Writes the scripts of a run and appends it to the jobs, which have room for it, when it is to be drawn. */
+static int add_job(const json_t *run, const char *dir, bool draw, struct ks_gnuplot_job *job, size_t *n, struct ks_err *err)
+{
+	const char *id = ks_rp_str(run, "id");
+	char *path;
+	if (!ks_rp_is_name(id))
+		return 0;
+	if (asprintf(&path, "%s/runs/%s", dir, id) < 0)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	job[*n] = (struct ks_gnuplot_job){.dir = path};
+	int scripts = prepare(run, &job[*n], err);
+	if (scripts > 0 && draw)
+		(*n)++;
+	else
+		free(path);
+	return scripts < 0 ? -1 : 0;
+}
+
+/* Of several seeds the first is drawn, and those that are not as expected: pictures of seeds are hard to tell apart, and many. */
+static int add_jobs(const struct ks_rp_blocks *blocks, const char *dir, struct ks_gnuplot_job *job, size_t *n, struct ks_err *err)
+{
+	for (size_t b = 0; b < blocks->n; b++)
+		for (size_t c = 0; c < blocks->v[b].n; c++) {
+			const struct ks_rp_cell *cell = &blocks->v[b].cell[c];
+			for (size_t i = 0; i < cell->n; i++)
+				if (add_job(cell->run[i], dir, !i || !ks_rp_expected(cell->run[i]), job, n, err))
+					return -1;
+		}
+	return 0;
+}
+
 int ks_report_plots(const json_t *result, const char *dir, int jobs, struct ks_err *err)
 {
-	const json_t *runs = json_object_get(result, "runs");
-	struct ks_gnuplot_job *job = calloc(json_array_size(runs) + 1, sizeof(*job));
-	size_t n = 0, i;
-	int rc = job ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
-	json_t *run;
-	json_array_foreach(runs, i, run) {
-		const char *id = ks_rp_str(run, "id");
-		char *path;
-		if (rc || !ks_rp_is_name(id))
-			continue;
-		if (asprintf(&path, "%s/runs/%s", dir, id) < 0) {
-			rc = ks_fail(err, KS_E_INTERNAL, "out of memory");
-			break;
-		}
-		job[n] = (struct ks_gnuplot_job){.dir = path};
-		int scripts = prepare(run, &job[n], err);
-		rc = scripts < 0 ? -1 : 0;
-		if (scripts > 0)
-			n++;
-		else
-			free(path);
+	size_t n = 0;
+	struct ks_rp_blocks blocks;
+	struct ks_gnuplot_job *job = calloc(json_array_size(json_object_get(result, "runs")) + 1, sizeof(*job));
+	if (!job || ks_rp_group(result, &blocks)) {
+		free(job);
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	}
+	int rc = add_jobs(&blocks, dir, job, &n, err);
 	if (!rc)
 		rc = ks_gnuplot_run(job, n, jobs, err);
 	for (size_t k = 0; k < n && !rc; k++)
 		rc = make_small(job[k].dir, err);
-	if (job)
-		release_jobs(job, n);
+	release_jobs(job, n);
+	ks_rp_blocks_release(&blocks);
 	return rc;
 }

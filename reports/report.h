@@ -110,7 +110,7 @@ bool ks_rp_is_name(const char *id);
 char *ks_rp_read(const char *path, size_t max, size_t *len);
 
 /* Files of this folder, built in. */
-extern const char ks_rp_page_css[], ks_rp_page_js[], ks_rp_style_gp[], ks_rp_nodes_gp[], ks_rp_dups_gp[], ks_rp_trend_gp[];
+extern const char ks_rp_page_css[], ks_rp_page_js[], ks_rp_style_gp[], ks_rp_panels_gp[], ks_rp_shares_gp[], ks_rp_trend_gp[];
 
 /* Rewrites an SVG file of gnuplot's, smaller. Longer than KS_RP_SVG_MAX is an error. */
 #define KS_RP_SVG_MAX (4u << 20)
@@ -125,12 +125,14 @@ void ks_html_anchor(FILE *out, const json_t *run);
 /* Sum of the sizes of the run's plots, bytes. */
 size_t ks_html_plot_bytes(const json_t *run, const char *dir);
 
-/* The three plots, in the order of the page. */
+/* The plots, in the order of the page. A run has those that have something to show. */
 struct ks_rp_plot {
 	const char *name;   /* NAME.gp, NAME.svg, NAME.dat, near-NAME.dat */
 	const char *script; /* its template */
+	const char *shows;  /* in words, for those who do not see it */
+	const char *what;   /* of a run that has none of it; "": goes without saying */
 };
-#define KS_RP_PLOTS 3
+#define KS_RP_PLOTS 9
 extern const struct ks_rp_plot ks_rp_plots[KS_RP_PLOTS];
 
 #endif

@@ -348,7 +348,7 @@ static int write_files(struct attempt *a, const struct ks_job *job, struct ks_er
 		return 0;
 	if (mkdir(job->folder, 0777) && errno != EEXIST)
 		return ks_fail(err, KS_E_INTERNAL, "cannot make folder '%s': %s", job->folder, strerror(errno));
-	return ks_series_write(&a->evidence, a->facts.control, first_witness(&a->facts), job->folder, err);
+	return ks_series_write(&a->facts, first_witness(&a->facts), job->folder, err);
 }
 
 static json_t *not_judged(struct ks_job *job, const char *status, const char *reason)

@@ -8,6 +8,7 @@
 #include "ks_check.h"
 #include "ks_consumer.h"
 #include "ks_err.h"
+#include "ks_result.h"
 #include "ks_world.h"
 
 /* An output file that appears whole or not at all. */
@@ -31,22 +32,26 @@ int ks_keys_write(const struct ks_evidence *e, uint64_t seed, const char *path, 
  * of it, in lines. @return false: there is none. */
 bool ks_first_difference(const struct ks_evidence *a, const struct ks_evidence *b, char *text, size_t size);
 
-/* The series behind the plots of one run, into folder dir (which exists):
- *   clock.dat    t_s node offset_ms       clock reading minus true time, of the clock that the generator read; a clock other
- *                                         than REALTIME and TAI against the node's first reading of it
- *   keytime.dat  t_s node lo_ms           earliest instant that the key names, minus the time of the call
- *   dups.dat     t_s duplicates control   n - distinct so far in order of return, run and control (NaN: there is none), within
- *                                         the widest of fleet, node, thread in which the run without faults has few
+/* The series behind the plots of one run, into folder dir (which exists). A node is a block of lines (gnuplot's `index`), at most
+ * KS_SERIES_POINTS of them, extremes kept:
+ *   clock.dat    t_s node ms   clock reading minus true time, of the clock that the generator read; a clock other than REALTIME
+ *                              and TAI against the node's first reading of it
+ *   keytime.dat  t_s node ms   earliest instant that the key names, minus the time of the call
+ *   order.dat    t_s node ms   return of a key minus the first return of a larger one before it; 0: there was none
+ *   causal.dat   t_s node ms   instant that the key names, minus that of the key that caused the call
+ *   stalls.dat   t_s node ms   return minus due
+ * Counts so far, run, then control if there is one:
+ *   dups.dat     t_s duplicates, control     served.dat   t_s refused lost, control     damage.dat   t_s DAMAGE.., control
+ * and waits.dat: wait_ms share, of the calls that waited at least so long; block 0 the run, 1 the control.
  *   near-*.dat   the same around the witness (or the first fault, or the beginning)
- *   meta.json    generator, clock, dups_scope, nodes (in the order of the blocks of *.dat), faults (name, at_s, nodes), near (from_s, to_s,
- *                about), end_s, ranges (lowest and highest value of each series), control, missing {series: why}
- * A node is a block of lines (gnuplot's `index`), at most KS_SERIES_POINTS of them, extremes kept. Of more than
- * KS_SERIES_NODES nodes the ones hit by a fault or in the witness stand alone and the others share a block "others".
- * A series that cannot be told (keys without time, unknown call times) has no file and is listed under missing.
- * control may be NULL. witness: row or -1. */
+ *   meta.json    generator, clock, dups_scope and order_scope (the widest of fleet, node, thread in which the run without faults has
+ *                few), rows, nodes (in the order of the blocks), faults (name, at_s, nodes), near (from_s, to_s, about), end_s,
+ *                ranges (lowest and highest value of each series), counts {series: [names]}, control,
+ *                missing {series: why; "" when there is nothing to show}: that one has no files
+ * Of more than KS_SERIES_NODES nodes the ones hit by a fault or in the witness stand alone and the others share a block "others".
+ * witness: row or -1. */
 #define KS_SERIES_POINTS 600
 #define KS_SERIES_NODES 6
-int ks_series_write(const struct ks_evidence *e, const struct ks_evidence *control, int64_t witness, const char *dir,
-                    struct ks_err *err);
+int ks_series_write(const struct ks_run_facts *facts, int64_t witness, const char *dir, struct ks_err *err);
 
 #endif

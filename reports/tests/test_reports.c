@@ -234,13 +234,13 @@ static void plant_run(void)
 	mkdir(in_folder(path, RUN), 0777);
 	write_file(RUN "/clock.dat", "# a\n0 a 0\n10 a 0\n\n\n# b\n0 b 0\n10 b -120\n");
 	write_file(RUN "/near-clock.dat", "# a\n9 a 0\n10 a 0\n\n\n# b\n9 b 0\n10 b -120\n");
-	write_file(RUN "/dups.dat", "0 0 0\n10 120 NaN\n");
+	write_file(RUN "/dups.dat", "0 0 0\n10 120 0\n");
 	write_file(RUN "/near-dups.dat", "9 0 0\n10 120 0\n");
 	write_file(RUN "/meta.json",
 	           "{\"generator\":\"g\",\"clock\":\"realtime\",\"dups_scope\":\"node\",\"nodes\":[\"a'; system(\\\"touch owned\\\") #\","
 	           "\"b<script>\"],\"faults\":[{\"name\":\"x'\\n!touch owned\\n\",\"at_s\":9.5,\"nodes\":[\"b<script>\"]}],"
 	           "\"near\":{\"from_s\":9,\"to_s\":10,\"about\":\"fault\"},\"end_s\":10,\"ranges\":{\"clock\":[-120,0],"
-	           "\"near-clock\":[-120,0],\"dups\":[0,120],\"near-dups\":[0,120]},\"missing\":{\"keytime\":\"the keys hold no <time>\"},"
+	           "\"near-clock\":[-120,0],\"dups\":[0,120],\"near-dups\":[0,120]},\"counts\":{\"dups\":[\"duplicates\"]},\"missing\":{\"keytime\":\"the keys hold no <time>\"},"
 	           "\"control\":true}");
 }
 

@@ -68,7 +68,8 @@ static void drop(struct made *m)
 static int series(const struct made *m, const struct made *control, int64_t witness)
 {
 	struct ks_err err = {0};
-	int rc = ks_series_write(&m->e, control ? &control->e : NULL, witness, folder, &err);
+	struct ks_run_facts facts = {.evidence = &m->e, .control = control ? &control->e : NULL};
+	int rc = ks_series_write(&facts, witness, folder, &err);
 	if (rc)
 		printf("\n%s\n", err.text);
 	return rc;
@@ -109,14 +110,16 @@ static void test_straight(void)
 	make(&m, 2, 5000);
 	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
 	char *text = slurp("clock.dat");
-	CU_ASSERT_STRING_EQUAL(text, "# t_s node offset_ms: clock reading minus true time\n"
+	CU_ASSERT_STRING_EQUAL(text, "# t_s node ms: clock reading minus true time\n"
 	                             "# n1\n0.000000025 n1 0.000000\n4.999000025 n1 0.000000\n\n\n"
 	                             "# n2\n0.000000026 n2 0.000000\n4.999000026 n2 0.000000\n");
 	free(text);
-	text = slurp("dups.dat"); /* no control: not a number */
-	CU_ASSERT_EQUAL(lines_with(text, " 0 NaN\n"), 2);
-	free(text);
-	json_t *j = meta();
+	json_t *j = meta(), *missing = json_object_get(j, "missing");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(missing, "dups")), ""); /* there are none */
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(missing, "order")), "");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(missing, "served")), "");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(missing, "waits")), "");
+	CU_ASSERT_PTR_NULL(json_object_get(missing, "damage"));
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_object_get(j, "near"), "about")), "start");
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(j, "clock")), "realtime");
 	json_decref(j);
@@ -155,7 +158,7 @@ static void test_gap(void)
 		CHANGE(&m.records, i, outcome = i >= 400 && i < 700 ? KS_REFUSE : KS_KEY);
 	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
 	char *text = slurp("keytime.dat");
-	CU_ASSERT_STRING_EQUAL(text, "# t_s node lo_ms: key time minus call time\n# n1\n0.000000000 n1 0.000000\n"
+	CU_ASSERT_STRING_EQUAL(text, "# t_s node ms: key time minus call time\n# n1\n0.000000000 n1 0.000000\n"
 	                             "0.399000000 n1 0.000000\n\n0.700000000 n1 0.000000\n0.999000000 n1 0.000000\n");
 	free(text);
 	drop(&m);
@@ -195,6 +198,135 @@ static void test_duplicates(void)
 	free(text);
 	drop(&m);
 	drop(&control);
+}
+
+/* Keys that come late: by how long, against the first larger one, in the scope that shows them. */
+static void test_order(void)
+{
+	struct made m, control;
+	make(&m, 2, 1000);
+	make(&control, 2, 1000);
+	for (size_t i = 0; i < m.records.n; i++) { /* between nodes keys are never in order: each counts by itself, the second ahead */
+		CHANGE(&m.records, i, key = ks_key64(i + 100000 * (1 - i % 2)));
+		CHANGE(&control.records, i, key = ks_key64(i + 100000 * (1 - i % 2)));
+	}
+	CHANGE(&m.records, 1001, key = ks_key64(901)); /* after 903 .. 999 of its own, the first of which returned 49 calls before */
+	CU_ASSERT_EQUAL_FATAL(series(&m, &control, 1001), 0);
+	json_t *j = meta(), *range = json_object_get(json_object_get(j, "ranges"), "order");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(j, "order_scope")), "node");
+	CU_ASSERT_EQUAL(json_real_value(json_array_get(range, 0)), 0);
+	CU_ASSERT_EQUAL(json_real_value(json_array_get(range, 1)), 49);
+	json_decref(j);
+	char *text = slurp("order.dat");
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n0.500000051 n2 49.000000\n"));
+	free(text);
+	drop(&m);
+	drop(&control);
+}
+
+/* Against the definition, word for word. */
+static void test_order_defined(void)
+{
+	for (unsigned seed = 1; seed < 40; seed++) {
+		struct made m;
+		int64_t most = 0;
+		make(&m, 1, 60);
+		srand(seed);
+		for (size_t i = 0; i < m.records.n; i++)
+			CHANGE(&m.records, i, key = ks_key64((uint64_t)(rand() % 40)));
+		for (size_t b = 0; b < m.records.n; b++)
+			for (size_t a = 0; a < b; a++) {
+				struct ks_record x = ks_record_get(&m.records, a), y = ks_record_get(&m.records, b);
+				if (ks_key_less(y.key, x.key) && y.return_ns - x.return_ns > most)
+					most = y.return_ns - x.return_ns;
+			}
+		CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
+		json_t *j = meta(), *range = json_object_get(json_object_get(j, "ranges"), "order");
+		CU_ASSERT_EQUAL(json_real_value(json_array_get(range, 1)), (double)most / 1e6);
+		json_decref(j);
+		drop(&m);
+	}
+}
+
+/* Refused and lost calls, and those of the control. */
+static void test_served(void)
+{
+	struct made m, control;
+	make(&m, 1, 1000);
+	make(&control, 1, 1000);
+	for (size_t i = 400; i < 500; i++)
+		CHANGE(&m.records, i, outcome = KS_REFUSE);
+	CHANGE(&m.records, 700, outcome = KS_LOST);
+	CHANGE(&m.records, 700, return_ns = KS_NO_TIME);
+	CHANGE(&control.records, 10, outcome = KS_REFUSE);
+	CU_ASSERT_EQUAL_FATAL(series(&m, &control, -1), 0);
+	char *text = slurp("served.dat");
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "# t_s, then so far: refused lost; the same of the control\n0.000000000 0 0 0 0\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n1.000000000 100 1 1 0\n"));
+	free(text);
+	json_t *j = meta();
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(json_object_get(j, "counts"), "served")), 2);
+	json_decref(j);
+	drop(&m);
+	drop(&control);
+}
+
+/* How many of the calls waited how long: one of 1000 100 ms, ten of them 10 ms or more. */
+static void test_waits(void)
+{
+	struct made m, control;
+	make(&m, 1, 1000);
+	make(&control, 1, 1000);
+	for (size_t i = 500; i < 509; i++)
+		CHANGE(&m.records, i, due_ns -= 10 * KS_MS);
+	CHANGE(&m.records, 509, due_ns -= 100 * KS_MS);
+	CU_ASSERT_EQUAL_FATAL(series(&m, &control, -1), 0);
+	char *text = slurp("waits.dat");
+	CU_ASSERT_STRING_EQUAL(text, "# wait_ms share: of the calls waited at least so long\n# run\n1e-6 1\n0.000050 1\n10.000050 0.01\n"
+	                             "100.000050 0.001\n100.000050 1e-12\n\n\n# control\n1e-6 1\n0.000050 1\n0.000050 1e-12\n");
+	free(text);
+	text = slurp("stalls.dat");
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, " n1 100.000050\n"));
+	free(text);
+	drop(&m);
+	drop(&control);
+}
+
+/* Causes: a key that names an earlier time than its cause lies below 0. */
+static void test_causal(void)
+{
+	struct made m;
+	make(&m, 1, 1000);
+	timed = true;
+	CHANGE(&m.records, 500, parent = 490);
+	CHANGE(&m.records, 600, parent = 650);
+	for (size_t i = 0; i < m.records.n; i++)
+		if (i != 500 && i != 600)
+			CHANGE(&m.records, i, parent = KS_NO_PARENT);
+	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
+	char *text = slurp("causal.dat");
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, " n1 10.000000\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, " n1 -50.000000\n"));
+	CU_ASSERT_EQUAL(lines_with(text, " n1 "), 2);
+	free(text);
+	drop(&m);
+}
+
+/* Damage is counted by kind, when the call that did it returned; maxima and what did not happen are left out. */
+static void test_damage(void)
+{
+	struct made m;
+	struct ks_err err;
+	struct ks_harm harm[] = {{100, 5, 0, 1}, {200, 5, 3, 7}, {300, 5, 0, 1}, {400, 5, 2, 1}};
+	struct ks_damage_result d = {.consumer = ks_consumer_find("trace-collector"), .toll = {.v = harm, .n = 4}};
+	make(&m, 1, 1000);
+	struct ks_run_facts facts = {.evidence = &m.e, .damage = &d, .damages = 1};
+	CU_ASSERT_EQUAL_FATAL(ks_series_write(&facts, -1, folder, &err), 0);
+	char *text = slurp("damage.dat");
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "so far: merged_traces merged_other_process\n0.000000000 0 0\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n1.000000000 2 1\n"));
+	free(text);
+	drop(&m);
 }
 
 /* Of many nodes the ones that a fault hits stand alone. */
@@ -253,8 +385,9 @@ static void test_missing(void)
 	m.records.n = 0; /* and a run in which nothing happened */
 	CU_ASSERT_EQUAL(series(&m, NULL, -1), 0);
 	struct ks_err err;
-	CU_ASSERT_EQUAL(ks_series_write(&m.e, NULL, 5, folder, &err), -1);
-	CU_ASSERT_EQUAL(ks_series_write(&m.e, NULL, -1, "/nonexistent", &err), -1);
+	struct ks_run_facts facts = {.evidence = &m.e};
+	CU_ASSERT_EQUAL(ks_series_write(&facts, 5, folder, &err), -1);
+	CU_ASSERT_EQUAL(ks_series_write(&facts, -1, "/nonexistent", &err), -1);
 	drop(&m);
 }
 
@@ -268,7 +401,8 @@ static void test_no_memory(void)
 	timed = true;
 	for (long at = 1; at < 100; at++) {
 		ks_mem_fail_at(at);
-		int rc = ks_series_write(&m.e, &m.e, -1, folder, &err);
+		struct ks_run_facts facts = {.evidence = &m.e, .control = &m.e};
+		int rc = ks_series_write(&facts, -1, folder, &err);
 		ks_mem_fail_at(0);
 		if (!rc)
 			break;
@@ -285,6 +419,12 @@ int main(void)
 	                                       {"extremes are kept", test_extreme_kept},
 	                                       {"gaps", test_gap},
 	                                       {"duplicates", test_duplicates},
+	                                       {"order", test_order},
+	                                       {"order as defined", test_order_defined},
+	                                       {"refused and lost", test_served},
+	                                       {"waits", test_waits},
+	                                       {"causes", test_causal},
+	                                       {"damage", test_damage},
 	                                       {"many nodes", test_many_nodes},
 	                                       {"clocks without an epoch", test_monotonic},
 	                                       {"what cannot be told", test_missing},
@@ -293,12 +433,16 @@ int main(void)
 	if (!mkdtemp(folder))
 		return 2;
 	int failed = ks_test_main("series", tests);
+	static const char *const names[] = {"clock", "keytime", "order", "dups", "causal", "served", "stalls", "waits", "damage"};
 	char path[4096];
-	const char *names[] = {"clock.dat", "near-clock.dat", "keytime.dat", "near-keytime.dat", "dups.dat", "near-dups.dat", "meta.json"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		snprintf(path, sizeof(path), "%s/%s.dat", folder, names[i]);
+		unlink(path);
+		snprintf(path, sizeof(path), "%s/near-%s.dat", folder, names[i]);
 		unlink(path);
 	}
+	snprintf(path, sizeof(path), "%s/meta.json", folder);
+	unlink(path);
 	rmdir(folder);
 	return failed;
 }
