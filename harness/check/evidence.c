@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign.h"
 #include "ks_check.h"
 #include "ks_mem.h"
 
@@ -48,6 +49,32 @@ static size_t collect(struct text *text, const struct ks_records *r, enum ks_com
 	return n;
 }
 
+/* The forms that are compared, where a generator file says how. *arena: the caller's. */
+static int normalise(const struct ks_evidence *e, struct text *text, size_t n, char **arena, struct ks_err *err)
+{
+	size_t need = 0, used = 0;
+	for (size_t i = 0; i < n; i++)
+		need += text[i].len;
+	*arena = ks_alloc(need + 1, 1);
+	if (!*arena)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for the order of %zu keys", n);
+	for (size_t i = 0; i < n; i++) {
+		int len = ks_foreign_normal(e->gen->foreign->collation, text[i].s, text[i].len, *arena + used);
+		if (len < 0)
+			return ks_fail(err, KS_E_JUDGE, "key '%.*s' is no decimal number, as 'compare: numeric' has it",
+			               (int)(text[i].len < 100 ? text[i].len : 100), text[i].s);
+		text[i].s = *arena + used;
+		text[i].len = (size_t)len;
+		used += (size_t)len;
+	}
+	return 0;
+}
+
+static enum ks_collation collation_of(const struct ks_gen_spec *gen)
+{
+	return !gen->gen && gen->foreign ? gen->foreign->collation : KS_BY_FORM;
+}
+
 static int rank_texts(struct ks_evidence *e, struct ks_err *err)
 {
 	struct text *text = ks_alloc(e->records->n, sizeof *text);
@@ -59,12 +86,22 @@ static int rank_texts(struct ks_evidence *e, struct ks_err *err)
 	size_t n = collect(text, e->records, &e->compare);
 	if (e->gen->gen)
 		e->compare = ks_gen_compare(e->gen);
+	char *arena = NULL;
+	if (collation_of(e->gen) != KS_BY_FORM) {
+		e->compare = collation_of(e->gen) == KS_BY_NUMBER ? KS_COMPARE_NUMERIC : KS_COMPARE_BYTES;
+		if (normalise(e, text, n, &arena, err)) {
+			ks_free(arena);
+			ks_free(text);
+			return -1;
+		}
+	}
 	qsort_r(text, n, sizeof *text, text_cmp, &e->compare);
 	uint64_t rank = 0;
 	for (size_t i = 0; i < n; i++) {
 		rank += i && text_cmp(&text[i - 1], &text[i], &e->compare);
 		e->order[text[i].row] = ks_key64(rank);
 	}
+	ks_free(arena);
 	ks_free(text);
 	return 0;
 }

@@ -19,6 +19,12 @@ extern volatile sig_atomic_t ks_signal;
 /* Prints "keyskew: TEXT" on stderr. @return the exit code of the error. */
 int ks_cli_error(const struct ks_err *err);
 
+struct ks_gen_spec;
+/* A generator as -g, a suite or an expectation names it: a built-in with its options, ask:COMMAND, exec:COMMAND,
+ * FILE.gen.yaml. @return 0 (then ks_generator_release), or -1 (KS_E_USAGE). */
+int ks_generator_parse(const char *text, struct ks_gen_spec *spec, struct ks_err *err);
+void ks_generator_release(struct ks_gen_spec *spec);
+
 /* The folder of the scenario library: KEYSKEW_SCENARIOS, the one installed beside the program, or the source tree's.
  * @return a static string, or NULL. */
 const char *ks_library(void);

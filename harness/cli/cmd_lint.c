@@ -21,8 +21,9 @@ static int lint_suite(const char *path, struct ks_err *err)
 		status = ks_library_find(item->scenario, found, sizeof found, err);
 		for (size_t g = 0; g < item->ngenerators && !status; g++) {
 			struct ks_gen_spec spec;
-			if (strncmp(item->generators[g], "exec:", 5))
-				status = ks_gen_parse(ks_gens_sim, item->generators[g], &spec, err);
+			status = ks_generator_parse(item->generators[g], &spec, err);
+			if (!status)
+				ks_generator_release(&spec);
 		}
 		if (status)
 			ks_fail_in(err, "%s:%d:%d", path, item->mark.line, item->mark.col);
@@ -45,9 +46,20 @@ static int lint_scenario(const char *path, const struct ks_set *sets, size_t nse
 	return status;
 }
 
+static int lint_generator(const char *path, struct ks_err *err)
+{
+	struct ks_gen_spec spec;
+	int status = ks_generator_parse(path, &spec, err);
+	if (!status)
+		ks_generator_release(&spec);
+	return status;
+}
+
 static int lint(const char *name, const struct ks_set *sets, size_t nsets, bool effective, struct ks_err *err)
 {
 	char path[PATH_MAX];
+	if (ks_is_genfile(name))
+		return lint_generator(name, err);
 	if (ks_library_find(name, path, sizeof path, err))
 		return -1;
 	int suite = ks_file_is_suite(path, err);
@@ -68,7 +80,7 @@ static int cmd_lint(int argc, char **argv);
 static const char *const synopsis[] = {"[--effective] [--set PATH=VALUE]... FILE...", "--words", NULL};
 const struct ks_command ks_command_lint = {
 	.name = "lint",
-	.summary = "check scenario and suite files; --effective prints every default",
+	.summary = "check scenario, suite and generator files; --effective prints every default",
 	.synopsis = synopsis,
 	.text = "Checks files without running anything. Errors name file:line:col, what was expected, and the nearest name.",
 	.options = options,
@@ -106,6 +118,13 @@ static int lint_all(const struct ks_cli *cli, const struct sets *sets, bool effe
 	return code;
 }
 
+static void print_words(void)
+{
+	ks_plan_reference(stdout);
+	puts("\nof NAME.gen.yaml:");
+	ks_genfile_reference(stdout);
+}
+
 static int cmd_lint(int argc, char **argv)
 {
 	struct ks_cli cli;
@@ -126,7 +145,7 @@ static int cmd_lint(int argc, char **argv)
 	if (option != KS_CLI_END)
 		code = ks_cli_end(&cli, option);
 	else if (words)
-		ks_plan_reference(stdout);
+		print_words();
 	else
 		code = cli.words ? lint_all(&cli, &sets, effective) : ks_cli_usage(&ks_command_lint);
 	ks_cli_release(&cli);

@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "ks_history.h"
 #include "ks_opt.h"
+#include "ks_plan.h"
 
 static bool is_folder(const char *path)
 {
@@ -60,7 +61,7 @@ static int walk(const char *folder, int depth, int (*visit)(const char *, void *
 		if (status == 0 && name[0] != '.' && (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path) {
 			if (is_folder(path))
 				status = walk(path, depth + 1, visit, context, err);
-			else if (len > 5 && !strcmp(name + len - 5, ".yaml"))
+			else if (len > 5 && !strcmp(name + len - 5, ".yaml") && !ks_is_genfile(name))
 				status = visit(path, context);
 		}
 		free(entries[i]);

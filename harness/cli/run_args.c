@@ -8,7 +8,7 @@
 #include "run.h"
 
 static const struct ks_cli_option options[] = {
-	{"generators", 'g', "A,B", "generators with their options, such as snowflake:unchecked:node_bits=8, or exec:'COMMAND'", KS_COMPLETE_GENERATOR, NULL},
+	{"generators", 'g', "A,B", "generators with their options, such as snowflake:unchecked:node_bits=8; FILE.gen.yaml, ask:'COMMAND' (a key when asked), exec:'COMMAND' (a key a line)", KS_COMPLETE_GENERATOR, NULL},
 	{"worlds", 'w', "W,..", "sim, faketime, qemu, or auto (default: sim; exec: faketime)", KS_COMPLETE_WORLD, NULL},
 	{"seed", 0, "N", "default 1", KS_COMPLETE_NONE, NULL},
 	{"seeds", 0, "A..B", "one run a seed", KS_COMPLETE_NONE, NULL},
@@ -42,9 +42,9 @@ const struct ks_command ks_command_run = {
 
 static int split_generators(struct ks_run_args *a, const char *list, struct ks_err *err)
 {
-	/* a comma separates generators, but a command of exec: keeps its own */
+	/* a comma separates generators, but a command of ask: or exec: keeps its own */
 	while (*list) {
-		size_t n = strncmp(list, "exec:", 5) ? strcspn(list, ",") : strlen(list);
+		size_t n = strncmp(list, "exec:", 5) && strncmp(list, "ask:", 4) ? strcspn(list, ",") : strlen(list);
 		char **grown = ks_grow(a->generator, a->generators, a->generators + 1, sizeof(char *));
 		if (!n)
 			return ks_fail(err, KS_E_USAGE, "empty generator name in -g");

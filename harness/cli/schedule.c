@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "cli.h"
+#include "foreign.h"
 #include "ks_mem.h"
 #include "run.h"
 
@@ -16,30 +17,13 @@ static int out_of_memory(struct ks_err *err)
 
 /* ---- generators ---- */
 
-static int parse_generator(const char *text, struct ks_gen_spec *spec, struct ks_err *err)
-{
-	if (!strncmp(text, "exec:", 5)) {
-		*spec = (struct ks_gen_spec){0};
-		if (strlen(text) >= sizeof spec->text)
-			return ks_fail(err, KS_E_USAGE, "generator '%.40s...' is too long, expected at most %zu characters", text,
-			               sizeof spec->text - 1);
-		if (!text[5])
-			return ks_fail(err, KS_E_USAGE, "generator 'exec:' names no command");
-		strcpy(spec->text, text);
-		return 0;
-	}
-	if (!strncmp(text, "ask:", 4) || strstr(text, ".gen.yaml") || strstr(text, ".so"))
-		return ks_fail(err, KS_E_USAGE, "generator '%.100s': ask:, generator files and plug-ins are not carried yet", text);
-	return ks_gen_parse(ks_gens_sim, text, spec, err);
-}
-
 static int add_generator(struct ks_batch *b, const char *text, struct ks_err *err)
 {
 	struct ks_gen_spec *grown = ks_grow(b->spec, b->specs, b->specs + 1, sizeof *grown);
 	if (!grown)
 		return out_of_memory(err);
 	b->spec = grown;
-	if (parse_generator(text, &b->spec[b->specs], err))
+	if (ks_generator_parse(text, &b->spec[b->specs], err))
 		return -1;
 	b->specs++;
 	return 0;
@@ -57,10 +41,6 @@ static int choose_generators(struct ks_batch *b, char *const *names, size_t n, s
 	for (const struct ks_gen *const *gen = ks_gens_sim; b->specs == 0 && *gen; gen++)
 		if (strcmp((*gen)->name, "null") && add_generator(b, (*gen)->name, err))
 			return -1;
-	/* `command` points into the spec's own text: set once the array no longer moves */
-	for (size_t i = 0; i < b->specs; i++)
-		if (!b->spec[i].gen)
-			b->spec[i].command = b->spec[i].text + strlen("exec:");
 	return 0;
 }
 
@@ -69,16 +49,27 @@ int ks_check_groups(const struct ks_plan *plan, struct ks_err *err)
 	for (size_t i = 0; i < plan->groups; i++) {
 		struct ks_gen_spec spec;
 		const struct ks_expect_group *g = &plan->group[i];
-		if (strcmp(g->generator, "other") && parse_generator(g->generator, &spec, err))
+		if (!strcmp(g->generator, "other"))
+			continue;
+		if (ks_generator_parse(g->generator, &spec, err))
 			return ks_fail_in(err, "%s:%d:%d", plan->file, g->n ? g->v[0].mark.line : 1, g->n ? g->v[0].mark.col : 1);
+		ks_generator_release(&spec);
 	}
 	struct ks_gen_spec spec;
-	if (*plan->figures.generator && parse_generator(plan->figures.generator, &spec, err))
+	if (!*plan->figures.generator)
+		return 0;
+	if (ks_generator_parse(plan->figures.generator, &spec, err))
 		return ks_fail_in(err, "%s: reported.of", plan->file);
+	ks_generator_release(&spec);
 	return 0;
 }
 
 /* ---- jobs ---- */
+
+static bool is_free_running(const struct ks_gen_spec *spec)
+{
+	return !spec->gen && spec->foreign->speaks == KS_SPEAKS_LINES;
+}
 
 static unsigned worlds_of(const struct ks_run_args *args, const struct ks_suite_item *item, const struct ks_plan *plan,
                           const struct ks_gen_spec *spec)
@@ -87,7 +78,7 @@ static unsigned worlds_of(const struct ks_run_args *args, const struct ks_suite_
 	if (item && item->worlds)
 		worlds = worlds ? worlds & item->worlds : item->worlds;
 	else if (!worlds)
-		worlds = 1u << (spec->gen ? KS_WORLD_SIM : KS_WORLD_FAKETIME);
+		worlds = 1u << (is_free_running(spec) ? KS_WORLD_FAKETIME : KS_WORLD_SIM);
 	return item && item->worlds ? worlds : worlds | plan->require;
 }
 
@@ -142,7 +133,7 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed, .sweep = b->sweep};
 	job->disorder = args->disorder;
 	job->twice = args->twice && world->id == KS_WORLD_SIM;
-	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || !spec->gen;
+	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || is_free_running(spec);
 	put_id(job, s->jobs);
 	quote(generator, sizeof generator, spec->text);
 	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s%s%s", b->target, generator,
@@ -356,6 +347,8 @@ void ks_schedule_release(struct ks_schedule *s)
 	for (size_t i = 0; i < s->batches; i++) {
 		ks_plan_release(&s->batch[i]->plan);
 		json_decref(s->batch[i]->sweep);
+		for (size_t k = 0; k < s->batch[i]->specs; k++)
+			ks_generator_release(&s->batch[i]->spec[k]);
 		ks_free(s->batch[i]->spec);
 		ks_free(s->batch[i]);
 	}

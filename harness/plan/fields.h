@@ -10,6 +10,7 @@ struct ks_reader {
 	const char *file; /* for messages */
 	struct ks_plan *plan;
 	struct ks_suite *suite;
+	struct ks_foreign *foreign;
 	struct ks_err *err;
 };
 

@@ -220,6 +220,14 @@ struct ks_suite {
 int ks_suite_load(const char *path, struct ks_suite *suite, struct ks_err *err);
 int ks_suite_parse(const char *text, size_t len, const char *name, struct ks_suite *suite, struct ks_err *err);
 void ks_suite_release(struct ks_suite *suite);
+/* Generator files, NAME.gen.yaml. */
+struct ks_foreign;
+bool ks_is_genfile(const char *path); /* by its name */
+/* @return the generator (ks_foreign_free), or NULL with file:line:col in the error. */
+struct ks_foreign *ks_genfile_load(const char *path, struct ks_err *err);
+struct ks_foreign *ks_genfile_parse(const char *text, size_t len, const char *name, struct ks_err *err);
+void ks_genfile_reference(FILE *out);
+
 /* @return 1 when the file is a suite (its first keys name `suite:`), 0 when not, -1 with an error. */
 int ks_file_is_suite(const char *path, struct ks_err *err);
 

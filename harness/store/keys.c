@@ -2,6 +2,7 @@
  */
 #include <string.h>
 
+#include "foreign.h"
 #include "ks_store.h"
 
 /* Writes one byte, as it is or as \xHH. buf: 5 bytes. @return how many characters. */
@@ -56,11 +57,26 @@ const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ES
 	return buf;
 }
 
+/* The form by which a foreign key is compared, where a generator file says how. */
+static void put_normal(const struct ks_evidence *e, const struct ks_record *r, char buf[KS_ESCAPED_TEXT])
+{
+	char plain[KS_KEY_TEXT], normal[KS_KEY_TEXT];
+	size_t len, n = 0;
+	const char *text = ks_gen_print(e->gen, &e->records->texts, r->key, plain, &len);
+	int size = len < sizeof normal ? ks_foreign_normal(e->gen->foreign->collation, text, len, normal) : -1;
+	for (int i = 0; i < size && n + 5 <= KS_ESCAPED_TEXT; i++)
+		n += (size_t)escape(buf + n, (unsigned char)normal[i]);
+	buf[n] = 0;
+}
+
 static void put_key(FILE *f, const struct ks_evidence *e, size_t row, const struct ks_record *r)
 {
 	char buf[KS_ESCAPED_TEXT];
+	bool collated = !e->gen->gen && e->gen->foreign && e->gen->foreign->collation != KS_BY_FORM;
 	ks_key_print(e, row, buf);
 	fprintf(f, "%s\t", buf);
+	if (r->outcome == KS_KEY && collated)
+		put_normal(e, r, buf);
 	if (r->outcome == KS_KEY && !ks_gen_issues_texts(e->gen) && e->compare == KS_COMPARE_NUMERIC)
 		ks_key_decimal(buf, r->key);
 	fprintf(f, "%s\t", buf);

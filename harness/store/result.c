@@ -33,6 +33,37 @@ static json_t *text(const char *s)
 
 /* ---- claims ---- */
 
+static void put_reason(const struct ks_run_facts *f, const struct ks_record *r, json_t *j)
+{
+	const struct ks_texts *reasons = &f->evidence->records->reasons;
+	const char *why = f->gen->gen ? f->gen->gen->reasons[r->why % KS_REASONS_MAX] : NULL;
+	char said[256];
+	if (!f->gen->gen && r->why < reasons->n) {
+		size_t len;
+		const char *bytes = ks_texts_get(reasons, r->why, &len);
+		snprintf(said, sizeof said, "%.*s", (int)len, bytes);
+		why = said;
+	}
+	if (why)
+		json_object_set_new(j, "why", text(why));
+}
+
+/* What the key says of itself; numbers beyond 2^53 are strings, as everywhere. */
+static void put_fields(const struct ks_run_facts *f, const struct ks_record *r, json_t *j)
+{
+	struct ks_fields fields;
+	if (!ks_gen_decode(f->gen, &f->evidence->records->texts, r->key, &fields) || !fields.nfields)
+		return;
+	json_t *said = json_object();
+	for (int i = 0; i < fields.nfields; i++) {
+		char digits[24];
+		uint64_t v = fields.field[i].value;
+		snprintf(digits, sizeof digits, "%llu", (unsigned long long)v);
+		json_object_set_new(said, fields.field[i].name, v >> 53 ? text(digits) : json_integer((json_int_t)v));
+	}
+	json_object_set_new(j, "fields", said);
+}
+
 static json_t *row(const struct ks_run_facts *f, int64_t i)
 {
 	static const char *const outcomes[] = {"key", "refuse", "lost"};
@@ -48,8 +79,10 @@ static json_t *row(const struct ks_run_facts *f, int64_t i)
 		json_object_set_new(j, "return_ns", ks_json_int(r.return_ns));
 	if (r.outcome == KS_KEY)
 		json_object_set_new(j, "key", text(ks_key_print(f->evidence, (size_t)i, key)));
-	if (r.outcome == KS_REFUSE && f->gen->gen && f->gen->gen->reasons[r.why % KS_REASONS_MAX])
-		json_object_set_new(j, "why", text(f->gen->gen->reasons[r.why % KS_REASONS_MAX]));
+	if (r.outcome == KS_REFUSE)
+		put_reason(f, &r, j);
+	if (r.outcome == KS_KEY)
+		put_fields(f, &r, j);
 	if (r.read_ns != KS_NO_TIME)
 		json_object_set_new(j, "clock_minus_true_ns", ks_json_int(r.read_ns - r.read_at_ns));
 	return j;

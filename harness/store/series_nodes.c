@@ -70,8 +70,6 @@ static bool sample_keytime(const struct ks_sr_job *j, size_t row, const struct k
 static const char *why_no_keytime(const struct ks_sr_job *j)
 {
 	struct ks_sr_point p;
-	if (!j->e->gen->gen)
-		return "keys of a foreign program are opaque";
 	for (size_t i = 0; i < j->e->records->n; i++) {
 		struct ks_record r = ks_sr_get(j->e, i);
 		if (sample_keytime(j, i, &r, &p))

@@ -79,6 +79,19 @@ static size_t put_one(struct splitter *s, const char *p, char quote)
 	return 1;
 }
 
+static int finish(struct splitter *s, const char *text, struct ks_err *err)
+{
+	if (!s->overflow)
+		end_word(s);
+	if (s->overflow)
+		return ks_fail(err, KS_E_USAGE,
+			       "command is too long, expected at most %d words and %d bytes: '%.60s...'",
+			       KS_COMMAND_WORDS, KS_COMMAND_BYTES, text);
+	if (!s->c->words)
+		return ks_fail(err, KS_E_USAGE, "the command is empty, expected PROGRAM ARGUMENTS");
+	return 0;
+}
+
 int ks_command_split(struct ks_command *command, const char *text, const struct ks_command_values *values,
 		     struct ks_err *err)
 {
@@ -102,13 +115,32 @@ int ks_command_split(struct ks_command *command, const char *text, const struct 
 	}
 	if (quote)
 		return ks_fail(err, KS_E_USAGE, "a quote %c does not end in command '%.200s'", quote, text);
-	if (!s.overflow)
-		end_word(&s);
-	if (s.overflow)
-		return ks_fail(err, KS_E_USAGE,
-			       "command is too long, expected at most %d words and %d bytes: '%.60s...'",
-			       KS_COMMAND_WORDS, KS_COMMAND_BYTES, text);
-	if (!command->words)
-		return ks_fail(err, KS_E_USAGE, "the command is empty, expected exec:PROGRAM ARGUMENTS");
-	return 0;
+	return finish(&s, text, err);
+}
+
+int ks_command_fill(struct ks_command *command, char *const *words, const struct ks_command_values *values,
+		    struct ks_err *err)
+{
+	struct splitter s = {.c = command, .values = values};
+
+	memset(command, 0, sizeof(*command));
+	for (char *const *word = words; *word && !s.overflow; word++) {
+		put(&s, "", 0); /* also an empty one is a word */
+		for (const char *p = *word; *p && !s.overflow;) {
+			size_t n = put_value(&s, p);
+			if (!n)
+				put(&s, p, 1);
+			p += n ? n : 1;
+		}
+		if (!s.overflow)
+			end_word(&s);
+	}
+	return finish(&s, words[0] ? words[0] : "", err);
+}
+
+int ks_command_of(struct ks_command *command, const struct ks_foreign *foreign, const struct ks_command_values *values,
+		  struct ks_err *err)
+{
+	return *foreign->text ? ks_command_split(command, foreign->text, values, err)
+			      : ks_command_fill(command, foreign->word, values, err);
 }

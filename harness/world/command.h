@@ -9,9 +9,10 @@
 
 #include <stdint.h>
 
+#include "foreign.h"
 #include "ks_err.h"
 
-#define KS_COMMAND_WORDS 64
+#define KS_COMMAND_WORDS KS_FOREIGN_WORDS
 #define KS_COMMAND_BYTES 8192 /* of all words, with their NULs */
 
 struct ks_command {
@@ -28,5 +29,12 @@ struct ks_command_values {
 /* @return 0, or -1 (KS_E_USAGE): nothing in it, a quote that does not end, too long. */
 int ks_command_split(struct ks_command *command, const char *text, const struct ks_command_values *values,
 		     struct ks_err *err);
+
+/* The same for words that are split already, which end with NULL: only placeholders are replaced. */
+int ks_command_fill(struct ks_command *command, char *const *words, const struct ks_command_values *values,
+		    struct ks_err *err);
+/* Whichever the generator has. */
+int ks_command_of(struct ks_command *command, const struct ks_foreign *foreign, const struct ks_command_values *values,
+		  struct ks_err *err);
 
 #endif

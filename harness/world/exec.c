@@ -2,7 +2,7 @@
  *
  * What is known of them is what they print and when it arrives. So due and call times are unknown, the return is the
  * receipt, and the only reading of the program's clock is the time inside its keys, where keyskew knows the layout
- * (keytime.h). A step is proven from that: key time minus receipt must move by it. A program that does not read its
+ * (sim/keygen/foreign.h). A step is proven from that: key time minus receipt must move by it. A program that does not read its
  * clock through libc (static, Go) shows no step and is not judged; nor is one whose keys carry no time, once the plan
  * has faults.
  *
@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "foreign.h"
 #include "ft.h"
-#include "keytime.h"
 #include "ks_mem.h"
 #include "truetime.h"
 
@@ -70,11 +70,13 @@ static int judge(struct run *r, const struct program *p, const char *what)
 
 static void read_time(const struct run *r, const char *line, size_t len, struct ks_record *rec)
 {
-	int64_t unix_ns, tick_ns, since;
+	struct ks_fields fields;
+	int64_t since;
 
-	if (!ks_keytime_read(line, len, &unix_ns, &tick_ns))
+	if (!ks_foreign_decode(r->request->gen->foreign, line, len, &fields) || !fields.has_time)
 		return;
-	since = unix_ns - r->plan->start_unix_ns; /* both within 1970..2262 */
+	if (__builtin_sub_overflow(fields.embed_lo_unix_ns, r->plan->start_unix_ns, &since))
+		return;
 	if (since < -PLAUSIBLE_NS || since > PLAUSIBLE_NS)
 		return;
 	rec->clock = KS_REALTIME;
@@ -156,7 +158,7 @@ static int launch(struct run *r, uint32_t number, const char *stdbuf)
 	struct ks_command_values values = {.node_id = ks_plan_worker(r->plan, r->request->seed, p->p.node),
 					   .seed = r->request->seed,
 					   .node = r->plan->node[p->p.node].name};
-	if (ks_command_split(&command, r->request->gen->command, &values, r->err) != 0)
+	if (ks_command_of(&command, r->request->gen->foreign, &values, r->err) != 0)
 		return -1;
 	if (ks_ft_play_show(&r->play, &p->p, r->err) != 0)
 		return -1;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "foreign.h"
 #include "ft.h"
 #include "ks_mem.h"
 
@@ -29,7 +30,7 @@ static int available(char *why, size_t size)
 
 static bool is_exec(const struct ks_gen_spec *gen)
 {
-	return !gen->gen && gen->command && !strncmp(gen->text, "exec:", 5);
+	return !gen->gen && gen->foreign->speaks == KS_SPEAKS_LINES;
 }
 
 static int carries_load(const struct ks_plan *plan, char *why, size_t size)

@@ -47,7 +47,8 @@ static int open_pipes(struct pipes *p, bool with_input)
 }
 
 /* Between fork and exec of a program that may have threads: only what is safe there. */
-static _Noreturn void become(const struct pipes *p, char *const argv[], char *const envp[], pid_t parent)
+static _Noreturn void become(const struct pipes *p, const char *folder, char *const argv[], char *const envp[],
+			     pid_t parent)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -58,7 +59,8 @@ static _Noreturn void become(const struct pipes *p, char *const argv[], char *co
 			signal(s, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent && dup2(p->in[0], 0) >= 0 && dup2(p->out[1], 1) >= 0 && dup2(p->err[1], 2) >= 0)
+	if (getppid() == parent && dup2(p->in[0], 0) >= 0 && dup2(p->out[1], 1) >= 0 && dup2(p->err[1], 2) >= 0 &&
+	    (!*folder || chdir(folder) == 0))
 		execvpe(argv[0], argv, envp);
 	int why = errno;
 	ssize_t n = write(p->report[1], &why, sizeof(why));
@@ -80,6 +82,12 @@ static int exec_error(int fd)
 
 int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], bool with_input, struct ks_err *err)
 {
+	return ks_proc_start_in(p, "", argv, envp, with_input, err);
+}
+
+int ks_proc_start_in(struct ks_proc *p, const char *folder, char *const argv[], char *const envp[], bool with_input,
+		     struct ks_err *err)
+{
 	struct pipes pipes;
 	pid_t parent = getpid(), pid = -1;
 
@@ -92,7 +100,7 @@ int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], boo
 		return ks_fail(err, KS_E_INTERNAL, "cannot start a process: %s", strerror(why));
 	}
 	if (pid == 0)
-		become(&pipes, argv, envp, parent);
+		become(&pipes, folder, argv, envp, parent);
 	close_fd(&pipes.report[1]);
 	int why = exec_error(pipes.report[0]);
 	p->pid = pid;
@@ -197,8 +205,7 @@ void ks_proc_end(struct ks_proc *p, size_t n, size_t stride, int grace_ms)
 	}
 }
 
-/* The last line of stderr, printable. */
-static void last_line(const struct ks_proc *p, char line[300])
+void ks_proc_last_line(const struct ks_proc *p, char line[300])
 {
 	size_t end = p->tail_len, n = 0;
 
@@ -217,7 +224,7 @@ const char *ks_proc_describe(const struct ks_proc *p, char *buf, size_t size)
 	char line[300];
 	int n;
 
-	last_line(p, line);
+	ks_proc_last_line(p, line);
 	if (!p->ended)
 		n = snprintf(buf, size, "still runs");
 	else if (WIFSIGNALED(p->status))

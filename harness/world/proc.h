@@ -28,6 +28,9 @@ struct ks_proc {
  * *thread* that started it ends).
  * @return 0, or -1: KS_E_USAGE when the program cannot be run, KS_E_INTERNAL when the system gives no process. */
 int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], bool with_input, struct ks_err *err);
+/* The same in a folder; "": in ours. A program with a slash in its name is looked up from there. */
+int ks_proc_start_in(struct ks_proc *p, const char *folder, char *const argv[], char *const envp[], bool with_input,
+		     struct ks_err *err);
 
 /* Reads what stands in stderr and keeps the end of it. */
 void ks_proc_read_err(struct ks_proc *p);
@@ -38,6 +41,9 @@ bool ks_proc_poll(struct ks_proc *p);
 /* Ends n processes with all that is in their groups: SIGTERM, grace_ms for them to go, SIGKILL, then waits for them.
  * Closes the pipes. Those that were never started are left alone. */
 void ks_proc_end(struct ks_proc *p, size_t n, size_t stride, int grace_ms);
+
+/* The last line of its stderr, printable; "" when there is none. */
+void ks_proc_last_line(const struct ks_proc *p, char line[300]);
 
 /* "exited with status 3", "was killed by signal 9 (Killed)", with the last line of its stderr. @return buf. */
 const char *ks_proc_describe(const struct ks_proc *p, char *buf, size_t size);

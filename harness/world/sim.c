@@ -1,6 +1,9 @@
 /* World sim: simulated time in this process. Carries everything that a plan can say. */
 #include <stdio.h>
+#include <string.h>
 
+#include "ask_fleet.h"
+#include "foreign.h"
 #include "ks_engine.h"
 #include "ks_mem.h"
 #include "ks_world.h"
@@ -13,11 +16,21 @@ static int available(char *why, size_t size)
 
 static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
-	(void)plan;
+	static const char *const memory[] = {"snapshot", "clone", "rollback"};
 	if (gen->gen)
 		return 0;
-	snprintf(why, size, "a free-running program keeps real time; sim is for built-in generators");
-	return -1;
+	if (gen->foreign->speaks == KS_SPEAKS_LINES) {
+		snprintf(why, size, "a free-running program keeps real time; in sim it must be asked for keys (speaks: ask)");
+		return -1;
+	}
+	for (size_t i = 0; i < plan->faults; i++)
+		for (size_t k = 0; k < sizeof memory / sizeof *memory; k++)
+			if (!strcmp(plan->fault[i].kind->name, memory[k])) {
+				snprintf(why, size, "fault '%s' copies the memory of a process, and a program of its own has that outside sim",
+				         plan->fault[i].name);
+				return -1;
+			}
+	return 0;
 }
 
 /* What the node's own clocks showed of one event, in the unit of what was commanded.
@@ -136,7 +149,8 @@ static int prove(const struct ks_sim_result *result, uint32_t n, const struct ks
 	return failed;
 }
 
-static int simulate(const struct ks_run_request *request, struct ks_node_desc *nodes, struct ks_run_output *output, struct ks_err *err)
+static int simulate(const struct ks_run_request *request, struct ks_node_desc *nodes, const struct ks_gen *gen, const void *cfg,
+                    struct ks_run_output *output, struct ks_err *err)
 {
 	const struct ks_plan *plan = request->plan;
 	struct ks_fault_event *events = NULL;
@@ -146,8 +160,8 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 		return -1;
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns, .duration_ns = plan->duration_ns, .seed = request->seed,
 	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = nodes,
-	                     .load = plan->load, .about = ks_plan_calls(plan), .events = events, .nevents = nevents, .gen = request->gen->gen,
-	                     .cfg = request->gen->cfg, .stop = request->stop};
+	                     .load = plan->load, .about = ks_plan_calls(plan), .events = events, .nevents = nevents, .gen = gen,
+	                     .cfg = cfg, .stop = request->stop};
 	int status = ks_sim_run(&sim, &result, err);
 	if (!status) {
 		status = prove(&result, nevents, plan, output, err);
@@ -156,6 +170,19 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 		ks_sim_result_release(&result);
 	}
 	ks_free(events);
+	return status;
+}
+
+/* A program of its own for each process. */
+static int simulate_asking(const struct ks_run_request *request, struct ks_node_desc *nodes, struct ks_run_output *output,
+                           struct ks_err *err)
+{
+	struct ks_ask_fleet_sim *fleet = ks_ask_fleet_new(request, err);
+	if (!fleet)
+		return -1;
+	struct ks_ask_cfg cfg = ks_ask_fleet_cfg(fleet);
+	int status = simulate(request, nodes, &ks_gen_ask_sim, &cfg, output, err);
+	ks_ask_fleet_free(fleet, status ? NULL : &output->records.reasons);
 	return status;
 }
 
@@ -169,7 +196,8 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	for (uint32_t i = 0; i < plan->nodes; i++)
 		nodes[i] = (struct ks_node_desc){plan->node[i].offset_ns, ks_plan_node_drift(plan, request->seed, i),
 		                                 ks_plan_worker(plan, request->seed, i)};
-	int status = simulate(request, nodes, output, err);
+	int status = request->gen->gen ? simulate(request, nodes, request->gen->gen, request->gen->cfg, output, err)
+	                               : simulate_asking(request, nodes, output, err);
 	ks_free(nodes);
 	if (status)
 		ks_run_output_release(output);

@@ -63,6 +63,7 @@ struct ks_packed {
 _Static_assert(sizeof(struct ks_packed) == 40, "a retained key takes 40 bytes");
 
 #define KS_ANCHORS 16
+#define KS_RECORD_REASONS 8 /* as many as `why` can tell apart */
 
 struct ks_lane_rows;
 struct ks_parent {
@@ -84,6 +85,7 @@ struct ks_records {
 	struct ks_lane *lanes;
 	size_t nlanes;
 	struct ks_texts texts; /* when keys are texts: see ks_gen_issues_texts */
+	struct ks_texts reasons; /* of a foreign generator: what its refusals say, by `why`; at most KS_RECORD_REASONS */
 	uint64_t clock_reads;  /* how many clock reads the calls made */
 };
 

@@ -271,6 +271,7 @@ void ks_records_release(struct ks_records *r)
 	drop_records(r);
 	ks_free(r->lanes);
 	ks_texts_release(&r->texts);
+	ks_texts_release(&r->reasons);
 	*r = (struct ks_records){0};
 }
 
@@ -366,6 +367,7 @@ int ks_records_sort(struct ks_records *r)
 	sorted.lanes = r->lanes;
 	sorted.nlanes = r->nlanes;
 	sorted.texts = r->texts;
+	sorted.reasons = r->reasons;
 	sorted.clock_reads = r->clock_reads;
 	*r = sorted;
 	return 0;

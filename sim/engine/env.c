@@ -84,6 +84,12 @@ struct ks_call_context ks_env_context(struct ks_env *e)
 	return ks_call_draw(&sim->about, sim->seed, ks_caller(ids, sim->processes, sim->threads), l->seq);
 }
 
+_Noreturn void ks_env_fail(struct ks_env *e, const struct ks_err *why)
+{
+	*e->engine->err = *why;
+	ks_engine_stop(e->engine, -1);
+}
+
 struct ks_key ks_env_text(struct ks_env *e, const char *bytes, size_t len)
 {
 	struct ks_engine *g = e->engine;

@@ -57,6 +57,9 @@ bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker);
 void ks_env_registry_report(struct ks_env *env, uint64_t time);
 bool ks_env_registry_reported(struct ks_env *env, uint64_t *time);
 struct ks_call_context ks_env_context(struct ks_env *env);
+/* Ends the run: the generator itself has failed, which is no outcome of a call. */
+struct ks_err;
+_Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 
 static inline void env_spend(struct ks_env *e, int64_t cost_ns)

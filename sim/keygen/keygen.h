@@ -15,6 +15,7 @@
 #include "ks_record.h"
 
 struct ks_env;
+struct ks_foreign;
 
 /* A promise of the generator, in the language of expectations: "unique@fleet", "increasing@thread". */
 struct ks_claim {
@@ -108,7 +109,7 @@ struct ks_gen_spec {
 	char text[256];           /* as given */
 	const struct ks_gen *gen; /* NULL when foreign */
 	_Alignas(16) char cfg[256]; /* gen->cfg_size bytes of it are used */
-	const char *command;      /* of exec: and ask: */
+	struct ks_foreign *foreign; /* of a foreign one; owned (ks_foreign_free) */
 };
 
 /* Parses NAME[:WORD|:OPTION=VALUE]... against a list. @return 0, or -1 with the nearest name in the error. */
@@ -133,10 +134,10 @@ static inline enum ks_compare ks_gen_compare(const struct ks_gen_spec *spec)
 /* The printed form of a key, in bytes: of a foreign one any, NULs included. @return where they are: in buf or in texts. */
 const char *ks_gen_print(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, char buf[KS_KEY_TEXT],
                          size_t *len);
-/* What a key says. @return false when it says nothing: a foreign one. */
+/* What a key says. @return false when it says nothing that is known. */
 bool ks_gen_decode(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, struct ks_fields *fields);
 
-/* Fills claims. A foreign generator claims unique@fleet. @return how many. */
+/* Fills claims. A foreign generator claims unique@fleet unless its file says otherwise. @return how many. */
 int ks_gen_claims(const struct ks_gen_spec *spec, struct ks_claim claims[KS_CLAIMS_MAX]);
 
 #endif

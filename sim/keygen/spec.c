@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "keygen.h"
+#include "foreign.h"
 
 const struct ks_gen *ks_gen_find(const struct ks_gen *const *list, const char *name)
 {
@@ -85,7 +85,9 @@ int ks_gen_claims(const struct ks_gen_spec *spec, struct ks_claim claims[KS_CLAI
 	if (spec->gen)
 		return spec->gen->claims(spec->cfg, claims);
 	claims[0] = (struct ks_claim){"unique@fleet", "assumed of every foreign generator"};
-	return 1;
+	for (int i = 0; spec->foreign && i < spec->foreign->claims; i++)
+		claims[i] = (struct ks_claim){spec->foreign->claim[i], *spec->foreign->title ? spec->foreign->title : claims[0].source};
+	return spec->foreign ? spec->foreign->claims : 1;
 }
 
 const char *ks_gen_print(const struct ks_gen_spec *spec, const struct ks_texts *texts, struct ks_key key, char buf[KS_KEY_TEXT],
@@ -105,13 +107,13 @@ bool ks_gen_decode(const struct ks_gen_spec *spec, const struct ks_texts *texts,
 	char text[KS_KEY_TEXT];
 	size_t len;
 	*fields = (struct ks_fields){0};
-	if (!spec->gen)
-		return false;
-	if (!spec->gen->decode_text) {
+	if (spec->gen && !spec->gen->decode_text) {
 		spec->gen->decode(spec->cfg, key, fields);
 		return true;
 	}
 	const char *bytes = ks_gen_print(spec, texts, key, text, &len);
+	if (!spec->gen)
+		return ks_foreign_decode(spec->foreign, bytes, len, fields);
 	if (len >= sizeof text)
 		return false;
 	memcpy(text, bytes, len);

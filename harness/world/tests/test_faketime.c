@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "foreign.h"
 #include "ks_mem.h"
 #include "ks_test.h"
 #include "ks_world.h"
@@ -62,7 +63,7 @@ static void run(struct outcome *o, const char *yaml, const char *generator, vola
 	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(yaml, strlen(yaml), "test", NULL, 0, &o->plan, &o->err), 0);
 	if (!strncmp(generator, "exec:", 5)) {
 		snprintf(o->gen.text, sizeof(o->gen.text), "%s", generator);
-		o->gen.command = o->gen.text + 5;
+		o->gen.foreign = ks_foreign_new(KS_SPEAKS_LINES, generator + 5);
 	} else {
 		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &o->gen, &o->err), 0);
 	}
@@ -75,6 +76,7 @@ static void run(struct outcome *o, const char *yaml, const char *generator, vola
 
 static void release(struct outcome *o)
 {
+	ks_foreign_free(o->gen.foreign);
 	ks_run_output_release(&o->out);
 	ks_plan_release(&o->plan);
 }
@@ -357,13 +359,14 @@ static void not_carried(const char *yaml, const char *generator, const char *rea
 		printf("(%s) ", err.text);
 	CU_ASSERT_EQUAL_FATAL(err.code, KS_OK);
 	if (!strncmp(generator, "exec:", 5))
-		snprintf(gen.text, sizeof(gen.text), "%s", generator), gen.command = gen.text + 5;
+		gen.foreign = ks_foreign_new(KS_SPEAKS_LINES, generator + 5);
 	else
 		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &gen, &err), 0);
 	CU_ASSERT_EQUAL(ks_world_faketime.carries(&plan, &gen, why, sizeof(why)), reason ? -1 : 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, reason ? reason : ""));
 	if (reason && !strstr(why, reason))
 		printf("(%s) ", why);
+	ks_foreign_free(gen.foreign);
 	ks_plan_release(&plan);
 }
 

@@ -163,7 +163,7 @@ static void test_carries(void)
 	struct ks_fault fault = {.kind = &step};
 	struct ks_plan plan = {.nodes = 4, .processes = 1, .threads = 2, .node = nodes, .duration_ns = KS_SEC,
 	                       .load = {.rate = {1000, KS_SEC}}, .fault = &fault, .faults = 1};
-	struct ks_gen_spec foreign = {.command = "x"};
+	struct ks_gen_spec foreign = {.text = "exec:x"};
 	char why[200] = "";
 
 	CU_ASSERT_EQUAL(carries(&plan, why), 0);

@@ -1,0 +1,40 @@
+/* Generators as a user names them: a built-in, a program in any language, a generator file. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "foreign.h"
+#include "ks_plan.h"
+
+static int from_command(struct ks_gen_spec *spec, enum ks_speaks speaks, const char *prefix, const char *text, struct ks_err *err)
+{
+	const char *command = text + strlen(prefix);
+	if (!command[strspn(command, " \t\n")])
+		return ks_fail(err, KS_E_USAGE, "generator '%s' names no command, expected %sPROGRAM ARGUMENTS", text, prefix);
+	spec->foreign = ks_foreign_new(speaks, command);
+	return spec->foreign ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
+}
+
+int ks_generator_parse(const char *text, struct ks_gen_spec *spec, struct ks_err *err)
+{
+	bool ask = !strncmp(text, "ask:", 4), exec = !strncmp(text, "exec:", 5);
+	if (!ask && !exec && !ks_is_genfile(text) && !strstr(text, ".so"))
+		return ks_gen_parse(ks_gens_sim, text, spec, err);
+	*spec = (struct ks_gen_spec){0};
+	if (strlen(text) >= sizeof spec->text)
+		return ks_fail(err, KS_E_USAGE, "generator '%.40s...' is too long, expected at most %zu characters", text,
+		               sizeof spec->text - 1);
+	strcpy(spec->text, text);
+	if (ask || exec)
+		return from_command(spec, ask ? KS_SPEAKS_ASK : KS_SPEAKS_LINES, ask ? "ask:" : "exec:", text, err);
+	if (!ks_is_genfile(text))
+		return ks_fail(err, KS_E_USAGE, "generator '%.100s': plug-ins are not carried yet", text);
+	spec->foreign = ks_genfile_load(text, err);
+	return spec->foreign ? 0 : -1;
+}
+
+void ks_generator_release(struct ks_gen_spec *spec)
+{
+	ks_foreign_free(spec->foreign);
+	spec->foreign = NULL;
+}

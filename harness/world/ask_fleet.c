@@ -1,0 +1,112 @@
+#include "ask_fleet.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "ks_mem.h"
+
+#define GRACE_MS 1000
+#define OTHER "other reasons"
+
+struct ks_ask_fleet_sim {
+	struct ks_ask_fleet fleet; /* first */
+	const struct ks_run_request *request;
+	struct ks_ask *program; /* a process each */
+	uint32_t n;
+	struct ks_texts reasons;
+	cpu_set_t before; /* where the caller may run */
+	bool pinned;
+};
+
+static struct ks_ask *start(struct ks_ask_fleet *fleet, uint32_t lane, uint64_t node_id, struct ks_err *err)
+{
+	struct ks_ask_fleet_sim *f = (struct ks_ask_fleet_sim *)fleet;
+	const struct ks_plan *plan = f->request->plan;
+	const struct ks_gen_spec *gen = f->request->gen;
+	uint32_t process = lane / plan->threads;
+	struct ks_ask *a = &f->program[process];
+	const char *node = plan->node[process / plan->processes].name;
+	struct ks_command_values values = {.node_id = node_id, .seed = f->request->seed, .node = node};
+	struct ks_command command;
+	ks_proc_end(&a->proc, 1, sizeof a->proc, GRACE_MS);
+	if (ks_command_of(&command, gen->foreign, &values, err))
+		return NULL;
+	snprintf(a->what, sizeof a->what, "'%.150s' of node '%.100s'", gen->text, node);
+	a->timeout_ns = gen->foreign->timeout_ns ? gen->foreign->timeout_ns : KS_ASK_TIMEOUT_NS;
+	a->stop = f->request->stop;
+	return ks_ask_start(a, gen->foreign->folder, command.word, err) ? NULL : a;
+}
+
+static uint8_t reason(struct ks_ask_fleet *fleet, const char *text, size_t len)
+{
+	struct ks_ask_fleet_sim *f = (struct ks_ask_fleet_sim *)fleet;
+	char clean[200];
+	size_t n = 0;
+	for (size_t i = 0; i < len && n < sizeof clean - 1; i++)
+		clean[n++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	for (size_t i = 0; i < f->reasons.n; i++) {
+		size_t size;
+		const char *known = ks_texts_get(&f->reasons, i, &size);
+		if (size == n && !memcmp(known, clean, n))
+			return (uint8_t)i;
+	}
+	if (f->reasons.n == KS_RECORD_REASONS)
+		return KS_RECORD_REASONS - 1;
+	bool last = f->reasons.n == KS_RECORD_REASONS - 1;
+	int64_t index = ks_texts_add(&f->reasons, last ? OTHER : clean, last ? strlen(OTHER) : n);
+	return index < 0 ? 0 : (uint8_t)index;
+}
+
+/* Asking and answering take turns, so one CPU serves both, and waking the other costs a switch and no interrupt: on two it
+ * takes ten times as long. The programs inherit it. */
+static void pin(struct ks_ask_fleet_sim *f)
+{
+	cpu_set_t one;
+	int cpu = sched_getcpu();
+	if (cpu < 0 || sched_getaffinity(0, sizeof f->before, &f->before))
+		return;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	f->pinned = sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+struct ks_ask_fleet_sim *ks_ask_fleet_new(const struct ks_run_request *request, struct ks_err *err)
+{
+	struct ks_ask_fleet_sim *f = ks_alloc(1, sizeof *f);
+	uint32_t n = request->plan->nodes * request->plan->processes;
+	if (f)
+		f->program = ks_alloc(n, sizeof *f->program);
+	if (!f || !f->program) {
+		ks_free(f);
+		ks_fail(err, KS_E_INTERNAL, "out of memory");
+		return NULL;
+	}
+	f->fleet = (struct ks_ask_fleet){start, reason};
+	f->request = request;
+	f->n = n;
+	for (uint32_t i = 0; i < n; i++)
+		f->program[i].proc = (struct ks_proc)KS_PROC_NONE;
+	pin(f);
+	return f;
+}
+
+struct ks_ask_cfg ks_ask_fleet_cfg(struct ks_ask_fleet_sim *f)
+{
+	return (struct ks_ask_cfg){&f->fleet};
+}
+
+void ks_ask_fleet_free(struct ks_ask_fleet_sim *f, struct ks_texts *reasons)
+{
+	ks_proc_end(&f->program[0].proc, f->n, sizeof f->program[0], GRACE_MS);
+	if (f->pinned)
+		sched_setaffinity(0, sizeof f->before, &f->before);
+	if (reasons)
+		*reasons = f->reasons;
+	else
+		ks_texts_release(&f->reasons);
+	ks_free(f->program);
+	ks_free(f);
+}
