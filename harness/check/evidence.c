@@ -136,31 +136,53 @@ static size_t slot(const struct spans *s, uint32_t node, uint32_t span, int cloc
 	return (((size_t)s->start[node] + node) + span) * KS_NCLOCKS + (size_t)clock;
 }
 
+/* The changes of clocks: as the world saw them, else as the plan has them. *owned: to be freed. */
+static int find_changes(const struct ks_evidence *e, const struct ks_clock_change **change, size_t *n,
+			struct ks_clock_change **owned, struct ks_err *err)
+{
+	struct ks_fault_event *events = NULL;
+	uint32_t nevents = 0;
+	*owned = NULL;
+	*change = e->change;
+	*n = e->nchange;
+	if (e->change)
+		return 0;
+	if (ks_plan_events(e->plan, e->seed, &events, &nevents, err))
+		return -1;
+	*change = *owned = ks_alloc(nevents ? nevents : 1, sizeof **owned);
+	*n = nevents;
+	for (uint32_t i = 0; *owned && i < nevents; i++)
+		(*owned)[i] = (struct ks_clock_change){.at_ns = events[i].at_ns, .node = events[i].node};
+	ks_free(events);
+	return *owned ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for %u faults", nevents);
+}
+
 static int spans_init(struct spans *s, const struct ks_evidence *e, struct ks_err *err)
 {
 	const struct ks_plan *plan = e->plan;
-	struct ks_fault_event *events = NULL;
-	uint32_t n = 0;
+	const struct ks_clock_change *change;
+	struct ks_clock_change *owned;
+	size_t n = 0;
 	*s = (struct spans){0};
-	if (ks_plan_events(plan, e->seed, &events, &n, err))
+	if (find_changes(e, &change, &n, &owned, err))
 		return -1;
-	size_t slots = ((size_t)n + plan->nodes) * KS_NCLOCKS;
+	size_t slots = (n + plan->nodes) * KS_NCLOCKS;
 	s->start = ks_alloc((size_t)plan->nodes + 2, sizeof *s->start);
 	s->at_ns = ks_alloc(n, sizeof *s->at_ns);
 	s->latest_ns = ks_alloc(slots, sizeof *s->latest_ns);
 	if (!s->start || !s->at_ns || !s->latest_ns) {
-		ks_free(events);
-		return ks_fail(err, KS_E_INTERNAL, "out of memory for %u faults", n);
+		ks_free(owned);
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for %zu changes of clocks", n);
 	}
-	for (uint32_t i = 0; i < n; i++)
-		s->start[events[i].node + 2]++;
+	for (size_t i = 0; i < n; i++)
+		s->start[change[i].node + 2]++;
 	for (uint32_t i = 2; i <= plan->nodes; i++)
 		s->start[i] += s->start[i - 1];
-	for (uint32_t i = 0; i < n; i++)
-		s->at_ns[s->start[events[i].node + 1]++] = events[i].at_ns;
+	for (size_t i = 0; i < n; i++)
+		s->at_ns[s->start[change[i].node + 1]++] = change[i].at_ns;
 	for (size_t i = 0; i < slots; i++)
 		s->latest_ns[i] = INT64_MIN;
-	ks_free(events);
+	ks_free(owned);
 	return 0;
 }
 
@@ -234,6 +256,21 @@ static bool was_stopped(const struct ks_evidence *e, const struct ks_record *v)
 	return false;
 }
 
+/* Did the clocks of its machine's cores differ when it read one? */
+static bool read_a_core(const struct ks_evidence *e, const struct ks_record *v)
+{
+	uint32_t node = e->records->lanes[v->lane].node;
+	for (size_t i = 0; i < e->plan->faults; i++) {
+		const struct ks_fault *f = &e->plan->fault[i];
+		if (f->kind->op != KS_FAULT_CORES || v->read_at_ns < f->at_ns || (f->for_ns && v->read_at_ns >= f->at_ns + f->for_ns))
+			continue;
+		for (uint32_t k = 0; k < f->nnodes; k++)
+			if (f->nodes[k] == node)
+				return true;
+	}
+	return false;
+}
+
 static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct previous *p,
 		       const struct ks_record *v)
 {
@@ -246,7 +283,7 @@ static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struc
 	if (v->read_ns != KS_NO_TIME) {
 		bool moved = has_moved(p, v, e->noise_ns);
 		uint32_t span = span_of(s, node, v->read_at_ns);
-		return moved || v->read_ns <= s->latest_ns[slot(s, node, span, v->clock)];
+		return moved || read_a_core(e, v) || v->read_ns <= s->latest_ns[slot(s, node, span, v->clock)];
 	}
 	return !e->gen->gen && v->return_ns != KS_NO_TIME && span_of(s, node, v->return_ns) > 0;
 }

@@ -284,14 +284,22 @@ static unsigned moved_clocks(const struct ks_plan *plan)
 {
 	const unsigned wall = 1u << KS_REALTIME | 1u << KS_TAI, all = (1u << KS_NCLOCKS) - 1;
 	unsigned mask = 0;
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		if (plan->node[i].clock.keeper.kind != KS_KEEPER_NONE)
+			mask |= all & ~(1u << KS_RAW);
 	for (size_t i = 0; i < plan->faults; i++)
 		switch (plan->fault[i].kind->op) {
 		case KS_FAULT_STEP:
 		case KS_FAULT_STROBE:
 		case KS_FAULT_JITTER:
+		case KS_FAULT_RTC:
 			mask |= wall;
 			break;
+		case KS_FAULT_ARM_LEAP:
+			mask |= 1u << KS_REALTIME;
+			break;
 		case KS_FAULT_SLEW:
+		case KS_FAULT_SMEAR:
 			mask |= all & ~(1u << KS_RAW);
 			break;
 		case KS_FAULT_FREEZE:

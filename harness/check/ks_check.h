@@ -28,6 +28,8 @@ struct ks_evidence {
 	struct ks_records *records; /* only the marks are changed */
 	uint64_t seed;    /* of the run; only what calls are about is drawn from it (ks_context) */
 	bool control;     /* the run was made without the plan's faults */
+	const struct ks_clock_change *change; /* by time; NULL: the plan's faults are all that changed clocks */
+	size_t nchange;
 	int64_t noise_ns; /* of the world's clock readings */
 	/* derived once by ks_evidence_init: */
 	bool all_exposed; /* every call met a fault, else those that are marked (see ks_evidence_init) */
@@ -44,7 +46,8 @@ struct ks_evidence {
  * A call met a fault when the clock that it read last
  *   - had moved since the thread's previous reading of that clock by other than true time, beyond noise_ns, or
  *   - showed an instant that the node had lived before: not later than the latest reading of that clock on that node
- *     before the last fault that hit the node by then.
+ *     before the last change that a fault or the daemon that keeps it had made to the node's clocks by then, or
+ *   - was read while the clocks of the machine's cores differed.
  * The first reading of a thread can meet a fault in the second way only. A foreign program's readings are not seen: its
  * calls count from the first fault on their node on. Without faults (none in the plan, or a control) every call counts.
  * Refused and lost calls count too: they were exposed, and that is why they have no key.

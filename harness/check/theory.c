@@ -86,13 +86,16 @@ static bool times_known(const struct premise *p, struct ks_theory *t)
 static bool clocks_known(const struct premise *p, struct ks_theory *t)
 {
 	for (uint32_t i = 0; i < p->plan->nodes; i++)
-		if (p->plan->node[i].drift_drawn) {
+		if (p->plan->node[i].clock.keeper.kind != KS_KEEPER_NONE) {
+			none(t, "a daemon keeps the clocks");
+			return false;
+		} else if (p->plan->node[i].drift_drawn) {
 			none(t, "the drift of clocks is drawn by seed");
 			return false;
 		}
 	for (size_t i = 0; i < p->plan->faults; i++) {
 		int op = p->plan->fault[i].kind->op;
-		if (op != KS_FAULT_STEP && op != KS_FAULT_DRIFT) {
+		if ((op != KS_FAULT_STEP && op != KS_FAULT_DRIFT) || p->plan->fault[i].to_true) {
 			none(t, "no closed form for one of the faults");
 			return false;
 		}

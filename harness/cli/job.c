@@ -247,7 +247,7 @@ static int run_worlds(struct attempt *a, const struct ks_job *job, volatile cons
 	if (job->world->run(&request, &a->run, err))
 		return -1;
 	a->evidence = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &a->run.records, .seed = job->seed,
-	                                   .noise_ns = a->run.noise_ns};
+	                                   .noise_ns = a->run.noise_ns, .change = a->run.change, .nchange = a->run.nchange};
 	if (ks_evidence_init(&a->evidence, err))
 		return -1;
 	a->facts.evidence = &a->evidence;

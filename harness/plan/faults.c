@@ -5,10 +5,13 @@
 #include "ks_mem.h"
 
 static const char *const suspends[] = {"s3", "vm-stop", "host-stop", NULL}; /* enum ks_suspend */
+static const char *const seconds[] = {"insert", "delete", NULL};
+static const char *const smears[] = {"linear", "cosine", NULL}; /* enum ks_smear */
 static const char *const clocks[] = {"realtime", "monotonic", "raw", "boottime", "tai", NULL}; /* enum ks_clock_id */
 
 #define ALL_CLOCKS "realtime monotonic raw boottime tai"
 #define STROBE_MAX (3600 * KS_SEC)
+#define STEP_ACCEPTS "a duration, -36500d..36500d, or to-true"
 
 /* One kind after the other. Those of the design that are not carried yet are here to be refused by name. */
 const struct ks_fault_kind ks_fault_kinds[] = {
@@ -31,15 +34,20 @@ const struct ks_fault_kind ks_fault_kinds[] = {
 	 KS_KEY_PROCESS | KS_KEY_THREAD, KS_KEY_THREAD, NULL, false},
 	{"stop-world", "stops all threads of a process for a while", KS_FAULT_STOP_WORLD, KS_OPT_DUR, 1, KS_SPAN_MAX,
 	 "none", KS_KEY_PROCESS, 0, NULL, false},
-	{.name = "smear", .title = "bends the rate of the clock around a leap second", .op = -1},
-	{.name = "leap", .title = "inserts or deletes a second after midnight", .op = -1},
-	{.name = "coarse", .title = "floors each clock to a tick", .op = -1},
-	{.name = "rtc-reset", .title = "sets the battery-backed clock", .op = -1},
+	{"leap", "announces a leap second: UTC has it at the next midnight, a node at the first tick after its own",
+	 KS_FAULT_ARM_LEAP, KS_OPT_WORD, 0, 0, "realtime", KS_KEY_HZ, 0, seconds, false},
+	{"smear", "spreads a leap second over a while, instead of a jump", KS_FAULT_SMEAR, KS_OPT_WORD, 0, 0,
+	 "realtime monotonic boottime tai", KS_KEY_FOR | KS_KEY_SECOND, KS_KEY_FOR, smears, false},
+	{"coarse", "clocks show multiples of a tick of their own value, for a while or for good", KS_FAULT_COARSE,
+	 KS_OPT_DUR, 2, KS_HOUR, ALL_CLOCKS, KS_KEY_FOR, 0, NULL, false},
+	{"rtc-reset", "sets the battery-backed clock, which boots read, and resumes from s3", KS_FAULT_RTC, KS_OPT_UTC, 0, 0,
+	 "none at once; realtime tai at the next boot; realtime boottime tai when it is set during s3", 0, 0, NULL, false},
+	{"cpu-skew", "the last core's clocks read later by so much, those between in proportion", KS_FAULT_CORES,
+	 KS_OPT_DUR, -KS_HOUR, KS_HOUR, ALL_CLOCKS ", by core", KS_KEY_FOR | KS_KEY_CORES | KS_KEY_HOP, 0, NULL, false},
 	{.name = "restart", .title = "ends a process or a node and begins it anew", .op = -1},
 	{.name = "snapshot", .title = "keeps the state of a node", .op = -1},
 	{.name = "clone", .title = "starts a new node from a snapshot", .op = -1},
 	{.name = "rollback", .title = "puts a node back to a snapshot", .op = -1},
-	{.name = "cpu-skew", .title = "sets the clocks of a node's cores apart", .op = -1},
 	{0},
 };
 #define KINDS_MAX 32
@@ -167,7 +175,14 @@ static const struct ks_field fault_fields[] = {
 	 .read = ks_read_number, KS_AT(struct draft, fault.wake_error_ns), .type = KS_OPT_DUR, .min = -STROBE_MAX,
 	 .max = STROBE_MAX},
 	{.name = "state", .read = ks_read_not_carried},
-	{.name = "hz", .read = ks_read_not_carried},
+	{.name = "hz", .help = "ticks of the kernel's timer a second", .def = "250", .read = ks_read_number,
+	 KS_AT(struct draft, fault.hz), .type = KS_OPT_INT, .min = 1, .max = 10000},
+	{.name = "second", .help = "what is smeared", .def = "insert", .read = ks_read_word,
+	 KS_AT(struct draft, fault.second), .words = seconds},
+	{.name = "cores", .help = "of a machine; thread k of a node begins on core k modulo cores", .def = "2",
+	 .read = ks_read_number, KS_AT(struct draft, fault.cores), .type = KS_OPT_INT, .min = 2, .max = KS_CORES_MAX},
+	{.name = "hop", .help = "after so long every thread goes to the next core; default: it stays on its own",
+	 .read = ks_read_number, KS_AT(struct draft, fault.hop_ns), .type = KS_OPT_DUR, .min = KS_US, .max = KS_SPAN_MAX},
 	{.name = "as", .read = ks_read_not_carried},
 	{.name = "vmgenid", .read = ks_read_not_carried},
 	{0},
@@ -253,8 +268,11 @@ static int read_amount(struct ks_reader *r, const struct ks_tree *n, const struc
 		d->fault.amount = word;
 		return 0;
 	}
-	if (!strcmp(n->text, "to-true"))
-		return ks_bad(r, n, "%s '%s' is not carried yet", f->name, n->text);
+	d->fault.to_true = kind->op == KS_FAULT_STEP && !strcmp(n->text, "to-true");
+	if (d->fault.to_true)
+		return 0;
+	if (kind->op == KS_FAULT_STEP && ((*n->text | 32) >= 'a' && (*n->text | 32) <= 'z'))
+		return ks_bad(r, n, "unknown step '%s', expected %s", n->text, STEP_ACCEPTS);
 	return ks_read_number(r, n, f, into);
 }
 
@@ -262,7 +280,8 @@ static const struct {
 	const char *name;
 	enum ks_fault_key key;
 } optional_keys[] = {{"for", KS_KEY_FOR}, {"period", KS_KEY_PERIOD}, {"process", KS_KEY_PROCESS}, {"thread", KS_KEY_THREAD},
-                     {"wake_error", KS_KEY_WAKE_ERROR}};
+                     {"wake_error", KS_KEY_WAKE_ERROR}, {"hz", KS_KEY_HZ}, {"second", KS_KEY_SECOND},
+                     {"cores", KS_KEY_CORES}, {"hop", KS_KEY_HOP}};
 
 /* A key that the kind has no use for would be ignored; one that it needs has no sensible default. */
 static int check_keys(struct ks_reader *r, const struct ks_tree *item, const struct ks_fault_kind *kind)
@@ -288,6 +307,20 @@ static int check_target(struct ks_reader *r, const struct ks_tree *item, const s
 	return 0;
 }
 
+/* Cores that no thread ever runs on would show nobody that they differ. */
+static int check_cores(struct ks_reader *r, const struct ks_tree *item, const struct ks_fault *f)
+{
+	uint32_t threads = r->plan->processes * r->plan->threads;
+	if (!f->amount)
+		return ks_bad(r, ks_tree_get(item, f->kind->name), "cores that are 0s apart, expected another duration");
+	if (!f->hop_ns && threads < f->cores)
+		return ks_bad(r, item, "%u thread%s pinned to %u cores, expected a thread a core, or 'hop'", threads,
+		              threads > 1 ? "s" : "", f->cores);
+	if (f->hop_ns && f->for_ns && f->for_ns / f->cores < f->hop_ns)
+		return ks_bad(r, ks_tree_get(item, "for"), "ends before a thread has been on %u cores", f->cores);
+	return 0;
+}
+
 static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct draft *d)
 {
 	const struct ks_fault_kind *kind = find_kind(r, item);
@@ -297,7 +330,8 @@ static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct dr
 	memcpy(table, fault_fields, sizeof fault_fields);
 	table[NFIELDS] = (struct ks_field){.name = kind->name, .read = read_amount, KS_AT(struct draft, fault.amount),
 	                                   .type = kind->type, .min = kind->min, .max = kind->max,
-	                                   .kinds = kind->list ? KS_TREE_TEXT | KS_TREE_LIST : 0};
+	                                   .kinds = kind->list ? KS_TREE_TEXT | KS_TREE_LIST : 0,
+	                                   .accepts = kind->op == KS_FAULT_STEP ? STEP_ACCEPTS : NULL};
 	table[NFIELDS + 1] = (struct ks_field){0};
 	d->fault.kind = kind;
 	d->fault.mark = item->mark;
@@ -306,6 +340,11 @@ static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct dr
 		return -1;
 	if (!(kind->keys & KS_KEY_PERIOD))
 		d->fault.period_ns = 0;
+	if (kind->op == KS_FAULT_SMEAR && d->fault.for_ns < KS_SMEAR_MIN_NS)
+		return ks_bad(r, ks_tree_get(item, "for"), "a second smeared over '%s', expected at least 20s",
+		              ks_tree_get(item, "for")->text);
+	if (kind->op == KS_FAULT_CORES && check_cores(r, item, &d->fault))
+		return -1;
 	if (kind->op == KS_FAULT_PAUSE || kind->op == KS_FAULT_STOP_WORLD)
 		d->fault.for_ns = d->fault.amount;
 	return check_target(r, item, &d->fault);
@@ -377,15 +416,51 @@ int ks_faults_normalise(struct ks_tree *root)
 	return 0;
 }
 
+/* --- what kinds accept, in words --- */
+
+const char *ks_fault_accepts(const struct ks_fault_kind *k, char *buf, size_t size)
+{
+	const struct ks_opt o = {.type = k->type, .min = k->min, .max = k->max, .words = k->words};
+	if (k->op == KS_FAULT_STEP)
+		snprintf(buf, size, "%s", STEP_ACCEPTS);
+	else
+		ks_opt_accepts(&o, buf, size);
+	if (k->list) {
+		size_t n = strlen(buf);
+		snprintf(buf + n, size - n, ", or a list of them");
+	}
+	return buf;
+}
+
+static unsigned key_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof optional_keys / sizeof *optional_keys; i++)
+		if (!strcmp(optional_keys[i].name, name))
+			return optional_keys[i].key;
+	return 0; /* one that every fault may have */
+}
+
+bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_fault_param *param)
+{
+	for (const struct ks_field *f = fault_fields; f->name; f++) {
+		unsigned key = key_of(f->name);
+		if (f->read == ks_read_not_carried || (key && !(kind->keys & key)) || i--)
+			continue;
+		*param = (struct ks_fault_param){.name = f->name, .def = f->def, .help = f->help, .needed = key && kind->needs & key};
+		param->accepts = ks_field_accepts(f, param->buf, sizeof param->buf);
+		return true;
+	}
+	return false;
+}
+
 void ks_faults_print(FILE *out)
 {
-	char accepts[160];
+	char accepts[200];
 	ks_fields_print(out, "faults[]", fault_fields);
 	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
-		const struct ks_opt o = {.type = k->type, .min = k->min, .max = k->max, .words = k->words};
 		if (k->op < 0)
 			continue;
 		fprintf(out, "faults[].%-13s %s\n", k->name, k->title);
-		fprintf(out, "%-22s accepts %s; moves %s\n", "", ks_opt_accepts(&o, accepts, sizeof accepts), k->moves);
+		fprintf(out, "%-22s accepts %s; moves %s\n", "", ks_fault_accepts(k, accepts, sizeof accepts), k->moves);
 	}
 }

@@ -86,7 +86,7 @@ static const char *join_words(const struct ks_field *f, char *buf, size_t size)
 	return buf;
 }
 
-static const char *accepts(const struct ks_field *f, char *buf, size_t size)
+const char *ks_field_accepts(const struct ks_field *f, char *buf, size_t size)
 {
 	char low[KS_TIME_TEXT], high[KS_TIME_TEXT];
 	if (f->accepts)
@@ -95,6 +95,8 @@ static const char *accepts(const struct ks_field *f, char *buf, size_t size)
 		return join_words(f, buf, size);
 	if (f->kinds == KS_TREE_MAP || f->kinds == KS_TREE_LIST)
 		return f->kinds == KS_TREE_MAP ? "a mapping" : "a list";
+	if (f->type == KS_OPT_UTC && f->read == ks_read_number)
+		return "a UTC time such as 2026-01-15T10:00:00Z";
 	if (f->min == f->max)
 		return "a text";
 	if (f->type == KS_OPT_DUR)
@@ -135,7 +137,7 @@ static int read_field(struct ks_reader *r, const struct ks_tree *n, const struct
 	char buf[256];
 	if (f->read == ks_read_not_carried)
 		return f->read(r, n, f, into);
-	if (!ks_want(r, n, f->kinds ? f->kinds : KS_TREE_TEXT, f->name, accepts(f, buf, sizeof buf)))
+	if (!ks_want(r, n, f->kinds ? f->kinds : KS_TREE_TEXT, f->name, ks_field_accepts(f, buf, sizeof buf)))
 		return -1;
 	return f->read(r, n, f, into);
 }
@@ -175,7 +177,7 @@ int ks_read_map(struct ks_reader *r, const struct ks_tree *n, const struct ks_fi
 static int bad_value(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, const char *why)
 {
 	char buf[256];
-	return ks_bad(r, n, "bad %s '%s', expected %s", f->name, n->text, why ? why : accepts(f, buf, sizeof buf));
+	return ks_bad(r, n, "bad %s '%s', expected %s", f->name, n->text, why ? why : ks_field_accepts(f, buf, sizeof buf));
 }
 
 static void *member(const struct ks_field *f, void *into)
@@ -240,10 +242,11 @@ int ks_parse_number(struct ks_reader *r, const struct ks_tree *n, const struct k
 	const char *why = NULL;
 	int failed = f->type == KS_OPT_DUR   ? ks_dur_parse(n->text, v, &why)
 	             : f->type == KS_OPT_PPB ? ks_ppb_parse(n->text, v, &why)
+	             : f->type == KS_OPT_UTC ? ks_utc_parse(n->text, v, &why)
 	                                     : !parse_int(n->text, v);
 	if (failed)
 		return bad_value(r, n, f, why);
-	return *v < f->min || *v > f->max ? bad_value(r, n, f, NULL) : 0;
+	return f->type != KS_OPT_UTC && (*v < f->min || *v > f->max) ? bad_value(r, n, f, NULL) : 0;
 }
 
 int ks_read_number(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
@@ -359,7 +362,7 @@ void ks_fields_print(FILE *out, const char *path, const struct ks_field *table)
 			continue;
 		snprintf(sub, sizeof sub, "%s%s%s", path, *path ? "." : "", f->name);
 		fprintf(out, "%-22s %s\n", sub, f->help);
-		fprintf(out, "%-22s accepts %s%s%s\n", "", accepts(f, buf, sizeof buf), f->def ? "; default " : "",
+		fprintf(out, "%-22s accepts %s%s%s\n", "", ks_field_accepts(f, buf, sizeof buf), f->def ? "; default " : "",
 		        f->def ? f->def : "");
 		if (f->table)
 			ks_fields_print(out, sub, f->table);

@@ -39,6 +39,9 @@ struct ks_field {
 /* Reads a mapping by its table, which ends with a NULL name. */
 int ks_fields_read(struct ks_reader *r, const struct ks_tree *map, const struct ks_field *table, void *into);
 
+/* What a field accepts, in words. @return buf, or a static text. */
+const char *ks_field_accepts(const struct ks_field *f, char *buf, size_t size);
+
 /* Readers of one value. The member is: */
 ks_read_fn ks_read_text;   /* char[size]; any text but an empty one */
 ks_read_fn ks_read_name;   /* char[size]; a letter, then letters, digits, - and _ */
@@ -71,6 +74,7 @@ bool ks_want(struct ks_reader *r, const struct ks_tree *n, unsigned kinds, const
 
 /* Parts of the scenario that have a file of their own. */
 extern const struct ks_field ks_fleet_fields[];
+ks_read_fn ks_read_clock_use; /* struct ks_clock_use */
 ks_read_fn ks_read_fleet, ks_read_faults, ks_read_consumers, ks_read_expect, ks_read_figures;
 /* Gives list items their default names, so that --set and messages can name them. @return 0, or -1 out of memory. */
 int ks_fleet_normalise(struct ks_tree *root);
@@ -83,6 +87,9 @@ int ks_expect_finish(struct ks_reader *r);
 /* Print the reference: of a table and those below it, and of faults. */
 void ks_fields_print(FILE *out, const char *path, const struct ks_field *table);
 void ks_faults_print(FILE *out);
+void ks_clocks_print(FILE *out);
+/* As a file has it. */
+void ks_clock_use_write(FILE *out, const struct ks_clock_use *use);
 
 /* @return the index of the node, or -1. */
 int ks_plan_node_find(const struct ks_plan *plan, const char *name);

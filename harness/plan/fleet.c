@@ -5,13 +5,15 @@
 #include "ks_mem.h"
 #include "ks_rand.h"
 
+#define CLOCK_ACCEPTS "exact|free|chrony|ntpd|timesyncd, or {ntpd: {step: 0s}}"
+
 /* --- drift --- */
 
-static int parse_drift(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, int64_t *ppb)
+static int parse_drift(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, enum ks_discipline by, int64_t *ppb)
 {
 	if (ks_parse_number(r, n, f, ppb))
 		return -1;
-	if (*ppb && r->plan->clock == KS_CLOCKS_EXACT)
+	if (*ppb && by == KS_CLOCKS_EXACT)
 		return ks_bad(r, n, "drift '%s' of an exact clock, expected 'clock: free' in the fleet", n->text);
 	return 0;
 }
@@ -20,7 +22,7 @@ static int read_node_drift(struct ks_reader *r, const struct ks_tree *n, const s
 {
 	struct ks_plan_node *node = into;
 	node->drift_drawn = false;
-	return parse_drift(r, n, f, &node->drift_ppb);
+	return parse_drift(r, n, f, node->clock.by, &node->drift_ppb);
 }
 
 /* The fleet's drift is for the nodes that give none of their own. */
@@ -28,10 +30,10 @@ static int read_fleet_drift(struct ks_reader *r, const struct ks_tree *n, const 
 {
 	struct ks_plan *plan = into;
 	int64_t ppb;
-	if (parse_drift(r, n, f, &ppb))
+	if (parse_drift(r, n, f, plan->clock.by, &ppb))
 		return -1;
 	for (uint32_t i = 0; i < plan->nodes; i++)
-		if (plan->node[i].drift_drawn) {
+		if (plan->node[i].drift_drawn && plan->node[i].clock.by != KS_CLOCKS_EXACT) {
 			plan->node[i].drift_drawn = false;
 			plan->node[i].drift_ppb = ppb;
 		}
@@ -48,12 +50,20 @@ int64_t ks_plan_node_drift(const struct ks_plan *plan, uint64_t seed, uint32_t n
 
 /* --- nodes --- */
 
+static int read_node_clock(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	((struct ks_plan_node *)into)->own_clock = true;
+	return ks_read_clock_use(r, n, f, into);
+}
+
 static const struct ks_field node_fields[] = {
 	{.name = "name", .help = "its name", .read = ks_read_name, KS_AT(struct ks_plan_node, name)},
 	{.name = "zone", .help = "the zone that it stands in", .read = ks_read_name, KS_AT(struct ks_plan_node, zone)},
 	{.name = "offset", .help = "of its wall clock at the start; positive: reads later", .def = "0s",
 	 .read = ks_read_number, KS_AT(struct ks_plan_node, offset_ns), .type = KS_OPT_DUR, .min = -KS_SPAN_MAX,
 	 .max = KS_SPAN_MAX},
+	{.name = "clock", .help = "who keeps its clocks; default: as the fleet's", .accepts = CLOCK_ACCEPTS,
+	 .kinds = KS_TREE_TEXT | KS_TREE_MAP, .read = read_node_clock, KS_AT(struct ks_plan_node, clock)},
 	{.name = "drift", .help = "of its oscillator; positive: runs faster", .read = read_node_drift,
 	 .type = KS_OPT_PPB, .min = -KS_DRIFT_MAX_PPB, .max = KS_DRIFT_MAX_PPB},
 	{0},
@@ -68,6 +78,7 @@ static int alloc_nodes(struct ks_reader *r, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		snprintf(r->plan->node[i].name, KS_NAME_MAX, "n%zu", i + 1);
 		r->plan->node[i].drift_drawn = true;
+		r->plan->node[i].clock = r->plan->clock;
 	}
 	return 0;
 }
@@ -165,21 +176,19 @@ static const struct ks_field network_fields[] = {
 
 /* --- the fleet --- */
 
-static const char *const disciplines[] = {"exact", "free", "chrony", "ntpd", "timesyncd", NULL};
-
 const struct ks_field ks_fleet_fields[] = {
 	{.name = "processes", .help = "of a node", .def = "1", .read = ks_read_number, KS_AT(struct ks_plan, processes),
 	 .min = 1, .max = KS_THREADS_MAX},
 	{.name = "threads", .help = "of a process", .def = "1", .read = ks_read_number, KS_AT(struct ks_plan, threads),
 	 .min = 1, .max = KS_THREADS_MAX},
-	{.name = "clock", .help = "who keeps the clocks: exact, or free: each drifts", .def = "exact",
-	 .read = ks_read_word, KS_AT(struct ks_plan, clock), .words = disciplines,
-	 .carried = 1 << KS_CLOCKS_EXACT | 1 << KS_CLOCKS_FREE},
+	{.name = "clock", .help = "who keeps the clocks; exact: they are true; free: nobody, each drifts; or a daemon",
+	 .def = "exact", .accepts = CLOCK_ACCEPTS, .kinds = KS_TREE_TEXT | KS_TREE_MAP, .read = ks_read_clock_use,
+	 KS_AT(struct ks_plan, clock)},
 	{.name = "nodes", .help = "how many (n1, n2, ..), or each by itself", .def = "1",
 	 .accepts = "a whole number, 1..1024, or a list of mappings", .kinds = KS_TREE_TEXT | KS_TREE_LIST,
 	 .read = read_nodes, .min = 1, .max = KS_NODES_MAX, .table = node_fields},
 	{.name = "drift",
-	 .help = "of the oscillators; positive: faster. A free clock's is drawn within +-20ppm unless given",
+	 .help = "of the oscillators; positive: faster. Unless given it is drawn within +-20ppm, where clocks are not exact",
 	 .read = read_fleet_drift, .type = KS_OPT_PPB, .min = -KS_DRIFT_MAX_PPB, .max = KS_DRIFT_MAX_PPB},
 	{.name = "node_id",
 	 .help = "what tells nodes apart: index: 1, 2, ..; random: 0..1023; {fixed: 7}: all the same",
@@ -231,7 +240,7 @@ int ks_read_fleet(struct ks_reader *r, const struct ks_tree *n, const struct ks_
 	if (threads > KS_THREADS_MAX)
 		return ks_bad(r, n, "a fleet of %llu threads, expected at most %d", (unsigned long long)threads,
 		              KS_THREADS_MAX);
-	for (uint32_t i = 0; i < plan->nodes && plan->clock == KS_CLOCKS_EXACT; i++)
-		plan->node[i].drift_drawn = false;
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		plan->node[i].drift_drawn = plan->node[i].drift_drawn && plan->node[i].clock.by != KS_CLOCKS_EXACT;
 	return 0;
 }

@@ -30,17 +30,26 @@ struct ks_mark {
 enum ks_world_id { KS_WORLD_SIM, KS_WORLD_FAKETIME, KS_WORLD_VDSO, KS_WORLD_QEMU, KS_NWORLDS };
 extern const char *const ks_world_names[KS_NWORLDS];
 
+/* Who keeps a node's clocks. exact: nothing to keep. free: nobody, so each drifts. The others: daemons, on oscillators
+ * that drift (sim/clock/ks_keeper.h). */
+enum ks_discipline { KS_CLOCKS_EXACT, KS_CLOCKS_FREE, KS_CLOCKS_CHRONY, KS_CLOCKS_NTPD, KS_CLOCKS_TIMESYNCD, KS_NDISCIPLINES };
+extern const char *const ks_discipline_names[]; /* ends with NULL */
+struct ks_clock_use {
+	enum ks_discipline by;
+	struct ks_keeper_desc keeper; /* kind NONE for exact and free */
+};
+
 struct ks_plan_node {
 	char name[KS_NAME_MAX];
 	char zone[KS_NAME_MAX]; /* "" is the default zone */
 	int64_t offset_ns; /* positive: its wall clock reads later */
 	int64_t drift_ppb; /* positive: its oscillator runs faster; 0 when it is drawn */
 	bool drift_drawn;  /* by the seed, see ks_plan_node_drift */
+	struct ks_clock_use clock;
+	bool own_clock;    /* it names its own, else it has the fleet's */
 };
 
-/* Who keeps the nodes' clocks. exact: nothing to keep. free: nobody, so each drifts. */
-enum ks_discipline { KS_CLOCKS_EXACT, KS_CLOCKS_FREE };
-/* A free clock's drift, unless given, is drawn within +-20 ppm: what a crystal of a server does (field report, C1). */
+/* A drifting clock's drift, unless given, is drawn within +-20 ppm: what a crystal of a server does. */
 #define KS_FREE_DRIFT_PPB 20000
 
 enum ks_node_id { KS_NODE_ID_INDEX, KS_NODE_ID_FIXED, KS_NODE_ID_RANDOM };
@@ -49,8 +58,12 @@ struct ks_fault {
 	char name[KS_NAME_MAX]; /* given, or "KIND-N", N its number in the file from 1 */
 	const struct ks_fault_kind *kind;
 	int64_t at_ns;    /* since start */
-	int64_t amount;   /* the main value: ns, ppb, enum ks_suspend, or a mask of clocks: see its kind */
-	int64_t for_ns, period_ns, wake_error_ns;
+	int64_t amount;   /* the main value: ns, ppb, unix time, index of a word, or a mask of clocks: see its kind */
+	bool to_true;     /* step: to-true, instead of an amount */
+	int64_t for_ns, period_ns, wake_error_ns; /* for 0: for good, where it may be left out */
+	int64_t hz, hop_ns;   /* of leap; of cpu-skew, 0: threads stay on their cores */
+	uint32_t cores;       /* of cpu-skew */
+	unsigned second;      /* of smear: 0 inserts, 1 deletes */
 	uint32_t process, thread; /* KS_ANY */
 	char zone[KS_NAME_MAX]; /* when it names a zone instead of nodes, else "" */
 	uint32_t *nodes;  /* whom it hits, ascending */
@@ -62,7 +75,12 @@ struct ks_fault {
 /* Kinds of faults: one line each in faults.c. A kind of the design that is not carried yet has op < 0 and is refused
  * by name. */
 enum ks_composite { KS_FAULT_STROBE = 100, KS_FAULT_JITTER, KS_FAULT_FREEZE, KS_FAULT_PAUSE, KS_FAULT_STOP_WORLD };
-enum ks_fault_key { KS_KEY_FOR = 1, KS_KEY_PERIOD = 2, KS_KEY_PROCESS = 4, KS_KEY_THREAD = 8, KS_KEY_WAKE_ERROR = 16 };
+enum ks_fault_key {
+	KS_KEY_FOR = 1, KS_KEY_PERIOD = 2, KS_KEY_PROCESS = 4, KS_KEY_THREAD = 8, KS_KEY_WAKE_ERROR = 16,
+	KS_KEY_HZ = 1 << 16, KS_KEY_SECOND = 1 << 17, KS_KEY_CORES = 1 << 18, KS_KEY_HOP = 1 << 19,
+};
+enum ks_smear { KS_SMEAR_LINEAR, KS_SMEAR_COSINE };
+#define KS_SMEAR_MIN_NS (20 * KS_SEC) /* or the steepest part of a cosine would bend more than a tenth */
 struct ks_fault_kind {
 	const char *name;  /* also the key in the file */
 	const char *title; /* one line */
@@ -75,6 +93,16 @@ struct ks_fault_kind {
 	bool list;
 };
 extern const struct ks_fault_kind ks_fault_kinds[]; /* ends with a NULL name */
+/* What a fault of the kind may be given beside its main value, a parameter a call from i = 0 on. */
+struct ks_fault_param {
+	const char *name, *accepts, *def, *help;
+	bool needed;
+	char buf[160]; /* of accepts */
+};
+/* What the main value may be. @return buf. */
+const char *ks_fault_accepts(const struct ks_fault_kind *kind, char *buf, size_t size);
+/* @return false: there are no more. */
+bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_fault_param *param);
 /* @return the kind, carried or not, or NULL. */
 const struct ks_fault_kind *ks_fault_kind_find(const char *name);
 
@@ -143,7 +171,7 @@ struct ks_plan {
 	unsigned require;     /* mask */
 	struct ks_plan_node *node;
 	uint32_t nodes, processes, threads; /* processes of a node, threads of a process */
-	enum ks_discipline clock;
+	struct ks_clock_use clock; /* of the nodes that name none of their own */
 	enum ks_node_id node_id;
 	int64_t node_id_value; /* of fixed */
 	struct ks_load load;

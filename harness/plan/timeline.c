@@ -37,6 +37,15 @@ static void emit(struct sink *s, size_t fault, uint32_t node, int64_t at_ns, enu
 	s->n++;
 }
 
+/* One with an argument of its own. */
+static void emit_for(struct sink *s, size_t fault, uint32_t node, int64_t at_ns, enum ks_fault_op op, int64_t amount, int64_t extra)
+{
+	uint32_t before = s->n;
+	emit(s, fault, node, at_ns, op, amount);
+	if (s->v && s->n > before)
+		s->v[before].extra = extra;
+}
+
 /* To and fro from one place: where it is after the k-th move, as an offset from where the clock would be. */
 static int64_t place(const struct sink *s, size_t fault, uint32_t node, uint64_t k)
 {
@@ -59,6 +68,54 @@ static void moves(struct sink *s, size_t fault, uint32_t node)
 	}
 	if (offset)
 		emit(s, fault, node, end, KS_FAULT_STEP, -offset);
+}
+
+/* How much of a second a cosine smear has moved after k of 128 parts: (1 - cos(pi k / 128)) / 2, ns. The second half
+ * mirrors the first. */
+#define SMEAR_PARTS 128
+static const int32_t cosine[SMEAR_PARTS / 2 + 1] = {
+	0, 150591, 602272, 1354772, 2407637, 3760233, 5411745, 7361179, 9607360, 12148935,
+	14984373, 18111967, 21529832, 25235910, 29227967, 33503601, 38060234, 42895122, 48005353, 53387849,
+	59039368, 64956504, 71135695, 77573217, 84265194, 91207593, 98396234, 105826786, 113494773, 121395577,
+	129524437, 137876459, 146446609, 155229728, 164220523, 173413579, 182803358, 192384205, 202150348, 212095904,
+	222214883, 232501190, 242948628, 253550904, 264301632, 275194335, 286222453, 297379343, 308658284, 320052482,
+	331555073, 343159130, 354857661, 366643621, 378509910, 390449380, 402454839, 414519056, 426634763, 438794662,
+	450991430, 463217718, 475466163, 487729386, 500000000,
+};
+
+static int64_t smeared(enum ks_smear shape, int k)
+{
+	if (shape == KS_SMEAR_LINEAR)
+		return KS_SEC / SMEAR_PARTS * k; /* 128 divides 10^9 */
+	return k <= SMEAR_PARTS / 2 ? cosine[k] : KS_SEC - cosine[SMEAR_PARTS - k];
+}
+
+/* The parts add up to one second exactly, and each part is bent by exactly its share. */
+static void smear(struct sink *s, size_t fault, uint32_t node)
+{
+	const struct ks_fault *f = &s->plan->fault[fault];
+	int parts = f->amount == KS_SMEAR_LINEAR ? 1 : SMEAR_PARTS;
+	int64_t from = f->at_ns;
+	for (int k = 0; k < SMEAR_PARTS; k += SMEAR_PARTS / parts) {
+		int next = k + SMEAR_PARTS / parts;
+		int64_t to = f->at_ns + (int64_t)((__int128)f->for_ns * next / SMEAR_PARTS);
+		int64_t share = smeared((enum ks_smear)f->amount, next) - smeared((enum ks_smear)f->amount, k);
+		emit_for(s, fault, node, from, KS_FAULT_SMEAR, f->second ? share : -share, to - from);
+		from = to;
+	}
+	emit_for(s, fault, node, from, KS_FAULT_SMEAR, 0, 0);
+}
+
+static void cores(struct sink *s, size_t fault, uint32_t node)
+{
+	const struct ks_fault *f = &s->plan->fault[fault];
+	int64_t end = f->for_ns ? f->at_ns + f->for_ns : s->plan->duration_ns ? s->plan->duration_ns : f->at_ns + 1;
+	int64_t hops = 0;
+	emit_for(s, fault, node, f->at_ns, KS_FAULT_CORES, f->amount, KS_CORES_EXTRA(f->cores, 0));
+	for (int64_t t = f->at_ns + f->hop_ns; f->hop_ns && t < end && s->n < KS_EVENTS_MAX; t += f->hop_ns)
+		emit_for(s, fault, node, t, KS_FAULT_CORES, f->amount, KS_CORES_EXTRA(f->cores, ++hops));
+	if (f->for_ns)
+		emit_for(s, fault, node, end, KS_FAULT_CORES, 0, KS_CORES_EXTRA(f->cores, 0));
 }
 
 static void expand(struct sink *s, size_t fault, uint32_t node)
@@ -86,6 +143,23 @@ static void expand(struct sink *s, size_t fault, uint32_t node)
 	case KS_FAULT_STROBE:
 	case KS_FAULT_JITTER:
 		moves(s, fault, node);
+		break;
+	case KS_FAULT_STEP:
+		emit(s, fault, node, begin, f->to_true ? KS_FAULT_TO_TRUE : KS_FAULT_STEP, f->amount);
+		break;
+	case KS_FAULT_ARM_LEAP:
+		emit_for(s, fault, node, begin, KS_FAULT_ARM_LEAP, f->amount ? KS_SEC : -KS_SEC, f->hz);
+		break;
+	case KS_FAULT_SMEAR:
+		smear(s, fault, node);
+		break;
+	case KS_FAULT_COARSE:
+		emit_for(s, fault, node, begin, KS_FAULT_COARSE, (1 << KS_NCLOCKS) - 1, f->amount);
+		if (f->for_ns)
+			emit_for(s, fault, node, end, KS_FAULT_COARSE, (1 << KS_NCLOCKS) - 1, 0);
+		break;
+	case KS_FAULT_CORES:
+		cores(s, fault, node);
 		break;
 	default:
 		emit(s, fault, node, begin, (enum ks_fault_op)f->kind->op, f->amount);
@@ -125,6 +199,10 @@ struct wall {
 	__int128 low, high;
 	int64_t t_ns, drift_low, drift_high, slew;
 	int held; /* by how many faults: it may stand, or not */
+	int64_t unix_ns;           /* of true time 0 */
+	bool rtc_set;
+	int64_t rtc_unix_ns, rtc_at_ns;
+	const struct ks_keeper_desc *keeper;
 };
 
 static void wall_init(struct wall *w, const struct ks_plan *plan, const struct ks_plan_node *node)
@@ -132,6 +210,15 @@ static void wall_init(struct wall *w, const struct ks_plan *plan, const struct k
 	int64_t spread = node->drift_drawn ? KS_FREE_DRIFT_PPB : 0;
 	*w = (struct wall){.drift_low = node->drift_ppb - spread, .drift_high = node->drift_ppb + spread};
 	w->low = w->high = (__int128)plan->start_unix_ns + node->offset_ns;
+	w->unix_ns = plan->start_unix_ns;
+	w->keeper = &node->clock.keeper;
+}
+
+/* It may also show this, from now on. */
+static void wall_may_show(struct wall *w, __int128 value)
+{
+	w->low = value < w->low ? value : w->low;
+	w->high = value > w->high ? value : w->high;
 }
 
 /* (1 + drift)(1 + slew) - 1, in ppb */
@@ -147,6 +234,11 @@ static void wall_run(struct wall *w, int64_t t_ns)
 		w->low += dt + dt * rate(w->drift_low, w->slew) / KS_SEC - 1;
 	w->high += dt + dt * rate(w->drift_high, w->slew) / KS_SEC + 1;
 	w->t_ns = t_ns;
+	if (w->keeper->kind != KS_KEEPER_NONE) { /* which is on its way to what its source shows, and may overdo it */
+		int64_t beyond = 3 * w->keeper->jitter_ns + 2 * KS_SEC;
+		wall_may_show(w, (__int128)w->unix_ns + t_ns + w->keeper->offset_ns - beyond);
+		wall_may_show(w, (__int128)w->unix_ns + t_ns + w->keeper->offset_ns + beyond);
+	}
 }
 
 static bool wall_fits(const struct wall *w)
@@ -178,6 +270,34 @@ static void wall_act(struct wall *w, const struct ks_fault_event *e)
 		w->held--;
 		w->low += e->extra < 0 ? e->extra : 0;
 		w->high += e->extra > 0 ? e->extra : 0;
+		if (e->op == KS_FAULT_RESUME && w->rtc_set)
+			wall_may_show(w, (__int128)w->rtc_unix_ns + e->at_ns - w->rtc_at_ns);
+		break;
+	case KS_FAULT_TO_TRUE:
+		w->low = w->high = (__int128)w->unix_ns + e->at_ns;
+		w->low -= KS_SEC * KS_FAULTS_MAX; /* leap seconds */
+		w->high += KS_SEC * KS_FAULTS_MAX;
+		break;
+	case KS_FAULT_ARM_LEAP:
+		w->low -= KS_SEC;
+		w->high += KS_SEC;
+		break;
+	case KS_FAULT_SMEAR:
+		w->slew = e->extra ? (int64_t)((__int128)e->amount * KS_SEC / e->extra) : 0;
+		break;
+	case KS_FAULT_COARSE: /* floors what is shown; the line goes on */
+		w->low -= e->extra;
+		break;
+	case KS_FAULT_RTC:
+		w->rtc_set = true;
+		w->rtc_unix_ns = e->amount;
+		w->rtc_at_ns = e->at_ns;
+		break;
+	case KS_FAULT_CORES:
+		w->low += e->amount < 0 ? e->amount : 0;
+		w->high += e->amount > 0 ? e->amount : 0;
+		break;
+	case KS_FAULT_KEEPER:
 		break;
 	case KS_FAULT_STOP:
 	case KS_FAULT_RUN:
@@ -240,6 +360,36 @@ static int check_calls(struct ks_reader *r, const struct ks_tree *root)
 	              (long long)CALLS_MAX);
 }
 
+/* When a fault has done all that it does. A leap second comes at midnight. */
+static int64_t end_of(const struct ks_plan *plan, const struct ks_fault *f)
+{
+	__int128 unix_ns = (__int128)plan->start_unix_ns + f->at_ns;
+	if (f->kind->op == KS_FAULT_ARM_LEAP)
+		return f->at_ns + (int64_t)(KS_DAY - 1 - (unix_ns + KS_DAY - 1) % KS_DAY);
+	return f->at_ns + f->for_ns;
+}
+
+static int check_leap(struct ks_reader *r, const struct ks_tree *at, const struct ks_fault *f)
+{
+	char text[KS_TIME_TEXT], end[KS_TIME_TEXT];
+	if (f->kind->op != KS_FAULT_ARM_LEAP || end_of(r->plan, f) + KS_SEC < r->plan->duration_ns)
+		return 0;
+	return ks_bad(r, at, "the leap second of '%s' comes at midnight, at %s, which is not a second before the end at %s", f->name,
+	              ks_dur_format(text, end_of(r->plan, f)), ks_dur_format(end, r->plan->duration_ns));
+}
+
+/* Time sources do not smear, so a daemon would work against it. */
+static int check_smear(struct ks_reader *r, const struct ks_tree *at, const struct ks_fault *f)
+{
+	for (uint32_t i = 0; f->kind->op == KS_FAULT_SMEAR && i < f->nnodes; i++) {
+		const struct ks_plan_node *n = &r->plan->node[f->nodes[i]];
+		if (n->clock.keeper.kind != KS_KEEPER_NONE)
+			return ks_bad(r, at, "'%s' smears the clock of '%s', which %s keeps, expected one that is exact or free", f->name,
+			              n->name, ks_discipline_names[n->clock.by]);
+	}
+	return 0;
+}
+
 static int check_times(struct ks_reader *r, const struct ks_tree *root)
 {
 	char at[KS_TIME_TEXT], end[KS_TIME_TEXT];
@@ -247,14 +397,24 @@ static int check_times(struct ks_reader *r, const struct ks_tree *root)
 	int64_t last = 0;
 	for (size_t i = 0; i < plan->faults; i++) {
 		const struct ks_fault *f = &plan->fault[i];
-		last = f->at_ns + f->for_ns > last ? f->at_ns + f->for_ns : last;
+		last = end_of(plan, f) > last ? end_of(plan, f) : last;
 		if (plan->duration_ns && f->at_ns >= plan->duration_ns)
 			return ks_bad(r, item_of(root, "faults", i), "fault '%s' at %s is not before the end at %s",
 				      f->name, ks_dur_format(at, f->at_ns), ks_dur_format(end, plan->duration_ns));
 	}
 	if (!plan->duration_ns)
 		plan->duration_ns = last + 10 * KS_SEC;
+	for (size_t i = 0; i < plan->faults; i++)
+		if (check_leap(r, item_of(root, "faults", i), &plan->fault[i]) ||
+		    check_smear(r, item_of(root, "faults", i), &plan->fault[i]))
+			return -1;
 	return 0;
+}
+
+/* A coarse clock without an end may be given another tick; threads that hop for ever may not be told to hop otherwise. */
+static int64_t lasts_until(const struct ks_fault *f)
+{
+	return f->kind->op == KS_FAULT_CORES && !f->for_ns ? INT64_MAX : f->at_ns + f->for_ns;
 }
 
 /* Faults that hold clocks, or bend them, undo each other when they overlap on a node: what ends first would end both. */
@@ -262,8 +422,12 @@ static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 {
 	bool hold_f = f->kind->op == KS_FAULT_FREEZE || f->kind->op == KS_FAULT_SUSPEND;
 	bool hold_g = g->kind->op == KS_FAULT_FREEZE || g->kind->op == KS_FAULT_SUSPEND;
-	bool same = (hold_f && hold_g) || (f->kind->op == KS_FAULT_SLEW && g->kind->op == KS_FAULT_SLEW);
-	if (!same || f->at_ns > g->at_ns + g->for_ns || g->at_ns > f->at_ns + f->for_ns)
+	bool bend_f = f->kind->op == KS_FAULT_SLEW || f->kind->op == KS_FAULT_SMEAR;
+	bool bend_g = g->kind->op == KS_FAULT_SLEW || g->kind->op == KS_FAULT_SMEAR;
+	bool alike = f->kind->op == g->kind->op && (f->kind->op == KS_FAULT_COARSE || f->kind->op == KS_FAULT_CORES);
+	if (!((hold_f && hold_g) || (bend_f && bend_g) || alike))
+		return false;
+	if (f->at_ns > lasts_until(g) || g->at_ns > lasts_until(f))
 		return false;
 	for (uint32_t i = 0; i < f->nnodes; i++)
 		for (uint32_t j = 0; j < g->nnodes; j++)

@@ -1,6 +1,7 @@
 /* The effective form of a plan, and its one-line description. */
 #include <string.h>
 
+#include "fields.h"
 #include "ks_consumer.h"
 #include "ks_plan.h"
 
@@ -84,7 +85,7 @@ static bool nodes_are_alike(const struct ks_plan *p)
 		const struct ks_plan_node *n = &p->node[i];
 		char name[KS_NAME_MAX];
 		snprintf(name, sizeof name, "n%u", i + 1);
-		if (strcmp(n->name, name) || *n->zone || n->offset_ns || n->drift_drawn != p->node[0].drift_drawn ||
+		if (strcmp(n->name, name) || *n->zone || n->offset_ns || n->own_clock || n->drift_drawn != p->node[0].drift_drawn ||
 		    n->drift_ppb != p->node[0].drift_ppb)
 			return false;
 	}
@@ -101,6 +102,10 @@ static void put_node(FILE *out, const struct ks_plan_node *n)
 		put_pair(out, "zone", n->zone);
 	}
 	fprintf(out, ", offset: %s", ks_dur_format(text, n->offset_ns));
+	if (n->own_clock) {
+		fputs(", clock: ", out);
+		ks_clock_use_write(out, &n->clock);
+	}
 	if (!n->drift_drawn)
 		fprintf(out, ", drift: %s", ks_ppb_format(text, n->drift_ppb));
 	fputs("}\n", out);
@@ -108,7 +113,6 @@ static void put_node(FILE *out, const struct ks_plan_node *n)
 
 static void put_fleet(FILE *out, const struct ks_plan *p)
 {
-	static const char *const clocks[] = {"exact", "free"};
 	char text[KS_TIME_TEXT];
 	bool alike = nodes_are_alike(p);
 	fputs("fleet:\n  nodes:", out);
@@ -117,7 +121,9 @@ static void put_fleet(FILE *out, const struct ks_plan *p)
 	fputc('\n', out);
 	for (uint32_t i = 0; i < p->nodes && !alike; i++)
 		put_node(out, &p->node[i]);
-	fprintf(out, "  processes: %u\n  threads: %u\n  clock: %s\n", p->processes, p->threads, clocks[p->clock]);
+	fprintf(out, "  processes: %u\n  threads: %u\n  clock: ", p->processes, p->threads);
+	ks_clock_use_write(out, &p->clock);
+	fputc('\n', out);
 	if (alike && !p->node[0].drift_drawn)
 		fprintf(out, "  drift: %s\n", ks_ppb_format(text, p->node[0].drift_ppb));
 	if (p->node_id == KS_NODE_ID_FIXED)
@@ -143,6 +149,10 @@ static void put_workload(FILE *out, const struct ks_plan *p)
 static const char *amount_text(const struct ks_fault *f, char buf[KS_TIME_TEXT])
 {
 	size_t n = 0;
+	if (f->to_true)
+		return "to-true";
+	if (f->kind->type == KS_OPT_UTC)
+		return ks_utc_format(buf, f->amount);
 	if (f->kind->type == KS_OPT_PPB)
 		return ks_ppb_format(buf, f->amount);
 	if (f->kind->type == KS_OPT_DUR)
@@ -174,8 +184,16 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 	}
 	const char *open = f->kind->list ? "[" : "", *close = f->kind->list ? "]" : "";
 	fprintf(out, ", %s: %s%s%s", f->kind->name, open, amount_text(f, text), close);
-	if (f->kind->keys & KS_KEY_FOR)
+	if (f->kind->keys & KS_KEY_FOR && f->for_ns)
 		fprintf(out, ", for: %s", ks_dur_format(text, f->for_ns));
+	if (f->kind->keys & KS_KEY_HZ)
+		fprintf(out, ", hz: %lld", (long long)f->hz);
+	if (f->kind->keys & KS_KEY_SECOND)
+		fprintf(out, ", second: %s", f->second ? "delete" : "insert");
+	if (f->kind->keys & KS_KEY_CORES)
+		fprintf(out, ", cores: %u", f->cores);
+	if (f->kind->keys & KS_KEY_HOP && f->hop_ns)
+		fprintf(out, ", hop: %s", ks_dur_format(text, f->hop_ns));
 	if (f->kind->keys & KS_KEY_PERIOD)
 		fprintf(out, ", period: %s", ks_dur_format(text, f->period_ns));
 	if (f->process != KS_ANY)
@@ -280,7 +298,7 @@ static void add_fault(const struct ks_plan *p, const struct ks_fault *f, char *b
 	char amount[KS_TIME_TEXT], at[KS_TIME_TEXT];
 	bool one = *f->zone || (f->nnodes == 1 && p->nodes >= 1);
 	add_whom(p, f, buf, size);
-	bool stops = f->kind->op == KS_FAULT_STOP_WORLD, number = f->kind->type != KS_OPT_WORD;
+	bool stops = f->kind->op == KS_FAULT_STOP_WORLD, number = f->kind->type != KS_OPT_WORD && !f->to_true;
 	bool sign = number && f->amount > 0 && f->kind->min < 0;
 	if (f->process != KS_ANY)
 		add(buf, size, " process %u", f->process);
@@ -288,7 +306,7 @@ static void add_fault(const struct ks_plan *p, const struct ks_fault *f, char *b
 		add(buf, size, " thread %u", f->thread);
 	add(buf, size, " %s%s%s %s%s", stops ? "stop" : f->kind->name, one ? "s" : "", stops ? " the world" : "", sign ? "+" : "",
 	    amount_text(f, amount));
-	if (f->kind->keys & KS_KEY_FOR)
+	if (f->kind->keys & KS_KEY_FOR && f->for_ns)
 		add(buf, size, " for %s", ks_dur_format(at, f->for_ns));
 	add(buf, size, " at %s", ks_dur_format(at, f->at_ns));
 }

@@ -353,6 +353,29 @@ static json_t *machine(const struct ks_machine *m)
 	                 ks_json_int((int64_t)m->calls_late), "probe_late_ns_max", ks_json_int(m->probe_late_ns_max));
 }
 
+#define KEEPER_ACTS_MAX 1000 /* in a result; a long run has many */
+
+/* What the daemons did that keep the nodes' clocks. @return NULL: there are none. */
+static json_t *keepers(const struct ks_run_facts *f)
+{
+	static const char *const did[KS_NKEEPER_DID] = {"nothing", "steps", "slews", "waits", "gives up"};
+	json_t *list = json_array();
+	size_t acts = 0;
+	for (size_t i = 0; i < f->output->nchange; i++) {
+		const struct ks_clock_change *c = &f->output->change[i];
+		if (c->fault != KS_NO_FAULT || acts++ >= KEEPER_ACTS_MAX)
+			continue;
+		const struct ks_plan_node *n = &f->plan->node[c->node];
+		json_array_append_new(list, json_pack("{so ss ss ss so}", "at_ns", ks_json_int(c->at_ns), "node", n->name, "by",
+		                                      ks_discipline_names[n->clock.by], "did", did[c->did], "offset_ns",
+		                                      ks_json_int(c->amount_ns)));
+	}
+	if (acts)
+		return json_pack("{sI so}", "acts", (json_int_t)acts, "first", list);
+	json_decref(list);
+	return NULL;
+}
+
 static json_t *effective(const struct ks_plan *plan)
 {
 	char *buf = NULL;
@@ -390,6 +413,9 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 	json_object_set_new(run, "injection", injection(f));
 	if (f->output->machine.known)
 		json_object_set_new(run, "machine", machine(&f->output->machine));
+	json_t *kept = keepers(f);
+	if (kept)
+		json_object_set_new(run, "keepers", kept);
 	if (f->attempts > 1)
 		json_object_set_new(run, "attempts", json_integer(f->attempts));
 }

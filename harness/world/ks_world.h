@@ -38,6 +38,8 @@ struct ks_run_output {
 	struct ks_records records; /* in fleet order */
 	struct ks_injection *injection; /* owned (ks_free) */
 	size_t ninjection;
+	struct ks_clock_change *change; /* by time; owned (ks_free); NULL where the world sees only the faults themselves */
+	size_t nchange;
 	int64_t noise_ns;          /* how far a clock reading may be from what it shows without a fault: 0 in sim */
 	struct ks_machine machine;
 	char detail[256];          /* "libfaketime 0.9.10", "TCG, linux 6.1.0-54-cloud-amd64, tsc"; "" in sim */

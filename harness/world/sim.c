@@ -33,24 +33,43 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 	return 0;
 }
 
-/* What the node's own clocks showed of one event, in the unit of what was commanded.
- * begin: the event of the same fault and node before it, or NULL. */
+/* What the node's own clocks showed of one event, in the unit of what was commanded. */
 struct proof {
 	bool counts; /* false: only the beginning of something that its end proves */
 	int64_t commanded, observed, tolerance;
 };
 
-/* How long a clock stood between two events: true time less what it moved. */
+/* The events of the same fault and node before the one that is looked at; NULL: there was none. */
+struct history {
+	const struct ks_fault_seen *first, *last;
+	int64_t core_low_ns, core_high_ns; /* of all of them */
+};
+
+static int64_t size_of(int64_t v)
+{
+	return v < 0 ? -v : v;
+}
+
+/* How long a clock stood between two events: true time less what it moved by itself. Others may have set it meanwhile. */
 static int64_t stood(const struct ks_fault_seen *begin, const struct ks_fault_seen *end, enum ks_clock_id id)
 {
-	return end->event.at_ns - begin->event.at_ns - (end->before_ns[id] - begin->after_ns[id]);
+	int64_t set_ns = id == KS_REALTIME || id == KS_TAI ? end->set_before_ns - begin->set_after_ns : 0;
+	return end->event.at_ns - begin->event.at_ns - (end->before_ns[id] - begin->after_ns[id] - set_ns);
 }
 
 /* The kernel's correction, from the rates of a clock that has it and one that has not; two roundings. */
-static int64_t slew_of(const struct ks_fault_seen *seen)
+static int64_t slew_of(int64_t monotonic_ppb, int64_t raw_ppb)
 {
-	__int128 disciplined = KS_SEC + seen->monotonic_ppb, oscillator = KS_SEC + seen->raw_ppb;
+	__int128 disciplined = KS_SEC + monotonic_ppb, oscillator = KS_SEC + raw_ppb;
 	return (int64_t)((disciplined * KS_SEC + oscillator / 2) / oscillator - KS_SEC);
+}
+
+/* What an event added to the correction that was there: the node's keeper has its own. */
+static struct proof prove_slew(const struct ks_fault_seen *seen, const struct ks_fault_seen *begin)
+{
+	int64_t was = begin ? begin->event.amount : 0;
+	int64_t by = slew_of(seen->monotonic_ppb, seen->raw_ppb) - slew_of(seen->monotonic_before_ppb, seen->raw_ppb);
+	return (struct proof){true, seen->event.amount, was + by, 4};
 }
 
 static int64_t suspended(const struct ks_fault_seen *begin, const struct ks_fault_seen *end)
@@ -67,35 +86,71 @@ static int64_t suspended(const struct ks_fault_seen *begin, const struct ks_faul
 	return 0;
 }
 
+/* A smear is over: the wall clock has moved by a second against the oscillator, which alone has not been bent. */
+static struct proof prove_smear(const struct ks_fault_seen *end, const struct history *h, bool deletes)
+{
+	const struct ks_fault_seen *begin = h->first;
+	if (!begin || end->event.extra)
+		return (struct proof){0};
+	int64_t raw_ns = end->before_ns[KS_RAW] - begin->after_ns[KS_RAW], length = end->event.at_ns - begin->event.at_ns;
+	int64_t moved = end->before_ns[KS_REALTIME] - begin->after_ns[KS_REALTIME] - raw_ns - (end->set_before_ns - begin->set_after_ns);
+	/* what is bent is the oscillator's second: off by its drift */
+	__int128 off = (__int128)KS_SEC * size_of(raw_ns - length) / length;
+	return (struct proof){true, deletes ? KS_SEC : -KS_SEC, moved, raw_ns == length ? 0 : 2 * (int64_t)off + 200};
+}
+
+/* How far apart the cores' clocks were, from what the threads read on them. */
+static struct proof prove_cores(const struct ks_fault_seen *seen, const struct history *h, int64_t amount)
+{
+	int64_t low = h->first && h->core_low_ns < seen->core_low_ns ? h->core_low_ns : seen->core_low_ns;
+	int64_t high = h->first && h->core_high_ns > seen->core_high_ns ? h->core_high_ns : seen->core_high_ns;
+	return (struct proof){true, size_of(amount), high - low, 1};
+}
+
 static enum ks_clock_id first_clock(int64_t mask)
 {
 	return (enum ks_clock_id)__builtin_ctzll((unsigned long long)mask);
 }
 
-static struct proof prove_one(const struct ks_fault_seen *seen, const struct ks_fault_seen *begin)
+static struct proof prove_one(const struct ks_fault_seen *seen, const struct history *h, const struct ks_fault *fault)
 {
 	const struct ks_fault_event *event = &seen->event;
+	const struct ks_fault_seen *begin = h->last;
 	int64_t length = begin ? event->at_ns - begin->event.at_ns : 0;
+	int64_t coarse = seen->tick_ns > 1 ? seen->tick_ns : 0; /* the readings are no finer */
 	switch (event->op) {
 	case KS_FAULT_STEP:
 	case KS_FAULT_LEAP:
-		return (struct proof){true, event->amount, seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], 0};
+		return (struct proof){true, event->amount, seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], coarse};
+	case KS_FAULT_TO_TRUE:
+		return (struct proof){true, seen->utc_ns - seen->before_ns[KS_REALTIME],
+		                      seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], coarse};
 	case KS_FAULT_DRIFT:
 		return (struct proof){true, event->amount, seen->raw_ppb, 0};
 	case KS_FAULT_SLEW:
-		return (struct proof){true, event->amount, slew_of(seen), 2};
+		return prove_slew(seen, begin);
+	case KS_FAULT_SMEAR:
+		return prove_smear(seen, h, fault->second);
+	case KS_FAULT_COARSE:
+		return (struct proof){true, event->extra ? event->extra : 1, seen->tick_ns ? seen->tick_ns : 1, 1};
+	case KS_FAULT_RTC:
+		return (struct proof){true, event->amount, seen->rtc_ns, 0};
+	case KS_FAULT_CORES:
+		return prove_cores(seen, h, fault->amount);
 	case KS_FAULT_RELEASE:
-		return (struct proof){true, length, begin ? stood(begin, seen, first_clock(event->amount)) : 0, 0};
+		return (struct proof){true, length, begin ? stood(begin, seen, first_clock(event->amount)) : 0, coarse};
 	case KS_FAULT_RESUME:
 		/* a clock that ran through it drifts; one that stood does not */
 		return (struct proof){true, length, begin ? suspended(begin, seen) : 0,
-		                      event->amount == KS_SUSPEND_HOST_STOP ? length / 10 + 1 : 0};
+		                      (event->amount == KS_SUSPEND_HOST_STOP ? length / 10 + 1 : 0) + coarse};
 	case KS_FAULT_RUN: /* threads, not clocks: the node's own clock tells how long */
 		return (struct proof){true, length, begin ? seen->before_ns[KS_MONOTONIC] - begin->after_ns[KS_MONOTONIC] : 0,
-		                      length / 10 + 1};
+		                      length / 10 + 1 + coarse};
 	case KS_FAULT_HOLD:
 	case KS_FAULT_SUSPEND:
 	case KS_FAULT_STOP:
+	case KS_FAULT_ARM_LEAP: /* the LEAP that comes of it proves it */
+	case KS_FAULT_KEEPER:
 		break;
 	}
 	return (struct proof){0};
@@ -112,41 +167,70 @@ static struct ks_injection *row_of(struct ks_run_output *output, const struct ks
 	return in;
 }
 
-static int64_t size_of(int64_t v)
+static bool is_sum(int op)
 {
-	return v < 0 ? -v : v;
+	return op == KS_FAULT_STROBE || op == KS_FAULT_JITTER;
 }
 
-/* last: of each fault x node its event before, as index + 1. */
-static void prove_all(const struct ks_sim_result *result, uint32_t n, const struct ks_plan *plan, uint32_t *last,
+static void remember(struct history *h, const struct ks_fault_seen *seen)
+{
+	h->core_low_ns = !h->first || seen->core_low_ns < h->core_low_ns ? seen->core_low_ns : h->core_low_ns;
+	h->core_high_ns = !h->first || seen->core_high_ns > h->core_high_ns ? seen->core_high_ns : h->core_high_ns;
+	h->first = h->first ? h->first : seen;
+	h->last = seen;
+}
+
+/* history: of each fault x node. */
+static void prove_all(const struct ks_sim_result *result, const struct ks_plan *plan, struct history *history,
                       struct ks_run_output *output)
 {
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < result->nseen; i++) {
 		const struct ks_fault_seen *seen = &result->seen[i];
-		int op = plan->fault[seen->event.fault].kind->op;
-		bool many = op == KS_FAULT_STROBE || op == KS_FAULT_JITTER;
-		uint32_t *slot = &last[seen->event.fault * plan->nodes + seen->event.node];
-		struct proof p = prove_one(seen, *slot ? &result->seen[*slot - 1] : NULL);
-		*slot = i + 1;
+		if (seen->event.fault == KS_NO_FAULT)
+			continue;
+		const struct ks_fault *fault = &plan->fault[seen->event.fault];
+		struct history *h = &history[seen->event.fault * plan->nodes + seen->event.node];
+		struct proof p = prove_one(seen, h, fault);
+		remember(h, seen);
 		if (!p.counts)
 			continue;
-		struct ks_injection *in = row_of(output, &seen->event, many);
-		in->commanded += many ? size_of(p.commanded) : p.commanded;
-		in->observed += many ? size_of(p.observed) : p.observed;
-		in->tolerance = p.tolerance;
+		int op = fault->kind->op;
+		struct ks_injection *in = row_of(output, &seen->event, is_sum(op) || op == KS_FAULT_CORES);
+		in->commanded = is_sum(op) ? in->commanded + size_of(p.commanded) : p.commanded;
+		in->observed = is_sum(op) ? in->observed + size_of(p.observed) : p.observed;
+		in->tolerance = is_sum(op) ? in->tolerance + p.tolerance : p.tolerance;
 	}
 }
 
-static int prove(const struct ks_sim_result *result, uint32_t n, const struct ks_plan *plan, struct ks_run_output *output,
-                 struct ks_err *err)
+/* Whatever set or bent a clock, in the order in which it did. */
+static int list_changes(const struct ks_sim_result *result, struct ks_run_output *output, struct ks_err *err)
 {
-	uint32_t *last = ks_alloc((size_t)plan->faults * plan->nodes, sizeof *last);
-	output->injection = ks_alloc(n, sizeof *output->injection);
-	if (last && output->injection)
-		prove_all(result, n, plan, last, output);
-	int failed = last && output->injection ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
-	ks_free(last);
-	return failed;
+	output->change = ks_alloc(result->nseen ? result->nseen : 1, sizeof *output->change);
+	if (!output->change)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for %u changes of clocks", result->nseen);
+	for (uint32_t i = 0; i < result->nseen; i++) {
+		const struct ks_fault_event *e = &result->seen[i].event;
+		struct ks_clock_change *c = &output->change[output->nchange++];
+		*c = (struct ks_clock_change){.at_ns = e->at_ns, .node = e->node, .fault = e->fault};
+		if (e->op == KS_FAULT_KEEPER) {
+			c->did = (uint32_t)e->extra;
+			c->amount_ns = e->amount;
+		} else {
+			c->amount_ns = result->seen[i].set_after_ns - result->seen[i].set_before_ns;
+		}
+	}
+	return 0;
+}
+
+static int prove(const struct ks_sim_result *result, const struct ks_plan *plan, struct ks_run_output *output, struct ks_err *err)
+{
+	struct history *history = ks_alloc((size_t)plan->faults * plan->nodes + 1, sizeof *history);
+	output->injection = ks_alloc(result->nseen ? result->nseen : 1, sizeof *output->injection);
+	if (history && output->injection)
+		prove_all(result, plan, history, output);
+	int failed = history && output->injection ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	ks_free(history);
+	return failed ? failed : list_changes(result, output, err);
 }
 
 static int simulate(const struct ks_run_request *request, struct ks_node_desc *nodes, const struct ks_gen *gen, const void *cfg,
@@ -164,7 +248,7 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 	                     .cfg = cfg, .stop = request->stop};
 	int status = ks_sim_run(&sim, &result, err);
 	if (!status) {
-		status = prove(&result, nevents, plan, output, err);
+		status = prove(&result, plan, output, err);
 		output->records = result.records;
 		result.records = (struct ks_records){0};
 		ks_sim_result_release(&result);
@@ -194,8 +278,9 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	if (!nodes)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	for (uint32_t i = 0; i < plan->nodes; i++)
-		nodes[i] = (struct ks_node_desc){plan->node[i].offset_ns, ks_plan_node_drift(plan, request->seed, i),
-		                                 ks_plan_worker(plan, request->seed, i)};
+		nodes[i] = (struct ks_node_desc){.offset_ns = plan->node[i].offset_ns, .drift_ppb = ks_plan_node_drift(plan, request->seed, i),
+		                                 .worker = ks_plan_worker(plan, request->seed, i),
+		                                 .keeper = plan->node[i].clock.keeper};
 	int status = request->gen->gen ? simulate(request, nodes, request->gen->gen, request->gen->cfg, output, err)
 	                               : simulate_asking(request, nodes, output, err);
 	ks_free(nodes);

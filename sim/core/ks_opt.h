@@ -17,6 +17,7 @@ enum ks_opt_type {
 	KS_OPT_RATE, /* struct ks_rate field */
 	KS_OPT_WORD, /* int64_t field: index into words */
 	KS_OPT_BOOL, /* int64_t field: true or false */
+	KS_OPT_UTC,  /* int64_t field, ns since 1970; the text is a UTC time */
 };
 
 struct ks_opt {

@@ -15,6 +15,7 @@ enum ks_stream_purpose {
 	KS_STREAM_CONSUMER,    /* what a consumer draws */
 	KS_STREAM_TEST,
 	KS_STREAM_CLOCK,       /* what a free clock's oscillator draws, by node */
+	KS_STREAM_KEEPER,      /* what the measurements of a clock's keeper are off by, by node */
 };
 
 struct ks_stream {

@@ -70,6 +70,16 @@ struct ks_parent {
 	uint32_t row, parent;
 };
 
+/* A change of a node's clock as it happened, beside the records: a fault's, or the doing of the daemon that keeps it. */
+struct ks_clock_change {
+	int64_t at_ns;
+	int64_t amount_ns; /* by how much REALTIME was set; of a daemon: what it acted on (sim/clock/ks_keeper.h) */
+	uint32_t node;
+	uint32_t fault;    /* index into the plan, or KS_NO_FAULT */
+	uint32_t did;      /* of a daemon: enum ks_keeper_did */
+};
+#define KS_NO_FAULT UINT32_MAX
+
 /* All records of a run. Owned; release with ks_records_release. */
 struct ks_records {
 	struct ks_packed *v;

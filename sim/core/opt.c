@@ -66,6 +66,8 @@ static int set(const struct ks_opt *o, void *at, const char *value, const char *
 			return -1;
 		*(int64_t *)at = *value == 't';
 		return 0;
+	case KS_OPT_UTC:
+		return ks_utc_parse(value, at, why);
 	default:
 		return -1;
 	}
@@ -138,6 +140,9 @@ const char *ks_opt_format(const struct ks_opt *o, const void *fields, char *buf,
 	case KS_OPT_BOOL:
 		snprintf(buf, size, "%s", v ? "true" : "false");
 		break;
+	case KS_OPT_UTC:
+		snprintf(buf, size, "%s", ks_utc_format(text, v));
+		break;
 	}
 	return buf;
 }
@@ -165,6 +170,9 @@ const char *ks_opt_accepts(const struct ks_opt *o, char *buf, size_t size)
 		break;
 	case KS_OPT_BOOL:
 		snprintf(buf, size, "true or false");
+		break;
+	case KS_OPT_UTC:
+		snprintf(buf, size, "a UTC time, 1970-01-01T00:00:00Z..2261-12-31T23:59:59Z");
 		break;
 	}
 	return buf;

@@ -53,7 +53,7 @@ void ks_engine_suspend(struct lane *l)
 {
 	struct ks_engine *g = l->env.engine;
 	g->result->switches++;
-	if (l->queue_place == 1 && l->wake_ns < g->barrier_ns) { /* it is its own turn already */
+	if (l->queue_place == 1 && l->wake_ns < g->barrier_ns && l->wake_ns < l->node->own_ns) { /* it is its own turn already */
 		ks_queue_remove(l);
 	} else {
 		struct stack *mine = g->current, *fresh = stack_take(g);
@@ -169,21 +169,6 @@ _Noreturn void ks_engine_abandon(struct lane *l)
 
 /* ---- faults ---- */
 
-/* Threads that wait for a clock which has changed wait for another instant now. */
-static void solve_waits(struct node *n, int64_t now_ns)
-{
-	for (uint32_t i = 0; i < n->nlanes; i++) {
-		struct lane *l = &n->lanes[i];
-		if (!l->waits)
-			continue;
-		ks_queue_drop(l);
-		int64_t from = now_ns > l->env.now_ns ? now_ns : l->env.now_ns;
-		int64_t t = ks_seg_when(&n->clocks.seg[l->wait_clock], from, l->wait_value);
-		if (t != INT64_MAX)
-			ks_queue_push(l, t);
-	}
-}
-
 static bool is_named(const struct ks_engine *g, const struct lane *l, const struct ks_fault_event *event)
 {
 	const struct ks_lane *id = &g->result->records.lanes[l->env.lane];
@@ -254,29 +239,39 @@ static void apply(struct ks_engine *g, struct node *n, const struct ks_fault_eve
 		ks_clocks_resume(&n->clocks, event->at_ns, (enum ks_suspend)event->amount, event->extra);
 		run_threads(g, n, event);
 		break;
+	case KS_FAULT_TO_TRUE:
+		ks_clocks_step(&n->clocks, event->at_ns,
+		               ks_utc(g, event->at_ns) - ks_seg_line(&n->clocks.seg[KS_REALTIME], event->at_ns));
+		break;
+	case KS_FAULT_ARM_LEAP:
+		ks_keep_arm(g, n, event);
+		break;
+	case KS_FAULT_SMEAR:
+		ks_clocks_bend(&n->clocks, event->at_ns, event->extra ? ks_rate_over(event->amount, event->extra) : 0);
+		break;
+	case KS_FAULT_COARSE:
+		ks_clocks_coarse(&n->clocks, (unsigned)event->amount, event->extra);
+		break;
+	case KS_FAULT_RTC:
+		ks_clocks_set_rtc(&n->clocks, event->at_ns, event->amount);
+		break;
+	case KS_FAULT_CORES:
+		ks_keep_cores(n, event->amount, (uint32_t)(event->extra & 0xffff), (uint32_t)(event->extra >> 16));
+		break;
+	case KS_FAULT_KEEPER: /* no plan has it */
+		break;
 	}
-}
-
-static int64_t rate_of(const struct node *n, enum ks_clock_id id, int64_t t)
-{
-	int64_t moved = ks_clocks_at(&n->clocks, id, t + KS_PROBE_NS) - ks_clocks_at(&n->clocks, id, t);
-	return (moved - KS_PROBE_NS) / (KS_PROBE_NS / KS_SEC);
 }
 
 static void act(struct ks_engine *g, uint32_t index)
 {
 	const struct ks_fault_event *event = &g->sim->events[index];
 	struct node *n = &g->nodes[event->node];
-	struct ks_fault_seen *seen = &g->result->seen[index];
-	seen->event = *event;
-	for (int id = 0; id < KS_NCLOCKS; id++)
-		seen->before_ns[id] = ks_clocks_at(&n->clocks, (enum ks_clock_id)id, event->at_ns);
+	struct ks_fault_seen *seen = ks_seen_begin(g, n, event);
 	apply(g, n, event);
-	for (int id = 0; id < KS_NCLOCKS; id++)
-		seen->after_ns[id] = ks_clocks_at(&n->clocks, (enum ks_clock_id)id, event->at_ns);
-	seen->raw_ppb = rate_of(n, KS_RAW, event->at_ns);
-	seen->monotonic_ppb = rate_of(n, KS_MONOTONIC, event->at_ns);
-	solve_waits(n, event->at_ns);
+	ks_seen_end(g, n, seen);
+	ks_keep_notice(g, n, event);
+	ks_waits_solve(n, event->at_ns);
 }
 
 /* ---- the loop ---- */
@@ -317,9 +312,14 @@ static struct lane *next_lane(struct ks_engine *g)
 {
 	for (;;) {
 		for (; g->node < g->sim->nodes; g->node++) {
-			struct lane *top = ks_queue_top(&g->nodes[g->node]);
+			struct node *n = &g->nodes[g->node];
+			const struct lane *top = ks_queue_top(n);
+			while (n->own_ns < g->until_ns && (!top || n->own_ns <= top->wake_ns)) {
+				ks_keep_act(g, n);
+				top = ks_queue_top(n);
+			}
 			if (top && top->wake_ns < g->until_ns)
-				return ks_queue_pop(&g->nodes[g->node]);
+				return ks_queue_pop(n);
 		}
 		if (g->until_ns < g->barrier_ns || g->window.n > KS_WINDOW_RECORDS) {
 			flush(g);
@@ -387,7 +387,8 @@ static int build(struct ks_engine *g)
 	g->processes = ks_alloc(g->nprocesses, sizeof *g->processes);
 	g->state = ks_alloc(g->nprocesses * shared + g->nlanes * local + 64, 1);
 	g->all_list = ks_alloc(g->max_stacks, sizeof(struct stack *));
-	g->result->seen = ks_alloc(sim->nevents, sizeof *g->result->seen);
+	g->result->seen_cap = sim->nevents + 1;
+	g->result->seen = ks_alloc(g->result->seen_cap, sizeof *g->result->seen);
 	g->result->records.lanes = ks_alloc(g->nlanes, sizeof(struct ks_lane));
 	struct lane **queues = ks_alloc(g->nlanes, sizeof(struct lane *));
 	if (!g->nodes || !g->lanes || !g->processes || !g->state || !g->all_list || !g->result->seen ||
@@ -407,6 +408,7 @@ static int build(struct ks_engine *g)
 		                   .queue = queues + number};
 		ks_clocks_init(&n->clocks, sim->start_unix_ns, sim->node[i].offset_ns, KS_UPTIME_NS, KS_TAI_OFFSET_S);
 		ks_clocks_drift(&n->clocks, 0, sim->node[i].drift_ppb);
+		ks_keep_init(g, n);
 		for (uint32_t j = 0; j < sim->processes; j++) {
 			uint32_t process = i * sim->processes + j;
 			struct process *p = &g->processes[process];

@@ -36,6 +36,8 @@ struct lane {
 	bool parked;             /* it would be queued at wake_ns, but for those */
 };
 
+#define KS_LEAPS_MAX 64
+
 struct process {
 	void *shared;
 	uint64_t pid;
@@ -55,6 +57,18 @@ struct node {
 	uint32_t nlanes;
 	struct lane **queue; /* binary heap by (wake_ns, state, lane number) */
 	uint32_t queued;
+	/* keep.c: what the node does to its clock by itself */
+	int64_t own_ns;           /* when it does so next; INT64_MAX: never */
+	struct ks_keeper keeper;
+	struct {
+		int64_t delta_ns; /* 0: none is announced */
+		int64_t unix_ns;  /* the midnight on its own clock */
+		int64_t tick_ns, due_ns;
+		uint32_t fault;
+	} leap;
+	uint32_t suspends;        /* how many hold it */
+	int64_t suspended_at_ns;
+	int64_t set_ns;           /* by how much REALTIME has been set in all */
 };
 
 struct stack {
@@ -82,6 +96,10 @@ struct ks_engine {
 	int64_t until_ns;   /* the barrier, or the end of the window before it */
 	struct ks_window window;
 	struct ks_sink sink;
+	struct {
+		int64_t at_ns, delta_ns;
+	} leaps[KS_LEAPS_MAX]; /* of UTC */
+	int nleaps;
 	uint64_t record_limit;
 	struct ks_context main;
 	struct stack *current, *free;
@@ -90,6 +108,27 @@ struct ks_engine {
 };
 
 #define STACK_BYTES (128 * 1024)
+
+/* keep.c */
+
+/* What UTC is at true time t: leap seconds are in it, and time sources know it. */
+int64_t ks_utc(const struct ks_engine *g, int64_t t_ns);
+void ks_keep_init(struct ks_engine *g, struct node *n);
+/* The node's own act at n->own_ns. */
+void ks_keep_act(struct ks_engine *g, struct node *n);
+/* A fault has acted on the node: its keeper and kernel take notice. */
+void ks_keep_notice(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+/* The node has booted at t, its clocks as ks_clocks_boot left them. */
+void ks_keep_boot(struct ks_engine *g, struct node *n, int64_t t_ns);
+/* Announces a leap second. */
+void ks_keep_arm(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+/* Puts the threads of the node on its cores. */
+void ks_keep_cores(struct node *n, int64_t skew_ns, uint32_t cores, uint32_t hops);
+/* What is seen around a change of the node's clocks: begin before it, end after it. */
+struct ks_fault_seen *ks_seen_begin(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+void ks_seen_end(struct ks_engine *g, struct node *n, struct ks_fault_seen *seen);
+/* Threads that wait for a clock which has changed wait for another instant now. */
+void ks_waits_solve(struct node *n, int64_t now_ns);
 
 /* queue.c */
 
@@ -111,6 +150,8 @@ static inline int64_t ks_engine_horizon(const struct ks_engine *g, const struct 
 	const struct lane *top = ks_queue_top(lane->node);
 	if (top && top->wake_ns < h)
 		h = top->wake_ns;
+	if (lane->node->own_ns < h)
+		h = lane->node->own_ns;
 	return lane->cpu_limit_ns < h ? lane->cpu_limit_ns : h;
 }
 

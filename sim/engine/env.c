@@ -19,7 +19,7 @@ void ks_env_switch(struct ks_env *e)
 void ks_env_wait(struct ks_env *e, enum ks_clock_id id, int64_t value)
 {
 	struct lane *l = lane_of(e);
-	int64_t t = ks_seg_when(&e->clocks[id], e->now_ns, value);
+	int64_t t = ks_seg_when(&e->clocks[id], e->now_ns, value - e->skew_ns);
 	if (t < e->horizon_ns) { /* nothing can come between */
 		l->cpu_limit_ns = t + KS_CPU_BUDGET_NS;
 		e->now_ns = t;

@@ -26,6 +26,7 @@ struct ks_env {
 	int64_t now_ns;     /* true time of this thread */
 	int64_t horizon_ns; /* when now_ns reaches it, the engine decides */
 	const struct ks_seg *clocks; /* the five of its node */
+	int64_t skew_ns;    /* by how much they read later on the core that it runs on */
 	int64_t read_value; /* of the last clock read */
 	int64_t read_at_ns;
 	uint64_t reads;     /* clock reads so far */
@@ -72,7 +73,7 @@ static inline void env_spend(struct ks_env *e, int64_t cost_ns)
 static inline int64_t env_clock(struct ks_env *e, enum ks_clock_id id)
 {
 	env_spend(e, KS_COST_CLOCK_NS);
-	int64_t v = ks_seg_at(&e->clocks[id], e->now_ns);
+	int64_t v = ks_seg_at(&e->clocks[id], e->now_ns) + e->skew_ns;
 	e->read_value = v;
 	e->read_at_ns = e->now_ns;
 	e->read_clock = (uint8_t)id;
@@ -84,7 +85,7 @@ static inline int64_t env_clock(struct ks_env *e, enum ks_clock_id id)
 static inline void env_wait_until(struct ks_env *e, enum ks_clock_id id, int64_t value)
 {
 	env_spend(e, KS_COST_CLOCK_NS);
-	if (ks_seg_at(&e->clocks[id], e->now_ns) < value)
+	if (ks_seg_at(&e->clocks[id], e->now_ns) + e->skew_ns < value)
 		ks_env_wait(e, id, value);
 }
 

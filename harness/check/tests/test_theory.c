@@ -133,8 +133,8 @@ static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *sp
 	uint32_t n;
 	CU_ASSERT_FATAL(plan->nodes <= 16);
 	for (uint32_t i = 0; i < plan->nodes; i++)
-		node[i] = (struct ks_node_desc){plan->node[i].offset_ns, plan->node[i].drift_ppb,
-						ks_plan_worker(plan, seed, i)};
+		node[i] = (struct ks_node_desc){.offset_ns = plan->node[i].offset_ns, .drift_ppb = plan->node[i].drift_ppb,
+						.worker = ks_plan_worker(plan, seed, i)};
 	CU_ASSERT_EQUAL_FATAL(ks_plan_events(plan, 1, &events, &n, &err), 0);
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns,
 			     .duration_ns = plan->duration_ns,

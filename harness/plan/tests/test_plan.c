@@ -75,7 +75,7 @@ static void test_defaults(void)
 	CU_ASSERT_TRUE(p.worlds_auto && p.worlds == 15 && p.require == 0);
 	CU_ASSERT_TRUE(p.nodes == 1 && p.processes == 1 && p.threads == 1);
 	CU_ASSERT_STRING_EQUAL(p.node[0].name, "n1");
-	CU_ASSERT_TRUE(p.clock == KS_CLOCKS_EXACT && !p.node[0].drift_drawn && p.node[0].drift_ppb == 0);
+	CU_ASSERT_TRUE(p.clock.by == KS_CLOCKS_EXACT && !p.node[0].drift_drawn && p.node[0].drift_ppb == 0);
 	CU_ASSERT_TRUE(p.load.rate.count == 1000 && p.load.rate.per_ns == SEC);
 	CU_ASSERT_TRUE(p.user_low == 1 && p.user_high == 1000 && p.depth_low == 0 && p.depth_high == 6);
 	CU_ASSERT_TRUE(p.faults == 0 && p.consumers == 0 && p.groups == 1);
@@ -183,6 +183,118 @@ static void test_events(void)
 	CU_ASSERT_TRUE(e[5].fault == 0 && e[5].op == KS_FAULT_STEP && e[6].node == 2 && e[6].amount == -120 * MS);
 	ks_free(e);
 	ks_plan_release(&p);
+}
+
+/* What a scenario says of clocks comes back from its effective form. */
+static void test_clock_faults_round_trip(void)
+{
+	static const char *const items[] = {
+		"step: to-true", "leap: insert", "leap: delete, hz: 1000", "smear: cosine, for: 24h, second: delete", "coarse: 4ms",
+		"coarse: 1ms, for: 2s", "rtc-reset: 2000-01-01T00:00:00Z", "cpu-skew: -3ms, hop: 10ms", "cpu-skew: 3ms, for: 1s, cores: 4, hop: 1ms",
+		"strobe: 262144ms, period: 1ms, for: 1s"};
+	for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+		char text[256];
+		snprintf(text, sizeof text, "keyskew: 1\nfleet: 2\nstart: 2016-12-31T23:59:50Z\nfaults:\n  - {at: 1s, node: n2, %s}\n", items[i]);
+		struct ks_plan p = must(text);
+		char *effective = write_plan(&p);
+		struct ks_plan q = must(effective);
+		char *again = write_plan(&q);
+		CU_ASSERT_STRING_EQUAL(effective, again);
+		CU_ASSERT_EQUAL(p.fault[0].amount, q.fault[0].amount);
+		CU_ASSERT_EQUAL(p.fault[0].to_true, q.fault[0].to_true);
+		CU_ASSERT_EQUAL(p.fault[0].hop_ns, q.fault[0].hop_ns);
+		free(effective);
+		free(again);
+		ks_plan_release(&p);
+		ks_plan_release(&q);
+	}
+}
+
+static void test_keepers(void)
+{
+	struct ks_plan p = must("keyskew: 1\nfleet:\n  clock: {ntpd: {step: 0s, poll: 1024s, offset: -142us, jitter: 23us, delay: 8212us}}\n"
+	                        "  nodes: [{}, {clock: chrony, drift: 3ppm}, {clock: exact}, {clock: {timesyncd: {first: 5s}}}]\n");
+	char *effective = write_plan(&p);
+	struct ks_plan q = must(effective);
+	for (int i = 0; i < 4; i++)
+		CU_ASSERT_FALSE(memcmp(&p.node[i].clock.keeper, &q.node[i].clock.keeper, sizeof p.node[i].clock.keeper));
+	CU_ASSERT_EQUAL(p.node[0].clock.by, KS_CLOCKS_NTPD);
+	CU_ASSERT_TRUE(p.node[0].drift_drawn && !p.node[1].drift_drawn && !p.node[2].drift_drawn && p.node[3].drift_drawn);
+	const struct ks_keeper_desc *d = &p.node[0].clock.keeper;
+	CU_ASSERT_TRUE(d->kind == KS_KEEPER_NTPD && d->step_ns == 0 && d->poll_ns == 1024 * SEC && d->offset_ns == -142000);
+	CU_ASSERT_TRUE(d->stepout_ns == 300 * SEC && d->panic_ns == 1000 * SEC && d->first_ns == -1);
+	d = &p.node[1].clock.keeper;
+	CU_ASSERT_TRUE(d->kind == KS_KEEPER_CHRONY && d->step_ns == SEC && d->limit == 3 && d->maxslew_ppb == 83333000);
+	d = &p.node[3].clock.keeper;
+	CU_ASSERT_TRUE(d->kind == KS_KEEPER_TIMESYNCD && d->step_ns == 400 * MS && d->first_ns == 5 * SEC);
+	free(effective);
+	ks_plan_release(&p);
+	ks_plan_release(&q);
+}
+
+/* A smear moves by exactly one second, never back, and in the parts that its shape has. */
+static void test_smears(void)
+{
+	static const struct {
+		const char *shape;
+		uint32_t events;
+		int64_t sum;
+	} shapes[] = {{"linear, for: 24h", 2, -SEC}, {"cosine, for: 24h", 129, -SEC}, {"cosine, for: 20s, second: delete", 129, SEC},
+	              {"cosine, for: 20000000001ns", 129, -SEC}};
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		char text[128];
+		struct ks_fault_event *e;
+		struct ks_err err;
+		uint32_t n;
+		int64_t sum = 0, length = 0;
+		snprintf(text, sizeof text, "keyskew: 1\nworkload: {rate: 1/s}\nfaults:\n  - {smear: %s}", shapes[i].shape);
+		struct ks_plan p = must(text);
+		CU_ASSERT_EQUAL_FATAL(ks_plan_events(&p, 1, &e, &n, &err), 0);
+		CU_ASSERT_EQUAL_FATAL(n, shapes[i].events);
+		for (uint32_t k = 0; k < n; k++) {
+			sum += e[k].amount;
+			length += e[k].extra;
+			CU_ASSERT_TRUE(e[k].at_ns == (k ? e[k - 1].at_ns + e[k - 1].extra : 0));
+			CU_ASSERT_TRUE(llabs(e[k].amount) * 10 <= e[k].extra); /* a tenth is what a kernel bends at most */
+		}
+		CU_ASSERT_EQUAL(sum, shapes[i].sum);
+		CU_ASSERT_EQUAL(length, p.fault[0].for_ns);
+		/* a cosine is flat at both ends and steep in the middle: pi / 2 times the mean */
+		if (n == 129) {
+			CU_ASSERT_TRUE(llabs(e[0].amount) < SEC / 128 / 50 && llabs(e[127].amount) < SEC / 128 / 50);
+			CU_ASSERT_TRUE(llabs(llabs(e[64].amount) - SEC / 128 * 15708 / 10000) < SEC / 128 / 1000);
+			CU_ASSERT_EQUAL(e[10].amount, e[117].amount);
+		}
+		ks_free(e);
+		ks_plan_release(&p);
+	}
+}
+
+/* The range of Jepsen's strobe: by 4 ms to 262 s, once in 1 ms to 1 s. */
+static void test_strobe_range(void)
+{
+	static const struct {
+		const char *amount, *period;
+		uint32_t moves;
+	} range[] = {{"4ms", "1ms", 2000}, {"4ms", "1s", 2}, {"262144ms", "1ms", 2000}, {"262144ms", "1s", 2}, {"-262144ms", "7ms", 286}};
+	for (size_t i = 0; i < sizeof range / sizeof *range; i++) {
+		char text[160];
+		struct ks_fault_event *e;
+		struct ks_err err;
+		uint32_t n;
+		int64_t sum = 0;
+		snprintf(text, sizeof text, "keyskew: 1\nfaults:\n  - {at: 1s, strobe: %s, period: %s, for: 2s}", range[i].amount, range[i].period);
+		struct ks_plan p = must(text);
+		CU_ASSERT_EQUAL_FATAL(ks_plan_events(&p, 1, &e, &n, &err), 0);
+		CU_ASSERT_EQUAL(n, range[i].moves);
+		for (uint32_t k = 0; k < n; k++) {
+			sum += e[k].amount;
+			CU_ASSERT_TRUE(sum == 0 || sum == p.fault[0].amount);
+		}
+		CU_ASSERT_EQUAL(sum, 0);
+		ks_free(e);
+		ks_plan_release(&p);
+	}
 }
 
 static void test_node_ids_and_drift(void)
@@ -492,7 +604,18 @@ static const struct {
 	 "bad.yaml:2:17: the clock of node 'n1' leaves the years 1970 to 2261"},
 	{"keyskew: 1\nfleet: {nodes: 100, threads: 100}", NULL, NULL,
 	 "bad.yaml:2:8: a fleet of 10000 threads, expected at most 4096"},
-	{"keyskew: 1\nfleet: {clock: chrony}", NULL, NULL, "bad.yaml:2:16: clock 'chrony' is not carried yet"},
+	{"keyskew: 1\nfleet: {clock: {ntpd: {stpout: 3s}}}", NULL, NULL,
+	 "bad.yaml:2:24: unknown key 'stpout', expected one of offset jitter delay poll first step stepout panic; did you mean "
+	 "'stepout'"},
+	{"keyskew: 1\nfleet: {clock: {ntpd: {step: 3}}}", NULL, NULL,
+	 "bad.yaml:2:30: bad step '3', expected a unit (ns us ms s m h d)"},
+	{"keyskew: 1\nfleet: {clock: {ntpd: {}, chrony: {}}}", NULL, NULL,
+	 "bad.yaml:2:16: 'clock' names 2 keepers, expected one such as {ntpd: {step: 0s}}"},
+	{"keyskew: 1\nfleet: {clock: {free: {poll: 3s}}}", NULL, NULL, "bad.yaml:2:23: 'free' has no options"},
+	{"keyskew: 1\nfleet: {clock: {ntpd: 3}}", NULL, NULL,
+	 "bad.yaml:2:23: 'ntpd' is a single value, expected a mapping of its options"},
+	{"keyskew: 1\nfleet: {nodes: [{clock: exact, drift: 3ppm}]}", NULL, NULL,
+	 "bad.yaml:2:39: drift '3ppm' of an exact clock, expected 'clock: free' in the fleet"},
 	{"keyskew: 1\nfleet: {clock: ntp}", NULL, NULL,
 	 "bad.yaml:2:16: unknown clock 'ntp', expected one of exact free chrony ntpd timesyncd; did you mean "
 	 "'ntpd'"},
@@ -525,8 +648,28 @@ static const struct {
 	 "-120ms}"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s}", NULL, NULL,
 	 "bad.yaml:3:5: a fault without a kind, expected one such as 'step: -120ms' or 'drift: 50ppm'"},
-	{"keyskew: 1\nfaults:\n  - {at: 1s, leap: insert}", NULL, NULL,
-	 "bad.yaml:3:14: fault 'leap' is not carried yet"},
+	{"keyskew: 1\nduration: 20s\nfaults:\n  - {at: 1s, leap: insert}", NULL, NULL,
+	 "bad.yaml:4:5: the leap second of 'leap-1' comes at midnight, at 14h, which is not a second before the end at 20s"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, leap: insrt}", NULL, NULL,
+	 "bad.yaml:3:20: unknown leap 'insrt', expected one of insert delete; did you mean 'insert'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, smear: linear, for: 3s}", NULL, NULL,
+	 "bad.yaml:3:34: a second smeared over '3s', expected at least 20s"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, smear: sine, for: 30s}", NULL, NULL,
+	 "bad.yaml:3:21: unknown smear 'sine', expected one of linear cosine; did you mean 'cosine'"},
+	{"keyskew: 1\nfleet: {clock: chrony}\nfaults:\n  - {at: 1s, smear: linear, for: 1h}", NULL, NULL,
+	 "bad.yaml:4:5: 'smear-1' smears the clock of 'n1', which chrony keeps, expected one that is exact or free"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, cpu-skew: 3ms}", NULL, NULL,
+	 "bad.yaml:3:5: 1 thread pinned to 2 cores, expected a thread a core, or 'hop'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, cpu-skew: 3ms, hop: 1s, for: 1s}", NULL, NULL,
+	 "bad.yaml:3:43: ends before a thread has been on 2 cores"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, cpu-skew: 0s, hop: 1ms}", NULL, NULL,
+	 "bad.yaml:3:24: cores that are 0s apart, expected another duration"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, rtc-reset: 3s}", NULL, NULL,
+	 "bad.yaml:3:25: bad rtc-reset '3s', expected a UTC time such as 2026-01-15T10:00:00Z"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, coarse: 1ns}", NULL, NULL,
+	 "bad.yaml:3:22: bad coarse '1ns', expected a duration, 2ns..1h"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, coarse: 4ms, hz: 3}", NULL, NULL,
+	 "bad.yaml:3:27: 'hz' does not belong to fault 'coarse'"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, restart: process, state: lost}", NULL, NULL,
 	 "bad.yaml:3:14: fault 'restart' is not carried yet"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm}", NULL, NULL, "bad.yaml:3:5: fault 'slew' needs 'for'"},
@@ -550,16 +693,14 @@ static const struct {
 	 "bad.yaml:4:5: fault 'suspend-2' overlaps fault 'freeze-1' on a node"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5ms, for: 4s}", NULL, NULL,
 	 "bad.yaml:3:25: 'for' does not belong to fault 'step'"},
-	{"keyskew: 1\nfaults:\n  - {at: 1s, step: to-true}", NULL, NULL,
-	 "bad.yaml:3:20: step 'to-true' is not carried yet"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, step: to-tru}", NULL, NULL,
+	 "bad.yaml:3:20: unknown step 'to-tru', expected a duration, -36500d..36500d, or to-true"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5}", NULL, NULL,
 	 "bad.yaml:3:20: bad step '5', expected a unit (ns us ms s m h d)"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, step: 5ms, drift: 5ppm}", NULL, NULL,
 	 "bad.yaml:3:25: a second kind 'drift' beside 'step', expected one a fault"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, stepp: 5ms}", NULL, NULL,
-	 "bad.yaml:3:14: unknown key 'stepp', expected one of name at node zone for period process thread wake_error step drift slew "
-	 "strobe jitter freeze suspend pause stop-world smear leap coarse rtc-reset restart snapshot clone rollback "
-	 "cpu-skew; did you mean 'step'"},
+	 "bad.yaml:3:14: unknown key 'stepp', expected one of name at node zone for ...; did you mean 'step'"},
 	{"keyskew: 1\nfaults:\n  - {at: -1s, step: 5ms}", NULL, NULL,
 	 "bad.yaml:3:10: bad at '-1s', expected a duration since the start, or a UTC time"},
 	{"keyskew: 1\nfaults:\n  - {at: 2026-01-15T09:59:59Z, step: 5ms}", NULL, NULL,
@@ -680,9 +821,7 @@ static const struct {
 	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.back.step", "5",
 	 "--set faults.back.step: bad step '5', expected a unit (ns us ms s m h d)"},
 	{"keyskew: 1\nfaults:\n  - {name: back, step: 5ms}", "faults.back.stp", "5ms",
-	 "--set faults.back.stp: unknown key 'stp', expected one of name at node zone for period process thread wake_error step drift slew "
-	 "strobe jitter freeze suspend pause stop-world smear leap coarse rtc-reset restart snapshot clone rollback "
-	 "cpu-skew; did you mean 'step'"},
+	 "--set faults.back.stp: unknown key 'stp', expected one of name at node zone for ...; did you mean 'step'"},
 	{"keyskew: 1\nfaults:\n  - {step: 5ms}", "faults.step-1.node", "n9",
 	 "--set faults.step-1.node: unknown node 'n9', expected n1; did you mean 'n1'"},
 	{"keyskew: 1", "flet.nodes", "3",
@@ -700,6 +839,16 @@ static const struct {
 	 "--set duration:2:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence"},
 	{"keyskew: 1", "a.b.c.d.e.f.g.h.i.j", "1", "--set a.b.c.d.e.f.g.h.i.j: more parts than any path has"},};
 
+/* Is it that message? "..." stands for whatever a list of names holds. */
+static bool says(const char *text, const char *message)
+{
+	const char *gap = strstr(message, "...");
+	size_t head = gap ? (size_t)(gap - message) : 0, tail = gap ? strlen(gap + 3) : 0, len = strlen(text);
+	if (!gap || !strcmp(text, message))
+		return !strcmp(text, message);
+	return len >= head + tail && !strncmp(text, message, head) && !strcmp(text + len - tail, gap + 3);
+}
+
 static void test_bad(void)
 {
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -710,8 +859,8 @@ static void test_bad(void)
 		int got = ks_plan_parse(bad[i].text, strlen(bad[i].text), "bad.yaml", &set, nsets, &plan, &err);
 		CU_ASSERT_EQUAL(got, -1);
 		CU_ASSERT_EQUAL(err.code, KS_E_USAGE);
-		CU_ASSERT_STRING_EQUAL(err.text, bad[i].message);
-		if (!got || strcmp(err.text, bad[i].message))
+		CU_ASSERT_TRUE(says(err.text, bad[i].message));
+		if (!got || !says(err.text, bad[i].message))
 			fprintf(stderr, "%s\n  got      %s\n  expected %s\n", bad[i].text, err.text, bad[i].message);
 		if (!got)
 			ks_plan_release(&plan);
@@ -869,6 +1018,10 @@ int main(void)
 		{"sets in order", test_sets_in_order},
 		{"claims", test_claims},
 		{"fault kinds", test_fault_kinds},
+		{"clock faults", test_clock_faults_round_trip},
+		{"keepers", test_keepers},
+		{"smears", test_smears},
+		{"strobe range", test_strobe_range},
 		{"reference", test_reference},
 		{"bad files", test_bad},
 		{"bad bytes", test_bytes},

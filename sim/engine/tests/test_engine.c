@@ -10,7 +10,7 @@
 
 #define START (INT64_C(1768471200) * KS_SEC)
 
-static struct ks_node_desc nodes[16] = {{0, 0, 1}, {0, 0, 2}, {0, 0, 3}};
+static struct ks_node_desc nodes[16] = {{.worker = 1}, {.worker = 2}, {.worker = 3}};
 
 static struct ks_sim sim_of(const struct ks_gen *gen, uint32_t n, uint32_t processes, uint32_t threads, int64_t rate)
 {

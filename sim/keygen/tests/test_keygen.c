@@ -17,7 +17,7 @@ static struct ks_gen_spec spec_of(const char *text)
 
 static struct ks_sim_result run(const struct ks_gen_spec *spec, int64_t rate, int64_t duration_ns, int64_t step_ns, uint32_t threads)
 {
-	static const struct ks_node_desc node = {0, 0, 5};
+	static const struct ks_node_desc node = {.worker = 5};
 	static struct ks_fault_event event;
 	struct ks_err err = {0};
 	struct ks_sim_result result;
