@@ -7,6 +7,7 @@
 
 #include "ks_mem.h"
 #include "ks_store.h"
+#include "watch.h"
 
 /* Everything that one attempt holds. */
 struct attempt {
@@ -225,6 +226,20 @@ static int consume(struct attempt *a, struct ks_err *err)
 
 /* ---- one attempt ---- */
 
+/* @return 0, or -1 when the run is to end. */
+static int next_step(struct ks_job *job, int step, struct ks_err *err)
+{
+	if (job->stop)
+		return ks_fail(err, KS_E_JUDGE, "interrupted");
+	job->step = step;
+	job->step_ns = ks_now_ns();
+	if (step == KS_STEP_RUN || step == KS_STEP_CONTROL) {
+		job->progress.reached_ns = 0;
+		job->progress.calls = 0;
+	}
+	return 0;
+}
+
 /* Once more, into records of its own. What decides beside plan and seed is a bug of ours in a built-in generator, of the program
  * in a foreign one. */
 static int run_again(const struct ks_run_request *request, const struct ks_job *job, const struct ks_evidence *first,
@@ -241,9 +256,18 @@ static int run_again(const struct ks_run_request *request, const struct ks_job *
 	return failed;
 }
 
-static int run_worlds(struct attempt *a, const struct ks_job *job, volatile const int *stop, struct ks_err *err)
+/* Of the memory a part is for the records of the run, one for those of the control, one for judging them. */
+static struct ks_run_request request_of(struct ks_job *job)
 {
-	struct ks_run_request request = {.plan = job->plan, .gen = job->gen, .seed = job->seed, .stop = stop};
+	return (struct ks_run_request){.plan = job->plan, .gen = job->gen, .seed = job->seed, .stop = &job->stop,
+	                               .progress = &job->progress, .memory = job->memory / (job->world->runs_control ? 3 : 2)};
+}
+
+static int run_worlds(struct attempt *a, struct ks_job *job, struct ks_err *err)
+{
+	struct ks_run_request request = request_of(job);
+	if (next_step(job, KS_STEP_RUN, err))
+		return -1;
 	if (job->world->run(&request, &a->run, err))
 		return -1;
 	a->evidence = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &a->run.records, .seed = job->seed,
@@ -256,6 +280,8 @@ static int run_worlds(struct attempt *a, const struct ks_job *job, volatile cons
 	if (!job->world->runs_control)
 		return 0;
 	request.control = true;
+	if (next_step(job, KS_STEP_CONTROL, err))
+		return -1;
 	if (job->world->run(&request, &a->control, err))
 		return -1;
 	a->control_evidence = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &a->control.records,
@@ -306,14 +332,14 @@ static int find_disorder(struct attempt *a, struct ks_err *err)
 	return f->control ? ks_metrics_disorder(&a->control_evidence, &f->control_metrics, err) : 0;
 }
 
-static int attempt(struct attempt *a, const struct ks_job *job, volatile const int *stop, struct ks_err *err)
+static int attempt(struct attempt *a, struct ks_job *job, struct ks_err *err)
 {
 	struct ks_run_facts *f = &a->facts;
 	const struct ks_expect_group *group = group_of(job->plan, job->gen);
 	*f = (struct ks_run_facts){.id = job->id, .generator = job->gen->text, .world = job->world->name, .seed = job->seed,
 	                           .status = "judged", .reason = "", .plan = job->plan, .gen = job->gen,
 	                           .reproduce = job->reproduce, .output = &a->run, .attempts = 1};
-	if (run_worlds(a, job, stop, err) || check_injection(f, err))
+	if (run_worlds(a, job, err) || check_injection(f, err) || next_step(job, KS_STEP_JUDGE, err))
 		return -1;
 	if (ks_metrics_compute(&a->evidence, &f->metrics, err))
 		return -1;
@@ -340,8 +366,10 @@ static int64_t first_witness(const struct ks_run_facts *f)
 	return -1;
 }
 
-static int write_files(struct attempt *a, const struct ks_job *job, struct ks_err *err)
+static int write_files(struct attempt *a, struct ks_job *job, struct ks_err *err)
 {
+	if (next_step(job, KS_STEP_WRITE, err))
+		return -1;
 	if (*job->keys && ks_keys_write(&a->evidence, job->seed, job->keys, err))
 		return -1;
 	if (!*job->folder)
@@ -361,21 +389,37 @@ static json_t *not_judged(struct ks_job *job, const char *status, const char *re
 }
 
 /* Real worlds are noisy: an unmet expectation is tried once more. *first keeps what the first attempt gave. */
-static int attempts(struct attempt *a, struct ks_job *job, volatile const int *stop, json_t **first)
+static int attempts(struct attempt *a, struct ks_job *job, json_t **first)
 {
-	int status = attempt(a, job, stop, &job->err);
-	if (status || a->facts.as_expected || job->world->id == KS_WORLD_SIM || *stop)
+	int status = attempt(a, job, &job->err);
+	if (status || a->facts.as_expected || job->world->id == KS_WORLD_SIM || job->stop)
 		return status;
 	json_t *run = ks_result_run(&a->facts);
 	*first = json_incref(json_object_get(run, "expectations"));
 	json_decref(run);
 	release(a);
-	status = attempt(a, job, stop, &job->err);
+	status = attempt(a, job, &job->err);
 	a->facts.attempts = 2;
 	return status;
 }
 
-int ks_job_run(struct ks_job *job, volatile const int *stop)
+static void tell_timeout(struct ks_job *job)
+{
+	static const char *const steps[] = {"it had not begun", "of the run", "of the control",
+	                                    "both run and control were done, but not judged", "only its files were missing"};
+	char timeout[KS_TIME_TEXT], reached[KS_TIME_TEXT], whole[KS_TIME_TEXT];
+	int step = job->step;
+	ks_dur_format(timeout, job->timeout_ns);
+	if ((step == KS_STEP_RUN || step == KS_STEP_CONTROL) && job->progress.calls)
+		ks_fail(&job->err, KS_E_JUDGE, "time-out after %s: %s of %s %s reached, %llu calls", timeout,
+		        ks_dur_format(reached, job->progress.reached_ns), ks_dur_format(whole, job->plan->duration_ns), steps[step],
+		        (unsigned long long)job->progress.calls);
+	else
+		ks_fail(&job->err, KS_E_JUDGE, "time-out after %s%s%s", timeout, step > KS_STEP_CONTROL ? ": " : "",
+		        step > KS_STEP_CONTROL ? steps[step] : "");
+}
+
+static int run_it(struct ks_job *job)
 {
 	char why[512] = "";
 	struct attempt a = {0};
@@ -387,9 +431,11 @@ int ks_job_run(struct ks_job *job, volatile const int *stop)
 		job->result = not_judged(job, job->asked ? "failed" : "untested", why);
 	} else {
 		json_t *first = NULL;
-		status = attempts(&a, job, stop, &first);
+		status = attempts(&a, job, &first);
 		if (status == 0)
 			status = write_files(&a, job, &job->err);
+		if (status && job->stop == KS_STOP_TIMEOUT && job->err.code == KS_E_JUDGE)
+			tell_timeout(job);
 		if (status == 0)
 			job->result = ks_result_run(&a.facts);
 		else if (job->err.code == KS_E_JUDGE)
@@ -407,4 +453,13 @@ int ks_job_run(struct ks_job *job, volatile const int *stop)
 		json_object_set(job->result, "sweep", job->sweep);
 	job->err = (struct ks_err){0};
 	return 0;
+}
+
+int ks_job_run(struct ks_job *job)
+{
+	job->step_ns = ks_now_ns();
+	job->begin_ns = (int64_t)job->step_ns;
+	int status = run_it(job);
+	job->step = KS_STEP_DONE;
+	return status;
 }

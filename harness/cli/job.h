@@ -7,6 +7,10 @@
 
 #include "ks_result.h"
 
+/* Where a run is, and what ends it early; written on one side and read on the other of two threads. */
+enum ks_step { KS_STEP_BEGIN, KS_STEP_RUN, KS_STEP_CONTROL, KS_STEP_JUDGE, KS_STEP_WRITE, KS_STEP_DONE };
+enum ks_stop { KS_STOP_ASKED = 1, KS_STOP_TIMEOUT };
+
 struct ks_job {
 	char id[256];
 	const struct ks_plan *plan;
@@ -20,11 +24,17 @@ struct ks_job {
 	char folder[4096];   /* for plots; "" writes none */
 	char keys[4096];     /* for the key file; "" writes none */
 	char reproduce[1024];
+	int64_t timeout_ns;  /* of the host's time; 0: none */
+	size_t memory;       /* bytes of records and of what judging them takes; 0: no limit */
+	volatile int stop;   /* enum ks_stop: set by who watches it */
+	_Atomic int step;
+	_Atomic int64_t begin_ns, step_ns; /* ks_now_ns; 0: it has not begun */
+	struct ks_progress progress;
 	json_t *result;      /* when done */
 	struct ks_err err;   /* code KS_E_INTERNAL when keyskew itself failed */
 };
 
 /* Runs the job and fills result. @return 0, or -1 (KS_E_INTERNAL) when it could not even be reported. */
-int ks_job_run(struct ks_job *job, volatile const int *stop);
+int ks_job_run(struct ks_job *job);
 
 #endif

@@ -26,6 +26,7 @@ struct ks_run_args {
 	uint64_t seed_low, seed_high;
 	bool seeds_given, twice;
 	bool disorder; /* --metrics disorder */
+	int64_t timeout_ns, memory; /* of a run; 0: not given */
 	struct ks_set *set;
 	size_t sets;
 	struct ks_sweep sweep[KS_SWEEPS_MAX];

@@ -22,10 +22,12 @@ static const struct ks_cli_option options[] = {
 	{"keys", 0, "FILE|DIR", "every call of every run, TSV", KS_COMPLETE_FILE, NULL},
 	{"metrics", 0, "disorder", "also inversions and rem: pairs out of order, and how many keys are out of place", KS_COMPLETE_WORDS,
 	 (const char *const[]){"disorder", NULL}},
+	{"timeout", 0, "T", "of a run, as in 30s; what takes longer could not be judged, the others go on", KS_COMPLETE_NONE, NULL},
+	{"memory", 0, "SIZE", "of a run, as in 512MiB (default: half of the machine's, over the runs at a time)", KS_COMPLETE_NONE, NULL},
 	{"twice", 0, NULL, "runs of sim twice; a record that differs ends it, named, with 5", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, OUTPUT, JSON, JUNIT, KEYS, METRICS, TWICE };
+enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
 
 static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", NULL};
 const struct ks_command ks_command_run = {
@@ -171,6 +173,7 @@ static int parse_set(struct ks_run_args *a, char *text, struct ks_err *err)
 
 static int take(struct ks_run_args *a, int option, char *value, struct ks_err *err)
 {
+	const char *why;
 	uint64_t n;
 	switch (option) {
 	case GENERATORS:
@@ -207,6 +210,14 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 		if (strcmp(value, "disorder"))
 			return ks_fail(err, KS_E_USAGE, "unknown metrics '%s', expected disorder", value);
 		a->disorder = true;
+		return 0;
+	case TIMEOUT:
+		if (ks_dur_parse(value, &a->timeout_ns, &why) || a->timeout_ns <= 0)
+			return ks_fail(err, KS_E_USAGE, "bad --timeout '%s', expected a time such as 30s", value);
+		return 0;
+	case MEMORY:
+		if (ks_size_parse(value, &a->memory) || a->memory < KS_MEMORY_MIN)
+			return ks_fail(err, KS_E_USAGE, "bad --memory '%s', expected a size of at least 1MiB, such as 512MiB", value);
 		return 0;
 	case TWICE:
 		a->twice = true;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "foreign.h"
@@ -115,8 +116,17 @@ static void quote(char *buf, size_t size, const char *word)
 	buf[n] = 0;
 }
 
-static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_batch *b,
-                   const struct ks_gen_spec *spec, const struct ks_world *world, uint64_t seed, struct ks_err *err)
+/* What the caller says, else the suite, else what leaves the machine alive. */
+static void limit_job(struct ks_job *job, const struct ks_run_args *args, const struct ks_suite_item *item)
+{
+	int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	int64_t half = pages > 0 && page > 0 ? pages / 2 * page / args->jobs : 0;
+	job->timeout_ns = args->timeout_ns ? args->timeout_ns : item ? item->timeout_ns : 0;
+	job->memory = (size_t)(args->memory ? args->memory : item && item->memory ? item->memory : half);
+}
+
+static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item,
+                   const struct ks_batch *b, const struct ks_gen_spec *spec, const struct ks_world *world, uint64_t seed, struct ks_err *err)
 {
 	char generator[600];
 	if (s->jobs == KS_JOBS_MAX)
@@ -131,6 +141,7 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	}
 	struct ks_job *job = &s->job[s->jobs++];
 	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed, .sweep = b->sweep};
+	limit_job(job, args, item);
 	job->disorder = args->disorder;
 	job->twice = args->twice && world->id == KS_WORLD_SIM;
 	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || is_free_running(spec);
@@ -156,7 +167,7 @@ static int add_jobs(struct ks_schedule *s, const struct ks_run_args *args, const
 			if (!(worlds >> (*w)->id & 1) || !named)
 				continue;
 			for (uint64_t seed = low; seed <= high; seed++)
-				if (add_job(s, args, b, &b->spec[g], *w, seed, err))
+				if (add_job(s, args, item, b, &b->spec[g], *w, seed, err))
 					return -1;
 		}
 	}

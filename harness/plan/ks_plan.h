@@ -229,6 +229,9 @@ const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size);
  * caller (ks_free). */
 int ks_plan_events(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
 
+/* The least cap on memory that is taken: below it nothing runs. */
+#define KS_MEMORY_MIN (1 << 20)
+
 /* A suite: scenarios x generators x seeds x worlds. */
 struct ks_suite_item {
 	char scenario[256];
@@ -238,6 +241,8 @@ struct ks_suite_item {
 	int64_t seed_low, seed_high;
 	char (*sets)[256];    /* PATH=VALUE */
 	size_t nsets;
+	int64_t timeout_ns;   /* of a run; 0: as the caller asks */
+	int64_t memory;       /* bytes; 0: as the caller asks */
 	struct ks_mark mark;
 };
 struct ks_suite {

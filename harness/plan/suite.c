@@ -62,6 +62,14 @@ static int read_sets(struct ks_reader *r, const struct ks_tree *n, const struct 
 	return 0;
 }
 
+static int read_memory(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_suite_item *item = into;
+	if (ks_size_parse(n->text, &item->memory) || item->memory < KS_MEMORY_MIN)
+		return ks_bad(r, n, "bad %s '%s', expected a size of at least 1MiB, such as 512MiB", f->name, n->text);
+	return 0;
+}
+
 static const struct ks_field item_fields[] = {
 	{.name = "scenario", .help = "its name, or its path below the folder of scenarios", .read = ks_read_text,
 	 KS_AT(struct ks_suite_item, scenario)},
@@ -74,6 +82,10 @@ static const struct ks_field item_fields[] = {
 	 .read = read_seeds},
 	{.name = "set", .help = "changes to the scenario, as --set on the command line", .def = "{}",
 	 .kinds = KS_TREE_MAP, .read = read_sets},
+	{.name = "timeout", .help = "of a run; what takes longer could not be judged; default: as the caller asks",
+	 .read = ks_read_number, KS_AT(struct ks_suite_item, timeout_ns), .type = KS_OPT_DUR, .min = 1, .max = 365 * KS_DAY},
+	{.name = "memory", .help = "of a run, for records and for judging them; default: as the caller asks",
+	 .accepts = "a size such as 512MiB", .read = read_memory},
 	{0},
 };
 

@@ -764,6 +764,26 @@ def recompute_disorder(t):
     t.check({"inversions", "rem"} <= set(t.json("r.json")["runs"][0]["metrics"]), "inversions and rem are absent")
 
 
+# A run that takes too long, or too much, could not be judged (3), with the reason; the others go on.
+@test("terminal")
+def limits_of_a_run(t):
+    t.write("long.yaml", scenario(duration="4h", workload="{rate: 100000/s}"))
+    t.write("short.yaml", scenario())
+    for option, value, reason in (("--timeout", "300ms", "time-out after 300ms"), ("--memory", "8MiB", "memory cap")):
+        result = t.run("run", "long.yaml", "short.yaml", "-g", "counter", option, value, "--json", "r.json", code=3)
+        first, second = t.json("r.json")["runs"]
+        t.check(first["status"] == "failed" and first["reason"].startswith(reason), "%s: %s" % (option, first.get("reason")))
+        t.check(second["status"] == "judged", "%s: the short run did not go on: %s" % (option, second.get("reason")))
+        t.check("\r" not in result.err, "progress on a pipe")
+    t.write("suite.yaml", "keyskew: 1\nsuite: s\nruns:\n  - {scenario: %s, generators: [counter], timeout: 200ms}\n"
+                          "  - {scenario: %s, generators: [counter]}\n" % (t.path("long.yaml"), t.path("short.yaml")))
+    t.run("run", "suite.yaml", "--json", "r.json", code=3)
+    statuses = [r["status"] for r in t.json("r.json")["runs"]]
+    t.check(statuses == ["failed", "judged"], "a suite's time-out: %s" % statuses)
+    for option, value in (("--timeout", "0s"), ("--timeout", "5"), ("--memory", "12"), ("--memory", "1KiB"), ("--memory", "many")):
+        t.refused("run", "short.yaml", option, value, says=(option, value))
+
+
 # "--keys FILE|DIR", "--seeds A..B": a folder holds a key file for each run
 @test("recompute")
 def recompute_folder_of_keys(t):

@@ -99,7 +99,7 @@ static int add_key(struct run *r, struct program *p, int64_t at_ns)
 	rec.flags = KS_CALL_UNKNOWN;
 	read_time(r, p->line, p->len, &rec);
 	if (text < 0 || ks_records_add(records, &rec))
-		return ks_fail(r->err, KS_E_INTERNAL, "out of memory for keys");
+		return ks_records_full(records, r->err);
 	p->len = 0;
 	return 0;
 }

@@ -161,7 +161,7 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	int status;
 	bool busy;
 
-	*output = (struct ks_run_output){0};
+	*output = (struct ks_run_output){.records.limit = request->memory};
 	for (int try = 1;; try++) {
 		busy = false;
 		status = request->gen->gen ? ks_ft_run_host(request, output, &busy, err)

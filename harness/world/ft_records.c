@@ -128,7 +128,7 @@ int ks_wire_account_add(struct ks_wire_account *account, const void *payload, ui
 			return ks_fail(err, KS_E_JUDGE, "the subject sent a record %s (record %llu)", what,
 				       (unsigned long long)account->records);
 		if (add(account, &w, records) != 0)
-			return ks_fail(err, KS_E_INTERNAL, "out of memory for records");
+			return ks_records_full(records, err);
 	}
 	return 0;
 }

@@ -22,6 +22,8 @@ struct ks_run_request {
 	uint64_t seed;
 	bool control;             /* without the faults */
 	volatile const int *stop; /* non-zero: end soon, leave nothing behind, KS_E_JUDGE "interrupted" */
+	size_t memory;            /* bytes of records beyond which it ends with KS_E_JUDGE; 0: no limit */
+	struct ks_progress *progress; /* may be NULL */
 	int64_t timeout_ns;       /* of host time; 0: the world's own */
 };
 

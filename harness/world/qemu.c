@@ -411,7 +411,7 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	                  .deadline_ns = request->timeout_ns ? ks_host_ns() + request->timeout_ns : INT64_MAX};
 	int failed = 0;
 
-	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS};
+	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS, .records.limit = request->memory};
 	if (!request->control)
 		failed = ks_plan_events(request->plan, request->seed, &f.events, &f.nevents, err);
 	failed = failed || reserve(&f) != 0 || play(&f) != 0;

@@ -245,7 +245,7 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns, .duration_ns = plan->duration_ns, .seed = request->seed,
 	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = nodes,
 	                     .load = plan->load, .about = ks_plan_calls(plan), .events = events, .nevents = nevents, .gen = gen,
-	                     .cfg = cfg, .stop = request->stop};
+	                     .cfg = cfg, .stop = request->stop, .memory = request->memory, .progress = request->progress};
 	int status = ks_sim_run(&sim, &result, err);
 	if (!status) {
 		status = prove(&result, plan, output, err);

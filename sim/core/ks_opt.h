@@ -46,4 +46,7 @@ const char *ks_opt_accepts(const struct ks_opt *opt, char *buf, size_t size);
  * a NULL. */
 const char *ks_nearest(const char *text, const char *const *names, size_t n);
 
+/* Reads a size in bytes: a number with KB MB GB (powers of 1000) or KiB MiB GiB. @return 0, or -1. */
+int ks_size_parse(const char *text, int64_t *bytes);
+
 #endif

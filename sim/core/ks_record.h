@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ks_err.h"
 #include "ks_key.h"
 
 enum ks_outcome {
@@ -97,14 +98,18 @@ struct ks_records {
 	struct ks_texts texts; /* when keys are texts: see ks_gen_issues_texts */
 	struct ks_texts reasons; /* of a foreign generator: what its refusals say, by `why`; at most KS_RECORD_REASONS */
 	uint64_t clock_reads;  /* how many clock reads the calls made */
+	size_t limit;          /* bytes, as ks_records_bytes counts them; 0: none. What would be more is not added */
 };
 
 /* A record of which nothing is known but that there was a call. */
 #define KS_RECORD_NONE ((struct ks_record){.read_ns = KS_NO_TIME, .parent = KS_NO_PARENT})
 
 /* Records go in and come out as values. The seq of a lane's records counts from 0 in the order in which they are added;
- * others are held, too, at more bytes. @return 0, or -1 out of memory: then nothing was added. */
+ * others are held, too, at more bytes. @return 0, or -1 out of memory or at the limit: then nothing was added, and
+ * ks_records_full says which. */
 int ks_records_add(struct ks_records *r, const struct ks_record *record);
+/* @return -1, with KS_E_JUDGE at the limit, else KS_E_INTERNAL. */
+int ks_records_full(const struct ks_records *r, struct ks_err *err);
 /* Replaces a record by one of the same lane and seq. @return 0, or -1 out of memory: then it is as before. */
 int ks_record_set(struct ks_records *r, size_t row, const struct ks_record *record);
 void ks_records_release(struct ks_records *r);

@@ -225,3 +225,20 @@ const char *ks_nearest(const char *text, const char *const *names, size_t n)
 	}
 	return best;
 }
+
+int ks_size_parse(const char *text, int64_t *bytes)
+{
+	static const struct {
+		const char *name;
+		int64_t bytes;
+	} units[] = {{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1000}, {"MB", 1000000}, {"GB", 1000000000}};
+	int64_t n = 0;
+	size_t digits = strspn(text, "0123456789");
+	for (size_t i = 0; i < digits; i++)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, text[i] - '0', &n))
+			return -1;
+	for (size_t u = 0; digits && u < sizeof units / sizeof *units; u++)
+		if (!strcmp(text + digits, units[u].name))
+			return __builtin_mul_overflow(n, units[u].bytes, bytes) ? -1 : 0;
+	return -1;
+}

@@ -14,6 +14,7 @@ struct ks_lane_rows {
 };
 
 #define SEQ_LOW 256
+#define LIMIT_ROWS 4096 /* how often the limit is looked at */
 
 /* ---- growing ---- */
 
@@ -197,6 +198,8 @@ int ks_records_add(struct ks_records *r, const struct ks_record *v)
 {
 	struct ks_lane_rows *l = rows_of(r, v->lane);
 	struct ks_packed packed;
+	if (r->limit && r->n % LIMIT_ROWS == 0 && ks_records_bytes(r) > r->limit)
+		return -1;
 	if (!l || r->n >= UINT32_MAX || room((void **)&r->v, r->n, &r->cap, sizeof *r->v) || parent_room(r, v->parent))
 		return -1;
 	bool next = v->seq == l->seq;
@@ -220,7 +223,7 @@ int ks_records_take(void *records, const struct ks_record *v, size_t n, struct k
 {
 	for (size_t i = 0; i < n; i++)
 		if (ks_records_add(records, &v[i]))
-			return ks_fail(err, KS_E_INTERNAL, "out of memory for the records");
+			return ks_records_full(records, err);
 	return 0;
 }
 
@@ -282,6 +285,15 @@ size_t ks_records_bytes(const struct ks_records *r)
 	for (size_t i = 0; i < r->nrows; i++)
 		bytes += sizeof r->rows[i] + r->rows[i].n * sizeof *r->rows[i].row;
 	return bytes;
+}
+
+int ks_records_full(const struct ks_records *r, struct ks_err *err)
+{
+	size_t bytes = ks_records_bytes(r);
+	if (r->limit && bytes > r->limit)
+		return ks_fail(err, KS_E_JUDGE, "memory cap: %zu calls take %zu MiB, and as much again is needed to judge them", r->n,
+		               bytes >> 20);
+	return ks_fail(err, KS_E_INTERNAL, "out of memory for %zu records", r->n);
 }
 
 /* ---- order ---- */

@@ -495,6 +495,7 @@ int ks_sim_run(const struct ks_sim *sim, struct ks_sim_result *result, struct ks
 	g->result = result;
 	g->err = err;
 	g->sink = sim->sink ? *sim->sink : (struct ks_sink){ks_records_take, ks_records_row, &result->records};
+	result->records.limit = sim->memory;
 	ks_window_init(&g->window);
 	int status = run(g);
 	release(g);

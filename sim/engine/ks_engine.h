@@ -102,6 +102,7 @@ struct ks_sim {
 	const struct ks_gen *gen;           /* from ks_gens_sim */
 	const void *cfg;
 	uint64_t record_limit;              /* more records than this end the run with KS_E_JUDGE; 0: 2^31 */
+	size_t memory;                      /* bytes of kept records beyond which it ends with KS_E_JUDGE; 0: no limit */
 	const struct ks_sink *sink;         /* may be NULL: the records are kept */
 	struct ks_progress *progress;       /* may be NULL */
 	volatile const int *stop;           /* may be NULL; non-zero ends the run with KS_E_JUDGE, "interrupted" */

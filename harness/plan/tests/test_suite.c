@@ -19,7 +19,9 @@ static void test_good(void)
 	                            "    generators: [snowflake:unchecked, uuidv7]\n"
 	                            "    worlds: [faketime, qemu]\n"
 	                            "    seeds: 2..4\n"
-	                            "    set: {duration: 4s, faults.back.at: 2s}\n",
+	                            "    set: {duration: 4s, faults.back.at: 2s}\n"
+	                            "    timeout: 30s\n"
+	                            "    memory: 512MiB\n",
 	                            &s, &err),
 	                      0);
 	CU_ASSERT_STRING_EQUAL(s.name, "nightly");
@@ -33,6 +35,8 @@ static void test_good(void)
 	CU_ASSERT_TRUE(b->seed_low == 2 && b->seed_high == 4 && b->nsets == 2);
 	CU_ASSERT_STRING_EQUAL(b->sets[1], "faults.back.at=2s");
 	CU_ASSERT_EQUAL(b->mark.line, 6);
+	CU_ASSERT_TRUE(a->timeout_ns == 0 && a->memory == 0);
+	CU_ASSERT_TRUE(b->timeout_ns == 30 * KS_SEC && b->memory == INT64_C(512) << 20);
 	ks_suite_release(&s);
 }
 
@@ -47,7 +51,7 @@ static void test_bad(void)
 		{"keyskew: 1\nsuite: a\nruns: []", "s.yaml:3:7: 0 runs, expected 1..1024"},
 		{"keyskew: 1\nsuite: a\nruns: [{seeds: 1}]", "s.yaml:3:8: a run without 'scenario'"},
 		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, seed: 1}]",
-		 "s.yaml:3:22: unknown key 'seed', expected one of scenario generators worlds seeds set; did you mean "
+		 "s.yaml:3:22: unknown key 'seed', expected one of scenario generators worlds seeds set timeout memory; did you mean "
 		 "'seeds'"},
 		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, seeds: 1..}]",
 		 "s.yaml:3:29: bad seeds '1..', expected a number or a band such as 1..3, of at most 100000"},
@@ -63,6 +67,8 @@ static void test_bad(void)
 		 "s.yaml:3:28: bad path 'a=b', expected PATH: VALUE of at most 254 bytes, without '='"},
 		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, set: {a: [b]}}]",
 		 "s.yaml:3:31: 'a' is a list, expected a single value"},
+		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, memory: 12}]",
+		 "s.yaml:3:30: bad memory '12', expected a size of at least 1MiB, such as 512MiB"},
 		{"keyskew: 1\nsuite: a b\nruns: [{scenario: x}]",
 		 "s.yaml:2:8: bad suite 'a b', expected a letter, then letters, digits, - or _, at most 63 in all"},
 	};
