@@ -81,6 +81,8 @@ static const char *put_path(FILE *out, const char *at)
 	return at;
 }
 
+#define BOLD ":Bold\""
+
 /* One pass from text to out. */
 static void compact(FILE *out, const char *at, bool symbols)
 {
@@ -91,6 +93,9 @@ static void compact(FILE *out, const char *at, bool symbols)
 		} else if (starts(at, " d='M")) {
 			fputs(" d='", out);
 			at = put_path(out, at + 4);
+		} else if (starts(at, BOLD)) { /* gnuplot's word for it, which no browser knows as a font */
+			fputs("\" font-weight=\"bold\"", out);
+			at += strlen(BOLD);
 		} else if (strchr(" \t\n", *at)) {
 			at += strspn(at, " \t\n");
 			if (*at && *at != '>' && *at != '/')

@@ -326,10 +326,10 @@ static void test_svg_compact(void)
 	size_t len;
 	struct ks_err err;
 	write_file("x.svg", "<svg>\n<title>Gnuplot</title>\n<g a='1'>\n<g b='2'>\n</g>\n</g>\n<defs><path id='gpPt0'/></defs>\n"
-	                    "<path stroke='red'  d='M10.04,20.00 L10.06,20.00 L30.00,19.70 M5.5,5.5 L5.5,-5.55  '/>\n<text>a  b</text></svg>");
+	                    "<path stroke='red'  d='M10.04,20.00 L10.06,20.00 L30.00,19.70 M5.5,5.5 L5.5,-5.55  '/>\n<text>a  b</text><g font-family=\"x:Bold\" y>t</g></svg>");
 	CU_ASSERT_EQUAL_FATAL(ks_rp_svg_compact(in_folder(path, "x.svg"), &err), 0);
 	char *svg = slurp("x.svg", &len);
-	CU_ASSERT_STRING_EQUAL(svg, "<svg>\n<path stroke='red' d='M10,20l.1,0l19.9-.3m-24.5-14.2l0-11.1'/>\n<text>a b</text></svg>");
+	CU_ASSERT_STRING_EQUAL(svg, "<svg>\n<path stroke='red' d='M10,20l.1,0l19.9-.3m-24.5-14.2l0-11.1'/>\n<text>a b</text><g font-family=\"x\" font-weight=\"bold\" y>t</g></svg>");
 	free(svg);
 }
 
