@@ -13,7 +13,7 @@
  *     theory.duplicates           law, mean, low, high, scope, text, value, met
  *     damage, control_damage      {CONSUMER: {NAME: number}}
  *     damage_notes[]  consumer, damage, help, first (who did it to whom); or consumer, unknown (why it has no numbers)
- *     reported        what, of (a generator), of_this, figures[] {text "SUBJECT: BAND", value, met}
+ *     reported        what, of (a generator), of_this, figures[] {text "SUBJECT: BAND", value, control, met}
  *     faults[]        name, kind, at_ns, nodes[], text
  *     injection[]     fault, node, commanded_ns, observed_ns, tolerance_ns (or _ppb in place of _ns)
  *   host     system, compiler, time, wall_s

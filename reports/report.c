@@ -138,6 +138,11 @@ const char *ks_rp_ns_like(char buf[KS_RP_NUMBER], int64_t ns, int64_t like)
 
 const char *ks_rp_number(char buf[KS_RP_NUMBER], const char *name, int64_t value)
 {
+	if (strstr(name, "_ns") && (value >= 10 * KS_MIN || value <= -10 * KS_MIN)) {
+		int64_t s = value / KS_SEC, left = s < 0 ? -s : s; /* so long that nobody reads its ns */
+		snprintf(buf, KS_RP_NUMBER, "%s%" PRId64 "h%02" PRId64 "m%02" PRId64 "s", s < 0 ? "-" : "", left / 3600, left / 60 % 60, left % 60);
+		return buf;
+	}
 	if (strstr(name, "_ns"))
 		return value ? ks_rp_ns_like(buf, value, value) : "0s";
 	snprintf(buf, KS_RP_NUMBER, "%" PRId64, value);
@@ -266,6 +271,8 @@ static void add_figure(FILE *out, const json_t *figure, bool of_this)
 		return;
 	}
 	fputs(ks_rp_number(number, text, v), out);
+	if (ks_rp_integer(json_object_get(figure, "control"), &v))
+		fprintf(out, " (control %s)", ks_rp_number(number, text, v));
 	if (of_this && ks_rp_true(figure, "met"))
 		fputs(", as reported", out);
 	else if (of_this)

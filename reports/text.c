@@ -22,7 +22,7 @@ struct table {
 	size_t n, cap;
 	struct row_note {
 		bool unmet;
-		struct ks_rp_text after; /* lines below the row, ready to print */
+		struct ks_rp_text *after; /* lines below the row, ready to print; stays where it is when rows move */
 	} *row;
 	FILE *out;
 	bool colour;
@@ -78,7 +78,10 @@ static int table_open(struct table *t)
 static void table_close(struct table *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		ks_rp_release(&t->row[i].after);
+		if (t->row[i].after) {
+			ks_rp_release(t->row[i].after);
+			free(t->row[i].after);
+		}
 	free(t->row);
 	scols_unref_table(t->cols);
 }
@@ -126,11 +129,13 @@ static int table_add(struct table *t, const char *const cell[NCOLUMNS], bool unm
 /* The stream of lines below the last row. */
 static FILE *after(struct table *t)
 {
-	struct ks_rp_text *text = &t->row[t->n - 1].after;
+	struct row_note *row = &t->row[t->n - 1];
 	struct ks_err err;
-	if (!text->f && ks_rp_open(text, &err))
+	if (!row->after)
+		row->after = calloc(1, sizeof(*row->after));
+	if (!row->after || (!row->after->f && ks_rp_open(row->after, &err)))
 		return NULL;
-	return text->f;
+	return row->after->f;
 }
 
 static int print_row(struct table *t, size_t i, const char *line, size_t len)
@@ -139,9 +144,9 @@ static int print_row(struct table *t, size_t i, const char *line, size_t len)
 		len--;
 	bool red = t->row[i].unmet && t->colour;
 	fprintf(t->out, "%s%s%.*s%s\n", red ? RED : "", t->row[i].unmet ? "! " : "  ", (int)len, line, red ? PLAIN : "");
-	struct ks_rp_text *text = &t->row[i].after;
+	struct ks_rp_text *text = t->row[i].after;
 	struct ks_err err;
-	if (!text->f)
+	if (!text || !text->f)
 		return 0;
 	if (ks_rp_finish(text, &err))
 		return -1;

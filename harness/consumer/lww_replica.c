@@ -5,7 +5,8 @@
  *
  * It takes a write whose key is larger than the key it holds for that user, and skips the others as old. A key that names a
  * time later than the replica's own wall clock shows, by more than `tolerates`, comes "from the future": that write is
- * taken all the same (`future: take`), skipped for good (`skip`), or laid aside until the clock has got there (`wait`).
+ * taken all the same (`future: take`), skipped for good (`skip`), or laid aside until the clock has got there (`wait`). A key
+ * that names no time, as those of logical clocks, is never from the future.
  *
  * A user's state is stale while what the replica holds is not the last of the writes that have reached it, in the order in
  * which they returned in true time. It stays stale until a later write is taken, so a user that is never written again stays
@@ -105,7 +106,9 @@ static bool meet_future(const struct replica *p, struct arrival *a)
 	if (p->cfg->future == TAKE)
 		return true;
 	struct ks_record r = ks_record_get(p->e->records, a->row);
-	if (!p->readings || !ks_embedded(p->e, &r, &lo, &hi))
+	if (!ks_embedded(p->e, &r, &lo, &hi))
+		return true;
+	if (!p->readings)
 		return false;
 	int64_t ahead_ns = lo - p->cfg->tolerates_ns - (a->at_ns + offset_at(p, a->at_ns));
 	if (ahead_ns > 0 && p->cfg->future == SKIP) {
@@ -197,9 +200,8 @@ static void replicate(struct replica *p)
 {
 	collect_readings(p);
 	if (!collect_arrivals(p)) {
-		snprintf(p->toll->unknown, sizeof p->toll->unknown,
-			 p->readings ? "the keys hold no time to compare with the replica's clock"
-				     : "no call on node %lld read its wall clock", (long long)p->cfg->at);
+		snprintf(p->toll->unknown, sizeof p->toll->unknown, "no call on node %lld read its wall clock",
+			 (long long)p->cfg->at);
 		return;
 	}
 	for (size_t i = 0, end; i < p->arrivals; i = end) {

@@ -219,9 +219,9 @@ static json_t *reported(const struct ks_run_facts *f)
 	for (size_t i = 0; i < f->figures; i++) {
 		const struct ks_expect_result *x = &f->figure[i];
 		json_t *value = x->met == KS_NOT_TESTED ? NULL : ks_json_int(x->value);
-		json_array_append_new(list, json_pack("{ss so so*}", "text", x->text, "met",
+		json_array_append_new(list, json_pack("{ss so so* so*}", "text", x->text, "met",
 		                                      x->met == KS_NOT_TESTED ? json_null() : json_boolean(x->met == KS_MET), "value",
-		                                      value));
+		                                      value, "control", x->has_control ? ks_json_int(x->control) : NULL));
 	}
 	return json_pack("{so ss so so}", "what", text(f->plan->reported), "of", f->plan->figures.generator, "of_this",
 	                 json_boolean(f->reported_of_this), "figures", list);
