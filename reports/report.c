@@ -258,8 +258,8 @@ void ks_rp_sentence(FILE *out, enum ks_rp_form form, const json_t *run)
 	fputs(".", out);
 }
 
-/* "payment-gateway.double_charges 120, as reported" */
-static void add_figure(FILE *out, const json_t *figure, bool of_this)
+/* "payment-gateway.double_charges 120 (control 0), as reported". Without faults the control is the same run. */
+static void add_figure(FILE *out, const json_t *figure, bool of_this, bool faults)
 {
 	const char *wanted, *text = ks_rp_str(figure, "text");
 	char number[KS_RP_NUMBER];
@@ -271,7 +271,7 @@ static void add_figure(FILE *out, const json_t *figure, bool of_this)
 		return;
 	}
 	fputs(ks_rp_number(number, text, v), out);
-	if (ks_rp_integer(json_object_get(figure, "control"), &v))
+	if (faults && ks_rp_integer(json_object_get(figure, "control"), &v))
 		fprintf(out, " (control %s)", ks_rp_number(number, text, v));
 	if (of_this && ks_rp_true(figure, "met"))
 		fputs(", as reported", out);
@@ -297,7 +297,7 @@ bool ks_rp_reported(char *buf, size_t size, const json_t *run)
 		fprintf(text.f, "reported of %s; here: ", of);
 	json_array_foreach(figures, i, figure) {
 		fputs(i ? "; " : "", text.f);
-		add_figure(text.f, figure, of_this);
+		add_figure(text.f, figure, of_this, json_array_size(json_object_get(run, "faults")) > 0);
 	}
 	if (!ks_rp_finish(&text, &err))
 		snprintf(buf, size, "%s", text.bytes);
