@@ -147,7 +147,7 @@ static int find_changes(const struct ks_evidence *e, const struct ks_clock_chang
 	*n = e->nchange;
 	if (e->change)
 		return 0;
-	if (ks_plan_events(e->plan, e->seed, &events, &nevents, err))
+	if (ks_plan_events_real(e->plan, e->seed, &events, &nevents, err))
 		return -1;
 	*change = *owned = ks_alloc(nevents ? nevents : 1, sizeof **owned);
 	*n = nevents;

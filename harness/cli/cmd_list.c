@@ -64,13 +64,46 @@ static json_t *faults(void)
 {
 	json_t *list = json_array();
 	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
-		struct ks_opt o = {.name = k->name, .type = k->type, .min = k->min, .max = k->max, .words = k->words};
 		char accepts[256] = "-";
 		if (k->op >= 0)
-			ks_opt_accepts(&o, accepts, sizeof accepts);
+			ks_fault_accepts(k, accepts, sizeof accepts);
 		json_array_append_new(list, json_pack("{ss ss ss ss ss}", "name", k->name, "title", k->title, "value", accepts, "moves",
 		                                      k->moves ? k->moves : "", "carried", k->op >= 0 ? "yes" : "not yet"));
 	}
+	return list;
+}
+
+static void add_param(json_t *list, const struct ks_param *p)
+{
+	json_array_append_new(list, json_pack("{ss ss ss ss}", "parameter", p->name, "default", p->needed ? "required" : p->def ? p->def : "-",
+	                                      "accepts", p->accepts, "meaning", p->help));
+}
+
+static json_t *fault_params(const char *name)
+{
+	json_t *list = json_array();
+	struct ks_param param;
+	const struct ks_fault_kind *k = ks_fault_kind_find(name);
+	for (int i = 0; k->op >= 0 && ks_fault_param(k, i, &param); i++)
+		add_param(list, &param);
+	return list;
+}
+
+static json_t *clocks(void)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < KS_NDISCIPLINES; i++)
+		json_array_append_new(list, json_pack("{ss ss}", "name", ks_discipline_names[i], "title", ks_discipline_titles[i]));
+	return list;
+}
+
+static json_t *clock_params(const char *name)
+{
+	json_t *list = json_array();
+	struct ks_param param;
+	for (int i = 0; i < KS_NDISCIPLINES; i++)
+		for (int k = 0; !strcmp(name, ks_discipline_names[i]) && ks_clock_param((enum ks_discipline)i, k, &param); k++)
+			add_param(list, &param);
 	return list;
 }
 
@@ -162,8 +195,8 @@ static json_t *scenarios(void)
 static const struct kind {
 	const char *name;
 	json_t *(*list)(void);
-} kinds[] = {{"scenarios", scenarios}, {"generators", generators}, {"faults", faults},         {"worlds", worlds},
-             {"consumers", consumers}, {"metrics", metrics},       {"properties", properties}, {NULL, NULL}};
+} kinds[] = {{"scenarios", scenarios}, {"generators", generators}, {"faults", faults}, {"clocks", clocks},
+             {"worlds", worlds}, {"consumers", consumers}, {"metrics", metrics},       {"properties", properties}, {NULL, NULL}};
 
 static const struct kind *find_kind(const char *name, struct ks_err *err)
 {
@@ -257,6 +290,10 @@ static void print_one(const struct kind *k, json_t *one, bool as_json)
 		print_table(one);
 	if (k->list == generators)
 		print_more(entry, "options", options(ks_gen_find(ks_gens_sim, name)->opts), as_json);
+	if (k->list == faults)
+		print_more(entry, "parameters", fault_params(name), as_json);
+	if (k->list == clocks)
+		print_more(entry, "parameters", clock_params(name), as_json);
 	if (k->list == consumers) {
 		print_more(entry, "options", options(ks_consumer_find(name)->opts), as_json);
 		print_more(entry, "damages_table", damages(ks_consumer_find(name)), as_json);
@@ -329,9 +366,9 @@ static int cmd_list(int argc, char **argv);
 static const char *const synopsis[] = {"[KIND [NAME]] [--json]", NULL};
 const struct ks_command ks_command_list = {
 	.name = "list",
-	.summary = "scenarios, generators, faults, worlds, consumers",
+	.summary = "scenarios, generators, faults, clocks, worlds, consumers",
 	.synopsis = synopsis,
-	.text = "KIND: scenarios, generators, faults, worlds, consumers, metrics, properties",
+	.text = "KIND: scenarios, generators, faults, clocks, worlds, consumers, metrics, properties",
 	.options = cli_options,
 	.complete = KS_COMPLETE_KIND,
 	.run = cmd_list,

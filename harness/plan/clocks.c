@@ -5,6 +5,11 @@
 
 const char *const ks_discipline_names[] = {"exact", "free", "chrony", "ntpd", "timesyncd", NULL};
 
+const char *const ks_discipline_titles[] = {
+	"true time, but for what faults do", "nobody keeps them: each drifts",
+	"chronyd: slews; steps only in the first updates after a boot", "ntpd: a phase-locked loop; steps what lasts for stepout",
+	"systemd-timesyncd: steps large offsets at once", NULL};
+
 #define OPTION(member_, type_, min_, max_) \
 	.read = ks_read_number, KS_AT(struct ks_keeper_desc, member_), .type = type_, .min = min_, .max = max_
 
@@ -120,4 +125,16 @@ void ks_clocks_print(FILE *out)
 		if (keepers[i].fields)
 			ks_fields_print(out, path, keepers[i].fields);
 	}
+}
+
+bool ks_clock_param(enum ks_discipline by, int i, struct ks_param *param)
+{
+	const struct ks_field *f = keepers[by].fields;
+	for (; f && f->name; f++)
+		if (!i--) {
+			*param = (struct ks_param){.name = f->name, .def = f->def, .help = f->help};
+			param->accepts = ks_field_accepts(f, param->buf, sizeof param->buf);
+			return true;
+		}
+	return false;
 }

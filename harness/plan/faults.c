@@ -440,13 +440,13 @@ static unsigned key_of(const char *name)
 	return 0; /* one that every fault may have */
 }
 
-bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_fault_param *param)
+bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_param *param)
 {
 	for (const struct ks_field *f = fault_fields; f->name; f++) {
 		unsigned key = key_of(f->name);
 		if (f->read == ks_read_not_carried || (key && !(kind->keys & key)) || i--)
 			continue;
-		*param = (struct ks_fault_param){.name = f->name, .def = f->def, .help = f->help, .needed = key && kind->needs & key};
+		*param = (struct ks_param){.name = f->name, .def = f->def, .help = f->help, .needed = key && kind->needs & key};
 		param->accepts = ks_field_accepts(f, param->buf, sizeof param->buf);
 		return true;
 	}

@@ -93,16 +93,18 @@ struct ks_fault_kind {
 	bool list;
 };
 extern const struct ks_fault_kind ks_fault_kinds[]; /* ends with a NULL name */
-/* What a fault of the kind may be given beside its main value, a parameter a call from i = 0 on. */
-struct ks_fault_param {
-	const char *name, *accepts, *def, *help;
-	bool needed;
-	char buf[160]; /* of accepts */
-};
-/* What the main value may be. @return buf. */
+/* What the main value of a fault may be. @return buf. */
 const char *ks_fault_accepts(const struct ks_fault_kind *kind, char *buf, size_t size);
-/* @return false: there are no more. */
-bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_fault_param *param);
+/* A parameter, in words: of a fault beside its main value, of who keeps clocks. The i-th, from 0.
+ * @return false: there are no more. */
+struct ks_param {
+	const char *name, *accepts, *def, *help; /* def: NULL: none */
+	bool needed;
+	char buf[160]; /* where accepts may lie */
+};
+bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_param *param);
+bool ks_clock_param(enum ks_discipline by, int i, struct ks_param *param);
+extern const char *const ks_discipline_titles[]; /* one line each */
 /* @return the kind, carried or not, or NULL. */
 const struct ks_fault_kind *ks_fault_kind_find(const char *name);
 
@@ -228,6 +230,8 @@ const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size);
  * out. seed: of what jitter draws. At most KS_EVENTS_MAX, else KS_E_USAGE. *events is owned by the
  * caller (ks_free). */
 int ks_plan_events(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
+/* The same for worlds where nobody's kernel counts leap seconds: a leap second that is announced comes as LEAP, at midnight. */
+int ks_plan_events_real(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err);
 
 /* The least cap on memory that is taken: below it nothing runs. */
 #define KS_MEMORY_MIN (1 << 20)

@@ -190,6 +190,31 @@ int ks_plan_events(const struct ks_plan *plan, uint64_t seed, struct ks_fault_ev
 	return 0;
 }
 
+/* When a fault has done all that it does. A leap second comes at midnight. */
+static int64_t end_of(const struct ks_plan *plan, const struct ks_fault *f)
+{
+	__int128 unix_ns = (__int128)plan->start_unix_ns + f->at_ns;
+	if (f->kind->op == KS_FAULT_ARM_LEAP)
+		return f->at_ns + (int64_t)(KS_DAY - 1 - (unix_ns + KS_DAY - 1) % KS_DAY);
+	return f->at_ns + f->for_ns;
+}
+
+int ks_plan_events_real(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err)
+{
+	if (ks_plan_events(plan, seed, events, n, err))
+		return -1;
+	for (uint32_t i = 0; i < *n; i++) {
+		struct ks_fault_event *e = &(*events)[i];
+		if (e->op != KS_FAULT_ARM_LEAP)
+			continue;
+		e->op = KS_FAULT_LEAP;
+		e->at_ns = end_of(plan, &plan->fault[e->fault]);
+		e->extra = 0;
+	}
+	qsort(*events, *n, sizeof **events, by_time);
+	return 0;
+}
+
 /* --- checks of the whole --- */
 
 #define KS_UNIX_END (INT64_C(9214646400) * KS_SEC) /* 2262-01-01T00:00:00Z: 100 days before int64 ends */
@@ -358,15 +383,6 @@ static int check_calls(struct ks_reader *r, const struct ks_tree *root)
 	              ks_rate_format(rate, plan->load.rate), plan->nodes, plan->nodes > 1 ? "s" : "",
 	              ks_dur_format(duration, plan->duration_ns),
 	              (long long)CALLS_MAX);
-}
-
-/* When a fault has done all that it does. A leap second comes at midnight. */
-static int64_t end_of(const struct ks_plan *plan, const struct ks_fault *f)
-{
-	__int128 unix_ns = (__int128)plan->start_unix_ns + f->at_ns;
-	if (f->kind->op == KS_FAULT_ARM_LEAP)
-		return f->at_ns + (int64_t)(KS_DAY - 1 - (unix_ns + KS_DAY - 1) % KS_DAY);
-	return f->at_ns + f->for_ns;
 }
 
 static int check_leap(struct ks_reader *r, const struct ks_tree *at, const struct ks_fault *f)

@@ -293,19 +293,50 @@ static void add_whom(const struct ks_plan *p, const struct ks_fault *f, char *bu
 		add(buf, size, " and %u more", f->nnodes - named);
 }
 
+/* What it does, in words: "steps -120ms"; one: "n2 steps", many: "n1, n2 step". */
+static void add_what(const struct ks_fault *f, bool one, char *buf, size_t size)
+{
+	char amount[KS_TIME_TEXT];
+	const char *s = one ? "s" : "", *have = one ? "has" : "have";
+	bool sign = f->kind->type != KS_OPT_WORD && !f->to_true && f->amount > 0 && f->kind->min < 0;
+	amount_text(f, amount);
+	switch (f->kind->op) {
+	case KS_FAULT_STOP_WORLD:
+		add(buf, size, " stop%s the world %s", s, amount);
+		break;
+	case KS_FAULT_ARM_LEAP:
+		add(buf, size, " %s%s a leap second at midnight, announced", f->amount ? "delete" : "insert", s);
+		break;
+	case KS_FAULT_SMEAR:
+		add(buf, size, " smear%s a leap second (%s, %s)", s, f->second ? "delete" : "insert", f->kind->words[f->amount]);
+		break;
+	case KS_FAULT_COARSE:
+		add(buf, size, " show%s multiples of %s", s, amount);
+		break;
+	case KS_FAULT_RTC:
+		add(buf, size, " %s the battery-backed clock set to %s", have, amount);
+		break;
+	case KS_FAULT_CORES:
+		add(buf, size, " %s %u cores %s apart", have, f->cores, amount);
+		break;
+	default:
+		if (f->to_true)
+			add(buf, size, " step%s to true time", s);
+		else
+			add(buf, size, " %s%s %s%s", f->kind->name, s, sign ? "+" : "", amount);
+	}
+}
+
 static void add_fault(const struct ks_plan *p, const struct ks_fault *f, char *buf, size_t size)
 {
-	char amount[KS_TIME_TEXT], at[KS_TIME_TEXT];
+	char at[KS_TIME_TEXT];
 	bool one = *f->zone || (f->nnodes == 1 && p->nodes >= 1);
 	add_whom(p, f, buf, size);
-	bool stops = f->kind->op == KS_FAULT_STOP_WORLD, number = f->kind->type != KS_OPT_WORD && !f->to_true;
-	bool sign = number && f->amount > 0 && f->kind->min < 0;
 	if (f->process != KS_ANY)
 		add(buf, size, " process %u", f->process);
 	if (f->thread != KS_ANY)
 		add(buf, size, " thread %u", f->thread);
-	add(buf, size, " %s%s%s %s%s", stops ? "stop" : f->kind->name, one ? "s" : "", stops ? " the world" : "", sign ? "+" : "",
-	    amount_text(f, amount));
+	add_what(f, one, buf, size);
 	if (f->kind->keys & KS_KEY_FOR && f->for_ns)
 		add(buf, size, " for %s", ks_dur_format(at, f->for_ns));
 	add(buf, size, " at %s", ks_dur_format(at, f->at_ns));

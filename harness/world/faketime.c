@@ -147,7 +147,7 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 	}
 	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, clocks_of(gen), why, size) != 0)
 		return -1;
-	if (ks_plan_events(plan, 0, &events, &n, &err) != 0) {
+	if (ks_plan_events_real(plan, 0, &events, &n, &err) != 0) {
 		snprintf(why, size, "%s", err.text);
 		return -1;
 	}

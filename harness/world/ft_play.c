@@ -30,7 +30,7 @@ int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *reques
 	const struct ks_plan *plan = request->plan;
 
 	play->plan = plan;
-	if (!request->control && ks_plan_events(plan, request->seed, &play->event, &play->n, err) != 0)
+	if (!request->control && ks_plan_events_real(plan, request->seed, &play->event, &play->n, err) != 0)
 		return -1;
 	play->done = ks_alloc(play->n ? play->n : 1, sizeof(*play->done));
 	play->node = ks_alloc(plan->nodes, sizeof(*play->node));
