@@ -1,12 +1,11 @@
 /* mono-offset: a counter of the process and the monotonic clock's ns within its second (field report G8): what a fleet falls
  * back to when no registry hands out worker ids.
  *
- * 33 bits of counter, then 30 bits of ns, so that it fits the column of a Snowflake id. In one process it only grows, whatever
- * clocks do; a restart counts from 1 again, and two processes differ by their ns alone. */
-#include "parts.h"
+ * In one process it only grows, whatever clocks do; a restart counts from 1 again, and two processes differ by their ns
+ * alone. */
+#include "mono_offset.h"
 
-#define NS_BITS 30
-#define COUNT_MAX ((UINT64_C(1) << 33) - 1)
+#define NS_BITS KS_MONO_NS_BITS
 
 struct shared {
 	ks_word n;
@@ -32,13 +31,8 @@ static enum ks_outcome next(struct ks_env *env, const void *cfg, void *shared, v
 {
 	(void)cfg, (void)local;
 	struct shared *s = shared;
-	uint64_t n = env_fetch_add(env, &s->n, 1);
-	int64_t ns = env_clock(env, KS_MONOTONIC);
 	*why = 0;
-	if (n >= COUNT_MAX)
-		return KS_REFUSE;
-	*key = ks_key64((n + 1) << NS_BITS | (uint64_t)(ns % NS_PER_S));
-	return KS_KEY;
+	return ks_mono_offset(env, &s->n, key) ? KS_KEY : KS_REFUSE;
 }
 
 static void decode(const void *cfg, struct ks_key key, struct ks_fields *f)

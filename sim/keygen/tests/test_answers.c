@@ -65,7 +65,18 @@ static const struct answer {
 	{"nanotime", "0000000123456789012:user17:field3", NONE, 0, {{"monotonic_ns", 123456789012}, {"user", 17}, {"depth", 3}}},
 	{"nanotime", "9223372036854775807:user0:field0", NONE, 0, {{"monotonic_ns", INT64_MAX}}},
 	{"counter", "00000000000000ff", NONE, 0, {{"n", 255}}},
-	{"uuidv7", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", INT64_C(1645557742000) * MS, MS, {{"version", 7}}}, /* RFC 9562, A.6 */
+	{"snowflake:ms20", "1854396377505726471", INT64_C(1768490197664) * MS, MS, {{"counter", 7}}},
+	/* RFC 9562, A.6; and 6.2, method 3: 0.4567 ms are 1870 = 0x74e */
+	{"uuidv7", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", INT64_C(1645557742000) * MS, MS, {{"version", 7}}},
+	{"uuidv7:submilli", "017f22e2-79b0-774e-98c4-dc0c0c07398f", INT64_C(1645557742000) * MS, MS, {{"fraction", 1870}}},
+	{"uuidv7:counter", "017f22e2-79b0-7fff-bfff-ffff00000000", INT64_C(1645557742000) * MS, MS, {{"counter", (UINT64_C(1) << 42) - 1}}},
+	{"uuidv7:monotonic-random", "017f22e2-79b0-7fff-bfff-fc0000000000", INT64_C(1645557742000) * MS, MS, {{"seq", UINT32_MAX}}},
+	/* 24 bytes as Python's base64 module has them */
+	{"depth-aware", "user", NONE, 0, {{"depth", 0}}},
+	{"depth-aware", "user.profile.address.city", NONE, 0, {{"depth", 3}}},
+	{"depth-aware", "AGN4CGIBAB5LZAJDIVTYTK6N54AAAAAAAAAAAAI", INT64_C(1768471200000) * MS, MS, {{"rand_a", 0xabc}, {"rand_b", 0x123456789abcdef}, {"count", 1}}},
+	{"depth-aware:repaired", "06DS268101TBP0938LJOJAUDTS0000000000008", INT64_C(1768471200000) * MS, MS, {{"rand_a", 0xabc}, {"rand_b", 0x123456789abcdef}, {"count", 1}}},
+	{"depth-aware:repaired", "06DS268101TBP0938LJOJAUDTVVVVVVVVVVVVVO", INT64_C(1768471200000) * MS, MS, {{"count", UINT64_MAX}}},
 	{"mono-offset", "1073741824", NONE, 0, {{"n", 1}, {"ns", 0}}},
 	{"mono-offset", "9223372036781033983", NONE, 0, {{"n", 8589934591}, {"ns", 999999999}}},
 	{"hlc", "115898528563200007", INT64_C(1768471200000) * MS, MS, {{"counter", 7}}},
@@ -130,6 +141,9 @@ static const char *const bad[][2] = {
 	{"shard-key", "5894904:1"}, {"shard-key:compare-and-set", "5894904"}, {"shard-key:compare-and-set", "5894904:"},
 	{"ulid", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"}, {"ulid", "01ARZ3NDEKTSV4RRFFQ69G5FA"}, {"ulid", "01ARZ3NDEKTSV4RRFFQ69G5FAU"},
 	{"ulid", "01arz3ndektsv4rrffq69g5fav"},
+	{"uuidv7", "017f22e2-79b0-4cc3-98c4-dc0c0c07398f"}, {"uuidv7", "017f22e2-79b0-7cc3-d8c4-dc0c0c07398f"},
+	{"depth-aware", "user.profil"}, {"depth-aware", "AGN4CGIBABVLZAJDIVTYTK6N54AAAAAAAAAAAAI"}, {"depth-aware", "AGN4CGIBAB5LZAJDIVTYTK6N54AAAAAAAAAAAAJ"}, {"depth-aware", "06DS268101TBP0938LJOJAUDTS0000000000008"}, {"depth-aware:repaired", "user"},
+	{"depth-aware:repaired", "AGN4CGIBAB5LZAJDIVTYTK6N54AAAAAAAAAAAA"},
 	{"uuidv7", "017f22e2-79b0-7cc3-98c4-dc0c0c07398"}, {"uuidv7", "017f22e279b07cc398c4dc0c0c07398f"},
 };
 
