@@ -49,7 +49,7 @@ char *ks_key_uuid(char buf[KS_KEY_TEXT], struct ks_key key)
 int ks_key_from_decimal(const char *text, struct ks_key *key)
 {
 	unsigned __int128 v = 0, max = ~(unsigned __int128)0;
-	if (!*text)
+	if (!*text || (*text == '0' && text[1]))
 		return -1;
 	for (; *text; text++) {
 		unsigned digit = (unsigned)(*text - '0');

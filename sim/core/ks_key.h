@@ -50,7 +50,7 @@ char *ks_key_hex16(char buf[KS_KEY_TEXT], struct ks_key key);  /* %016x of the l
 char *ks_key_uuid(char buf[KS_KEY_TEXT], struct ks_key key);   /* 8-4-4-4-12, lower case */
 
 /* Readers of the same forms. @return 0, or -1 when the text is not one. */
-int ks_key_from_decimal(const char *text, struct ks_key *key);
+int ks_key_from_decimal(const char *text, struct ks_key *key); /* no leading zeros */
 int ks_key_from_hex16(const char *text, struct ks_key *key);
 int ks_key_from_uuid(const char *text, struct ks_key *key); /* either case */
 

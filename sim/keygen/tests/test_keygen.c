@@ -149,45 +149,6 @@ static void specs(void)
 	CU_ASSERT_EQUAL(memcmp(a.cfg, b.cfg, sizeof a.cfg), 0);
 }
 
-/* Conformance, of every generator: tables complete, claims parse, printed forms read back and keep the order. */
-static void conforms(const struct ks_gen *gen)
-{
-	const struct ks_gen *const list[] = {gen, NULL};
-	struct ks_gen_spec spec;
-	struct ks_err err = {0};
-	struct ks_claim claims[KS_CLAIMS_MAX];
-	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(list, gen->name, &spec, &err), 0);
-	CU_ASSERT(gen->title && gen->source && gen->cfg_size <= sizeof spec.cfg);
-	int n = ks_gen_claims(&spec, claims);
-	CU_ASSERT(n >= 1 && n <= KS_CLAIMS_MAX);
-	for (int i = 0; i < n; i++)
-		CU_ASSERT(strchr(claims[i].text, '@') && claims[i].source);
-	struct ks_sim_result r = run(&spec, 100000, 10 * KS_MS, 0, 2);
-	bool read_clock = r.records.clock_reads > 0;
-	CU_ASSERT_EQUAL(read_clock, gen->clocks(spec.cfg) != 0);
-	char last[KS_KEY_TEXT] = "", text[KS_KEY_TEXT];
-	struct ks_key last_key = {0, 0}, back;
-	for (size_t i = 0; i < r.records.n; i++) {
-		struct ks_key key = ks_record_get(&r.records, i).key;
-		gen->format(spec.cfg, key, text);
-		CU_ASSERT(gen->parse(spec.cfg, text, &back) == 0 && ks_key_equal(key, back));
-		if (i && gen->compare == KS_COMPARE_BYTES)
-			CU_ASSERT_EQUAL(strcmp(last, text) < 0, ks_key_less(last_key, key));
-		memcpy(last, text, sizeof last);
-		last_key = key;
-	}
-	ks_sim_result_release(&r);
-}
-
-extern const struct ks_gen ks_gen_skeleton_sim;
-
-static void conformance(void)
-{
-	for (const struct ks_gen *const *gen = ks_gens_sim; *gen; gen++)
-		conforms(*gen);
-	conforms(&ks_gen_skeleton_sim);
-}
-
 int main(void)
 {
 	static const struct ks_test tests[] = {{"snowflake policies", snowflake_policies},
@@ -195,7 +156,6 @@ int main(void)
 	                                       {"snowflake fields must fit", snowflake_fields_must_fit},
 	                                       {"uuidv7 methods", uuidv7_methods},
 	                                       {"specs", specs},
-	                                       {"conformance", conformance},
 	                                       {0}};
 	return ks_test_main("keygen", tests);
 }
