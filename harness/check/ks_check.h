@@ -106,9 +106,9 @@ struct ks_judgement {
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. */
 int ks_judge(const struct ks_evidence *e, struct ks_claim_ref claim, struct ks_judgement *j, struct ks_err *err);
 
-/* Theory: what n - distinct should be, in closed form, for generator x fault that have one. It follows from the plan
- * alone and holds for `sim`: calls read their clock within KS_THEORY_LATE_NS of being due. For a control, pass the plan
- * with no faults. */
+/* Theory: what n - distinct should be, in closed form, for generator x fault that have one. It follows from the plan, and from
+ * what the plan draws by seed (node ids, drifts, jitter), alone. It holds for `sim`: calls read their clock within
+ * KS_THEORY_LATE_NS of being due, or of the thread being free. For a control, pass the plan with no faults. */
 enum ks_law { KS_LAW_NONE, KS_LAW_EXACT, KS_LAW_POISSON, KS_LAW_NORMAL };
 extern const char *const ks_law_names[4];
 #define KS_THEORY_LATE_NS KS_US
@@ -123,6 +123,6 @@ struct ks_theory {
 	char text[160]; /* the formula; of NONE: the premise that is not met */
 };
 /* law NONE when there is no closed form. A result outside [low, high] fails the run. */
-void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, struct ks_theory *theory);
+void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, uint64_t seed, struct ks_theory *theory);
 
 #endif

@@ -19,7 +19,7 @@ static double *poisson(double mean, size_t *n)
 
 static struct ks_part *add(struct ks_sum *s, double *p, size_t n, double count)
 {
-	if (p && s->n == s->cap && s->cap < KS_LAW_PARTS_MAX) {
+	if (s->n == s->cap && s->cap < KS_LAW_PARTS_MAX) {
 		size_t cap = s->cap ? 2 * s->cap : 16;
 		struct ks_part *v = ks_grow(s->v, s->cap, cap, sizeof *v);
 		if (v) {
@@ -27,26 +27,35 @@ static struct ks_part *add(struct ks_sum *s, double *p, size_t n, double count)
 			s->cap = cap;
 		}
 	}
-	if (!p || s->n == s->cap) {
+	if (s->n == s->cap) {
 		ks_free(p);
 		return NULL;
 	}
-	s->v[s->n] = (struct ks_part){count, p, n};
+	s->v[s->n] = (struct ks_part){.count = count, .p = p, .n = n};
 	return &s->v[s->n++];
 }
 
 int ks_sum_poisson(struct ks_sum *s, double mean, double count)
 {
-	size_t n = 0;
-	double *p = poisson(mean, &n);
-	return add(s, p, n, count) ? 0 : -1;
+	struct ks_part *part = mean >= 0 && mean < 1e15 ? add(s, NULL, 0, count) : NULL;
+	if (part)
+		part->mean = mean;
+	return part ? 0 : -1;
 }
+
+#define NEVER_EMPTY 64.0 /* a Poisson count of this mean is 0 with a probability of 1e-28 */
 
 int ks_sum_excess(struct ks_sum *s, double mean, double count)
 {
 	size_t n = 0;
+	if (mean > NEVER_EMPTY) {
+		if (ks_sum_poisson(s, mean, count))
+			return -1;
+		s->v[s->n - 1].shift = -1;
+		return 0;
+	}
 	double *p = poisson(mean, &n);
-	struct ks_part *part = add(s, p, n, count);
+	struct ks_part *part = p ? add(s, p, n, count) : NULL;
 	if (!part)
 		return -1;
 	part->p[0] += part->p[1];
@@ -54,6 +63,34 @@ int ks_sum_excess(struct ks_sum *s, double mean, double count)
 		part->p[k] = part->p[k + 1];
 	part->n--;
 	return 0;
+}
+
+/* One ball after another: with d repeats among i balls, i - d boxes have one. What lies far above the mean is nothing. */
+int ks_sum_repeats(struct ks_sum *s, uint64_t balls, double boxes, double count)
+{
+	if (boxes == 1 && balls) {
+		struct ks_part *sure = balls < KS_LAW_BALLS_MAX * 1024.0 ? add(s, NULL, 0, count) : NULL;
+		if (sure)
+			sure->shift = (double)balls - 1;
+		return sure ? 0 : -1;
+	}
+	if (balls > KS_LAW_BALLS_MAX || boxes < 1)
+		return -1;
+	double mean = (double)balls + boxes * expm1((double)balls * log1p(-1 / boxes));
+	size_t n = (size_t)(mean + 12 * sqrt(mean) + 40);
+	n = n < balls + 1 ? n : balls + 1;
+	if ((double)n * (double)balls > 1e8)
+		return -1;
+	double *p = ks_alloc(n, sizeof *p);
+	if (!p)
+		return -1;
+	p[0] = 1;
+	for (uint64_t i = 1; i < balls; i++)
+		for (size_t d = n < i + 1 ? n : i + 1; d-- > 0;) {
+			double taken = (double)(i - d) / boxes, less = d ? (double)(i - d + 1) / boxes : 0;
+			p[d] = p[d] * (1 - fmin(taken, 1)) + (d ? p[d - 1] * fmin(less, 1) : 0);
+		}
+	return add(s, p, n, count) ? 0 : -1;
 }
 
 int ks_sum_lesser(struct ks_sum *s, double mean_a, double mean_b, double count)
@@ -92,27 +129,38 @@ void ks_sum_moments(const struct ks_sum *s, double *mean, double *variance)
 	*mean = *variance = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct ks_part *part = &s->v[i];
-		double m = 0, m2 = 0;
+		double m = part->mean, m2 = part->mean + part->mean * part->mean;
+		if (part->p)
+			m = m2 = 0;
 		for (size_t k = part->n; k-- > 0;) {
 			m += (double)k * part->p[k];
 			m2 += (double)k * (double)k * part->p[k];
 		}
-		*mean += part->count * m;
+		*mean += part->count * (m + part->shift);
 		*variance += part->count * (m2 - m * m);
 	}
 }
 
-/* log E exp(theta X) of the sum; may be infinite. */
+/* log E exp(theta X) of one copy, as log(1 + sum of p[k] (x^k - 1)) with x = e^theta, so that rare events are not lost beside
+ * 1. x^k - 1 follows from the one before. */
+static double cumulant(const struct ks_part *part, double theta)
+{
+	double more = expm1(theta), x = exp(theta), grown = more, sum = 0;
+	if (!part->p)
+		return part->mean * more + part->shift * theta;
+	for (size_t k = 1; k < part->n; k++) {
+		sum += part->p[k] > 0 ? part->p[k] * grown : 0;
+		grown = grown * x + more;
+	}
+	return log1p(sum) + part->shift * theta;
+}
+
+/* The same of the sum; may be infinite. */
 static double cumulants(const struct ks_sum *s, double theta)
 {
-	double x = exp(theta), sum = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		const struct ks_part *part = &s->v[i];
-		double e = 0;
-		for (size_t k = part->n; k-- > 0;)
-			e = e * x + part->p[k];
-		sum += part->count * log(e);
-	}
+	double sum = 0;
+	for (size_t i = 0; i < s->n; i++)
+		sum += s->v[i].count * cumulant(&s->v[i], theta);
 	return sum;
 }
 

@@ -7,14 +7,16 @@
 
 #include "ks_check.h"
 #include "ks_mem.h"
-#include "wall.h"
+#include "law.h"
+#include "ticks.h"
 
 const char *const ks_law_names[4] = {"none", "exact", "poisson", "normal"};
 
 struct premise {
 	const struct ks_plan *plan;
 	const struct ks_gen_spec *spec;
-	struct ks_wall wall;
+	uint64_t seed;
+	struct ks_wall wall; /* of the clock that the generator reads: set by follow */
 };
 
 /* ---- results ---- */
@@ -40,6 +42,12 @@ static void exact(struct ks_theory *t, enum ks_scope scope, int64_t mean, int64_
 	    .law = KS_LAW_EXACT, .scope = scope, .mean = (double)mean, .low = low < 0 ? 0 : low, .high = high};
 }
 
+static void never(struct ks_theory *t, enum ks_scope scope, const char *why)
+{
+	exact(t, scope, 0, 0, 0);
+	say(t, "%s: never%s%s", why, scope == KS_SCOPE_FLEET ? "" : " in one ", scope == KS_SCOPE_FLEET ? "" : ks_scope_names[scope]);
+}
+
 static double six_digits(double v)
 {
 	char text[32];
@@ -47,10 +55,12 @@ static double six_digits(double v)
 	return strtod(text, NULL);
 }
 
-static void of_sum(struct ks_theory *t, enum ks_law law, enum ks_scope scope, const struct ks_sum *sum)
+/* A sum of rare events alone is a Poisson count; where ticks fill up it is not. */
+static void of_sum(struct ks_theory *t, enum ks_scope scope, const struct ks_sum *sum)
 {
-	*t = (struct ks_theory){.law = law, .scope = scope};
+	*t = (struct ks_theory){.scope = scope};
 	ks_sum_moments(sum, &t->mean, &t->variance);
+	t->law = fabs(t->variance - t->mean) <= 0.001 * t->mean ? KS_LAW_POISSON : KS_LAW_NORMAL;
 	t->mean = six_digits(t->mean);
 	t->variance = six_digits(t->variance);
 	ks_sum_interval(sum, &t->low, &t->high);
@@ -68,6 +78,17 @@ static uint64_t lanes_of_node(const struct ks_plan *plan)
 	return (uint64_t)plan->processes * plan->threads;
 }
 
+/* Does every process have a node id of its own? */
+static bool ids_differ(const struct premise *p)
+{
+	const struct ks_plan *plan = p->plan;
+	bool differ = plan->processes == 1;
+	for (uint32_t i = 0; differ && i < plan->nodes; i++)
+		for (uint32_t j = 0; differ && j < i; j++)
+			differ = ks_plan_worker(plan, p->seed, i) != ks_plan_worker(plan, p->seed, j);
+	return differ;
+}
+
 /* What every law but "never" rests on. @return false with the premise that fails noted. */
 static bool times_known(const struct premise *p, struct ks_theory *t)
 {
@@ -78,29 +99,11 @@ static bool times_known(const struct premise *p, struct ks_theory *t)
 	else if ((unsigned __int128)(uint64_t)load->rate.count * KS_THEORY_LATE_NS * per_call >
 		 (unsigned __int128)lanes_of_node(p->plan) * (uint64_t)load->rate.per_ns)
 		none(t, "calls of a thread are less than 1us apart");
+	else if (p->wall.missing)
+		none(t, p->wall.missing);
 	else
 		return true;
 	return false;
-}
-
-static bool clocks_known(const struct premise *p, struct ks_theory *t)
-{
-	for (uint32_t i = 0; i < p->plan->nodes; i++)
-		if (p->plan->node[i].clock.keeper.kind != KS_KEEPER_NONE) {
-			none(t, "a daemon keeps the clocks");
-			return false;
-		} else if (p->plan->node[i].drift_drawn) {
-			none(t, "the drift of clocks is drawn by seed");
-			return false;
-		}
-	for (size_t i = 0; i < p->plan->faults; i++) {
-		int op = p->plan->fault[i].kind->op;
-		if ((op != KS_FAULT_STEP && op != KS_FAULT_DRIFT) || p->plan->fault[i].to_true) {
-			none(t, "no closed form for one of the faults");
-			return false;
-		}
-	}
-	return times_known(p, t);
 }
 
 /* The value of an option of the generator's configuration. */
@@ -122,79 +125,240 @@ static bool option_is(const struct ks_gen_spec *spec, const char *name, const ch
 	return false;
 }
 
-/* ---- unixmilli: a key a tick ---- */
+/* Follows the clock that the generator reads. @return false: noted. */
+static bool follow(struct premise *p, enum ks_clock_id clock, struct ks_theory *t)
+{
+	struct ks_err err;
+	ks_wall_release(&p->wall);
+	if (ks_wall_init(&p->wall, p->plan, p->seed, clock, &err) == 0)
+		return true;
+	none(t, err.text);
+	return false;
+}
 
-/* The lateness of calls is one and the same, but not known: count for some, and leave one more where it matters. */
-static void count_exactly(const struct premise *p, enum ks_tick_keys keys, enum ks_scope scope, uint64_t in_tick_limit,
+/* ---- regular arrivals: keys are counted ---- */
+
+/* The lateness of calls is one and the same, but not known: laws are taken for some. */
+static const int64_t late_ns[] = {0, 30, 60, 125, 250, 500, KS_THEORY_LATE_NS};
+#define NLATE (sizeof late_ns / sizeof *late_ns)
+
+/* Does it matter, although no call is near a tick? Backlogs stretch by it, and short ticks of a clock that does not run true round
+ * by it. */
+static bool lateness_matters(const struct premise *p, const struct ks_form *form)
+{
+	bool matters = p->wall.stops > 0 || p->plan->load.arrival == KS_ARRIVAL_BURST;
+	for (size_t i = 0; i < p->wall.n; i++)
+		matters = matters || (form->tick_ns <= KS_THEORY_LATE_NS && p->wall.v[i].seg.rate_q64);
+	return matters;
+}
+
+static void too_many(struct ks_theory *t)
+{
+	none(t, "more than 2^20 calls, of which some ticks have none");
+}
+
+/* Keys are equal when form says so: no more chance in it. in_tick_limit: more keys of a caller and tick than that, and something else
+ * happens. */
+static void count_exactly(const struct premise *p, const struct ks_form *form, enum ks_scope scope, uint64_t in_tick_limit,
 			  struct ks_theory *t)
 {
-	static const int64_t late_ns[] = {0, 30, 60, 125, 250, 500, KS_THEORY_LATE_NS};
+	struct ks_repeats r = {.free = false};
 	int64_t mean = 0, low = INT64_MAX, high = 0;
 	uint64_t in_tick = 0;
-	bool free = false;
-	for (size_t i = 0; i < sizeof late_ns / sizeof *late_ns && (!i || free); i++) {
-		int64_t d;
-		if (ks_count_duplicates(&p->wall, keys, late_ns[i], KS_THEORY_LATE_NS, &d, &free, &in_tick)) {
-			none(t, "more than 2^20 calls, of which some ticks have none");
+	bool all = lateness_matters(p, form);
+	for (size_t i = 0; i < NLATE && (!i || all || r.free); i++) {
+		if (ks_count_repeats(&p->wall, form, late_ns[i], KS_THEORY_LATE_NS, false, &r)) {
+			too_many(t);
 			return;
 		}
-		mean = i ? mean : d;
+		int64_t d = (int64_t)r.duplicates;
+		ks_free(r.v);
+		mean = i <= 1 ? d : mean; /* as near as the simulation's own calls are */
 		low = d < low ? d : low;
 		high = d > high ? d : high;
+		in_tick = r.in_tick_max > in_tick ? r.in_tick_max : in_tick;
 	}
 	if (in_tick > in_tick_limit) {
 		none(t, "a tick may have more keys than the sequence holds");
 		return;
 	}
-	exact(t, scope, mean, low - free, high + free);
+	exact(t, scope, mean, low - r.free, high + r.free);
 }
 
-/* The stretches from first on, up to end, as one: adds their ticks. */
-static int add_ticks(const struct premise *p, size_t first, size_t end, struct ks_sum *sum)
+/* Each of the keys that form calls equal is one of `space`, drawn. */
+static int add_draws(const struct premise *p, const struct ks_form *form, double space, int64_t late, bool *free, bool *alone,
+                     struct ks_sum *sum)
 {
-	struct ks_ticks *tick = NULL;
-	size_t n = 0;
-	int failed = ks_tick_loads(&p->wall, first, end, &tick, &n);
-	for (size_t i = 0; !failed && i < n; i++)
-		failed = ks_sum_excess(sum, tick[i].mean, tick[i].count);
-	ks_free(tick);
+	struct ks_repeats r = {.free = *free};
+	int failed = ks_count_repeats(&p->wall, form, late, KS_THEORY_LATE_NS, true, &r);
+	for (size_t i = 0; !failed && i < r.n; i++) {
+		*alone = *alone && r.v[i].keys == 1;
+		failed = r.v[i].keys > 1 ? ks_sum_repeats(sum, r.v[i].keys, space, (double)r.v[i].count) : 0;
+	}
+	*free = r.free;
+	ks_free(r.v);
 	return failed;
 }
 
-static void bare_poisson(const struct premise *p, enum ks_scope scope, struct ks_theory *t)
+/* ---- Poisson arrivals: ticks are counted ---- */
+
+/* The nodes whose keys meet those of `first`, as a mask. @return whether first is the first of them. */
+static bool meet(const struct premise *p, const struct ks_form *form, uint32_t first, uint8_t *mask)
 {
-	const size_t *start = p->wall.start;
-	struct ks_sum sum = {0};
-	int failed = 0;
-	if (scope == KS_SCOPE_FLEET)
-		failed = add_ticks(p, 0, p->wall.n, &sum);
-	else
-		for (uint32_t i = 0; !failed && i < p->plan->nodes; i++)
-			failed = add_ticks(p, start[i], start[i + 1], &sum);
-	if (failed) {
-		none(t, "more than 2000 calls a tick, or too many faults");
-	} else {
-		of_sum(t, KS_LAW_NORMAL, scope, &sum);
-		say(t, "sum over ticks of L - (1 - e^-L), L calls expected in the tick");
+	for (uint32_t i = 0; i < p->plan->nodes; i++) {
+		mask[i] = form->who == KS_WHO_NOBODY || i == first ||
+			  (form->who == KS_WHO_WORKER && ks_plan_worker(p->plan, p->seed, i) == ks_plan_worker(p->plan, p->seed, first));
+		if (mask[i] && i < first)
+			return false;
 	}
-	ks_sum_release(&sum);
+	return true;
 }
 
-/* Nodes in phase issue the keys of one another, so that what a fault does to one of them would hide behind the others:
- * with faults it is each node's duplicates that have a theory. */
-static void unixmilli(const struct premise *p, struct ks_theory *t)
+static int add_ticks(const struct ks_tick_loads *loads, double space, double copies, struct ks_sum *sum)
+{
+	int failed = 0;
+	for (size_t i = 0; !failed && i < loads->n; i++)
+		failed = ks_sum_excess(sum, loads->v[i].mean / space, loads->v[i].count * space * copies);
+	return failed;
+}
+
+/* A tick that is lived twice: keys that are numbered alike are equal. share: of a node's calls, that one caller has. */
+static int add_replays(const struct ks_tick_loads *loads, double share, struct ks_sum *sum)
+{
+	int failed = loads->touching ? -1 : 0;
+	for (size_t i = 0; !failed && i < loads->n; i++) {
+		const struct ks_tick_load *l = &loads->v[i];
+		failed = l->crowded ? -1 : 0;
+		if (!failed && l->second > 0)
+			failed = ks_sum_lesser(sum, l->first * share, l->second * share, l->count / share);
+	}
+	return failed;
+}
+
+static int add_poisson(const struct premise *p, const struct ks_form *form, double space, int64_t late, struct ks_sum *sum)
+{
+	uint8_t *mask = ks_alloc(p->plan->nodes, 1);
+	int failed = mask ? 0 : -1;
+	for (uint32_t i = 0; !failed && i < p->plan->nodes; i++) {
+		struct ks_tick_loads loads;
+		if (!meet(p, form, i, mask))
+			continue;
+		failed = ks_tick_loads(&p->wall, mask, form->tick_ns, late, &loads);
+		if (!failed)
+			failed = form->within == KS_WITHIN_NOTHING ? add_ticks(&loads, space, 1, sum)
+								   : add_replays(&loads, 1.0 / p->plan->processes, sum);
+		ks_free(loads.v);
+	}
+	ks_free(mask);
+	return failed;
+}
+
+/* ---- what both come to ---- */
+
+/* Keys that form calls equal are one of `space` each. Where calls are late matters little, but it does: the widest interval. */
+static void draws(const struct premise *p, const struct ks_form *form, double space, enum ks_scope scope, struct ks_theory *t)
+{
+	int64_t low = INT64_MAX, high = 0;
+	bool free = false, alone = !is_poisson(p), all = p->wall.stops > 0;
+	for (size_t i = 0; i < NLATE && (!i || all || free); i++) {
+		struct ks_sum sum = {0};
+		int failed = is_poisson(p) ? add_poisson(p, form, space, late_ns[i], &sum)
+					   : add_draws(p, form, space, late_ns[i], &free, &alone, &sum);
+		struct ks_theory one;
+		if (!failed)
+			of_sum(&one, scope, &sum);
+		ks_sum_release(&sum);
+		if (failed) {
+			none(t, is_poisson(p) ? "too many faults, or stops that overlap" : "more than 2^20 calls");
+			return;
+		}
+		*t = i <= 1 ? one : *t; /* as near as the simulation's own calls are */
+		low = one.low < low ? one.low : low;
+		high = one.high > high ? one.high : high;
+	}
+	t->low = low;
+	t->high = high;
+	if (alone && !free)
+		exact(t, scope, 0, 0, 0);
+}
+
+/* Keys that are a tick and nothing else. Nodes in phase issue the keys of one another, so that what a fault does to one of them would
+ * hide behind the others: with faults it is each node's duplicates that have a theory. */
+static void bare(const struct premise *p, struct ks_form form, struct ks_theory *t)
 {
 	bool by_node = p->plan->faults && p->plan->nodes > 1;
 	enum ks_scope scope = by_node ? KS_SCOPE_NODE : KS_SCOPE_FLEET;
-	if (!clocks_known(p, t))
+	form.who = by_node ? KS_WHO_NODE : KS_WHO_NOBODY;
+	if (!times_known(p, t))
 		return;
 	if (is_poisson(p)) {
-		bare_poisson(p, scope, t);
+		draws(p, &form, 1, scope, t);
+		if (t->law != KS_LAW_NONE)
+			say(t, "sum over ticks of L - (1 - e^-L), L calls expected in the tick");
 		return;
 	}
-	count_exactly(p, by_node ? KS_TICK_OF_NODE : KS_TICK_OF_FLEET, scope, UINT64_MAX, t);
+	count_exactly(p, &form, scope, UINT64_MAX, t);
 	if (t->law == KS_LAW_EXACT)
 		say(t, "calls - ticks that have one");
+}
+
+/* Keys that are a tick and something drawn. */
+static void birthday(const struct premise *p, int64_t tick_ns, double space, const char *drawn, struct ks_theory *t)
+{
+	const struct ks_form form = {.tick_ns = tick_ns};
+	if (!times_known(p, t))
+		return;
+	draws(p, &form, space, KS_SCOPE_FLEET, t);
+	if (t->law == KS_LAW_EXACT)
+		say(t, "at most one key in a tick");
+	else if (t->law != KS_LAW_NONE)
+		say(t, "birthday: keys of a tick less those that differ, of %.6g %s", space, drawn);
+}
+
+/* ---- ticks of the wall clock, bare or with the user ---- */
+
+static double users(const struct ks_plan *plan)
+{
+	return (double)(plan->user_high - plan->user_low) + 1;
+}
+
+static void unixtime(struct premise *p, int64_t tick_ns, struct ks_theory *t)
+{
+	if (!follow(p, KS_REALTIME, t))
+		return;
+	if (option_is(p->spec, "form", "user"))
+		birthday(p, tick_ns, users(p->plan), "users", t);
+	else
+		bare(p, (struct ks_form){.tick_ns = tick_ns}, t);
+}
+
+static void unixmilli(struct premise *p, struct ks_theory *t)
+{
+	unixtime(p, KS_MS, t);
+}
+
+static void unixnano(struct premise *p, struct ks_theory *t)
+{
+	unixtime(p, 1, t);
+}
+
+/* The monotonic clock, user and depth of the call. */
+static void nanotime(struct premise *p, struct ks_theory *t)
+{
+	double depths = (double)(p->plan->depth_high - p->plan->depth_low) + 1;
+	if (follow(p, KS_MONOTONIC, t))
+		birthday(p, 1, users(p->plan) * depths, "users x depths", t);
+}
+
+/* The shard alone: every task of a shard has the same key. With the task: none has another's. */
+static void shard_key(struct premise *p, struct ks_theory *t)
+{
+	if (!follow(p, KS_REALTIME, t))
+		return;
+	if (option_is(p->spec, "variant", "blind"))
+		bare(p, (struct ks_form){.tick_ns = option(p->spec, "period", 300 * KS_SEC)}, t);
+	else
+		never(t, ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS, "the task is counted");
 }
 
 /* ---- counter, null: each process, each thread counts from 1 ---- */
@@ -204,13 +368,11 @@ static void counters(const struct premise *p, uint32_t own_lanes, enum ks_scope 
 	const struct ks_plan *plan = p->plan;
 	uint64_t lanes = lanes_of_node(plan);
 	if (plan->nodes * lanes == own_lanes) {
-		exact(t, KS_SCOPE_FLEET, 0, 0, 0);
-		say(t, "one counter: never");
+		never(t, KS_SCOPE_FLEET, "one counter");
 		return;
 	}
-	if (is_poisson(p) || !times_known(p, t)) {
-		exact(t, own, 0, 0, 0);
-		say(t, "never in one %s; the fleet's number has no closed form", ks_scope_names[own]);
+	if (is_poisson(p) || !times_known(p, t) || p->wall.stops) {
+		never(t, own, "it counts, and the fleet's number has no closed form");
 		return;
 	}
 	/* The first counter of a node has the most: its lanes come first. */
@@ -223,154 +385,195 @@ static void counters(const struct premise *p, uint32_t own_lanes, enum ks_scope 
 	say(t, "each %s counts from 1: calls - the longest count", ks_scope_names[own]);
 }
 
-static void counter(const struct premise *p, struct ks_theory *t)
+static void counter(struct premise *p, struct ks_theory *t)
 {
-	counters(p, p->plan->threads, KS_SCOPE_PROCESS, t);
+	if (follow(p, KS_REALTIME, t)) /* no clock is read, but stops of threads come with it */
+		counters(p, p->plan->threads, KS_SCOPE_PROCESS, t);
 }
 
-static void null(const struct premise *p, struct ks_theory *t)
+static void null(struct premise *p, struct ks_theory *t)
 {
-	counters(p, 1, KS_SCOPE_THREAD, t);
+	if (follow(p, KS_REALTIME, t))
+		counters(p, 1, KS_SCOPE_THREAD, t);
 }
 
-/* ---- snowflake ---- */
-
-/* Does every process have a node id of its own? */
-static bool ids_differ(const struct ks_plan *plan)
+/* A count of the process, and where the monotonic clock is in its second: nodes that run alike count alike. */
+static void mono_offset(struct premise *p, struct ks_theory *t)
 {
-	return plan->processes == 1 && (plan->nodes == 1 || plan->node_id == KS_NODE_ID_INDEX);
-}
-
-/* One step back, Poisson arrivals: of the keys of a tick that is lived twice, those numbered alike are equal. */
-static int add_replay(const struct premise *p, const struct ks_stretch *s, struct ks_sum *sum)
-{
-	double density = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns / p->plan->processes;
-	density /= 1 + (double)s->seg.rate_q64 / 18446744073709551616.0;
-	int64_t a0 = ks_seg_at(&s[0].seg, s[0].from_ns), a1 = ks_seg_at(&s[0].seg, s[0].to_ns);
-	int64_t b0 = ks_seg_at(&s[1].seg, s[1].from_ns), b1 = ks_seg_at(&s[1].seg, s[1].to_ns);
-	int64_t from_ns = a0 > b0 ? a0 : b0, to_ns = a1 < b1 ? a1 : b1;
-	int64_t first = from_ns / KS_TICK_NS, last = (to_ns - 1) / KS_TICK_NS;
-	if (a1 / KS_TICK_NS == b0 / KS_TICK_NS)
-		return -1;
-	for (int64_t tick = first; from_ns < to_ns && tick <= last; tick++) {
-		int64_t lo = tick * KS_TICK_NS, hi = lo + KS_TICK_NS;
-		bool whole = tick > first && tick < last;
-		double a = density * (double)((a1 < hi ? a1 : hi) - (a0 > lo ? a0 : lo));
-		double b = density * (double)((b1 < hi ? b1 : hi) - (b0 > lo ? b0 : lo));
-		int64_t ticks = whole ? last - tick : 1;
-		if (ks_sum_lesser(sum, a, b, (double)ticks * p->plan->processes))
-			return -1;
-		tick += ticks - 1;
+	const struct ks_form form = {.tick_ns = 1, .turn = KS_SEC, .within = KS_WITHIN_NTH};
+	if (!follow(p, KS_MONOTONIC, t))
+		return;
+	if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || !times_known(p, t)) {
+		never(t, KS_SCOPE_PROCESS, "it counts");
+		return;
 	}
-	return 0;
+	count_exactly(p, &form, KS_SCOPE_FLEET, UINT64_MAX, t);
+	if (t->law == KS_LAW_EXACT)
+		say(t, "calls of one number in their process and one ns of a second");
 }
 
-static void replay_poisson(const struct premise *p, enum ks_scope scope, struct ks_theory *t)
+static void lamport(struct premise *p, struct ks_theory *t)
 {
+	never(t, ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS, "it counts, and has its node's id");
+}
+
+static void truetime(struct premise *p, struct ks_theory *t)
+{
+	(void)p;
+	never(t, KS_SCOPE_PROCESS, "each stamp is larger than the last");
+}
+
+/* ---- a tick and a count within it ---- */
+
+/* The farthest that the clock falls, in calls: so many share the tick that a frozen stamp stays in. */
+static double calls_in_fall(const struct premise *p)
+{
+	const struct ks_load *load = &p->plan->load;
+	double span_ns = (double)p->wall.fall_ns + (double)KS_MS;
+	for (size_t i = 0; i < p->wall.n; i++) /* a clock that stands, or runs slow, keeps its tick longer */
+		if (p->wall.v[i].seg.held)
+			span_ns += (double)(p->wall.v[i].to_ns - p->wall.v[i].from_ns);
+	for (size_t i = 0; i < p->wall.stops; i++)
+		span_ns += (double)(p->wall.stop[i].to_ns - p->wall.stop[i].from_ns);
+	double mean = 2 * span_ns * (double)load->rate.count / (double)load->rate.per_ns;
+	return mean + 8 * sqrt(mean) + 16;
+}
+
+static void hlc(struct premise *p, struct ks_theory *t)
+{
+	if (!follow(p, KS_REALTIME, t))
+		return;
+	if (option_is(p->spec, "variant", "wrapping") &&
+	    (p->plan->load.model == KS_MODEL_CLOSED || p->wall.missing || calls_in_fall(p) > 65536))
+		none(t, "more keys may share a ms than 16 bits count");
+	else
+		never(t, KS_SCOPE_PROCESS, "each stamp is larger than the last");
+}
+
+/* Unchecked: ticks that are lived again, numbered again. */
+static void replays(struct premise *p, enum ks_scope scope, struct ks_theory *t)
+{
+	const struct ks_form form = {.tick_ns = KS_MS, .who = is_poisson(p) ? KS_WHO_NODE : KS_WHO_WORKER, .within = KS_WITHIN_COUNT};
+	uint64_t seqs = UINT64_C(1) << option(p->spec, "seq_bits", 12);
+	double in_tick = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns * (double)KS_MS;
 	struct ks_sum sum = {0};
-	int failed = 0;
-	double seq = ldexp(1, (int)option(p->spec, "seq_bits", 12));
-	for (uint32_t i = 0; !failed && i < p->plan->nodes; i++) {
-		size_t at = p->wall.start[i], n = p->wall.start[i + 1] - at;
-		const struct ks_stretch *s = &p->wall.v[at];
-		if (n == 2 && s[0].seg.rate_q64 == s[1].seg.rate_q64)
-			failed = add_replay(p, s, &sum);
-		else
-			failed = n <= 1 ? 0 : -1;
-	}
-	double in_tick = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns * (double)KS_TICK_NS;
-	if (failed) {
-		none(t, "instants that are lived more than twice, or a drift that changes");
-	} else if (in_tick + 8 * sqrt(in_tick) + 8 > seq) {
+	if (!times_known(p, t))
+		return;
+	if (!is_poisson(p)) {
+		count_exactly(p, &form, KS_SCOPE_FLEET, seqs, t);
+		if (t->law == KS_LAW_EXACT)
+			say(t, "rate x step back: keys of ticks lived again, numbered alike");
+	} else if (calls_in_fall(p) > (double)seqs && in_tick + 8 * sqrt(in_tick) + 8 > (double)seqs) {
 		none(t, "a tick may have more keys than the sequence holds");
+	} else if (p->wall.stops || add_poisson(p, &form, 1, 0, &sum)) {
+		none(t, "instants that are lived more than twice, a step by few calls, or threads that stop");
 	} else {
-		of_sum(t, KS_LAW_NORMAL, scope, &sum);
+		of_sum(t, scope, &sum);
 		say(t, "sum over ticks lived twice of E min(K, K'), K calls the first time, K' the second");
 	}
 	ks_sum_release(&sum);
 }
 
-static void snowflake(const struct premise *p, struct ks_theory *t)
+static void snowflake(struct premise *p, struct ks_theory *t)
 {
-	enum ks_scope scope = ids_differ(p->plan) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS;
+	enum ks_scope scope = ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS;
 	bool checked = option_is(p->spec, "variant", "checked");
-	if (checked || !p->wall.back_ns) {
-		exact(t, scope, 0, 0, 0);
-		say(t, "%s: never%s", checked ? "a clock that went back is refused" : "the clock never goes back",
-		    scope == KS_SCOPE_FLEET ? "" : " in one process");
+	if (!follow(p, KS_REALTIME, t))
 		return;
-	}
-	if (!option_is(p->spec, "variant", "unchecked")) {
-		none(t, "a variant of snowflake without a theory");
-		return;
-	}
-	if (!clocks_known(p, t))
-		return;
-	if (p->plan->nodes >> option(p->spec, "node_bits", 10)) {
+	if (checked)
+		never(t, scope, "a clock that went back is refused");
+	else if (p->plan->nodes >> option(p->spec, "node_bits", 10))
 		none(t, "node ids that do not fit their field are refused");
-		return;
-	}
-	if (is_poisson(p)) {
-		replay_poisson(p, scope, t);
-		return;
-	}
-	count_exactly(p, KS_TICK_COUNTED, scope, UINT64_C(1) << option(p->spec, "seq_bits", 12), t);
-	if (t->law == KS_LAW_EXACT)
-		say(t, "rate x step back: keys of ticks lived again, numbered alike");
+	else if (!option_is(p->spec, "variant", "unchecked"))
+		none(t, "a variant of snowflake without a theory");
+	else if (!p->wall.missing && !p->wall.fall_ns && scope == KS_SCOPE_FLEET)
+		never(t, scope, "the clock never goes back");
+	else
+		replays(p, scope, t);
 }
 
-/* ---- uuidv7 ---- */
+/* ---- a tick and random bits ---- */
 
-/* 74 bits beside the tick, random or as good as (a 42-bit counter that starts at random, 32 random bits): the expected
- * number of pairs of one tick, over 2^74. */
-static void uuidv7(const struct premise *p, struct ks_theory *t)
+/* counts: a counter that only ever starts at random; keeps: how far the clock may fall before it does so again. */
+static void random_bits(struct premise *p, int bits, bool counts, int64_t keeps_ns, struct ks_theory *t)
 {
-	struct ks_ticks *tick = NULL;
-	struct ks_sum sum = {0};
-	size_t n = 0;
-	double pairs = 0;
-	bool counts = option_is(p->spec, "method", "counter");
-	if (counts && p->plan->nodes * p->plan->processes == 1 && p->wall.back_ns < option(p->spec, "rollback", 0)) {
-		exact(t, KS_SCOPE_FLEET, 0, 0, 0);
-		say(t, "one counter that no step back resets: never");
+	if (!follow(p, KS_REALTIME, t))
 		return;
-	}
-	if (!times_known(p, t))
+	if (counts && p->plan->nodes * p->plan->processes == 1 && !p->wall.missing && p->wall.fall_ns < keeps_ns)
+		never(t, KS_SCOPE_FLEET, "one counter that no step back resets");
+	else
+		birthday(p, KS_MS, ldexp(1, bits), "random values", t);
+}
+
+static void uuidv7(struct premise *p, struct ks_theory *t)
+{
+	if (option_is(p->spec, "method", "random"))
+		random_bits(p, 74, false, 0, t);
+	else if (option_is(p->spec, "method", "counter"))
+		random_bits(p, 74, true, option(p->spec, "rollback", 0), t);
+	else
+		none(t, "a method of uuidv7 without a theory");
+}
+
+static void ulid(struct premise *p, struct ks_theory *t)
+{
+	bool oklog = option_is(p->spec, "variant", "oklog");
+	random_bits(p, 80, !option_is(p->spec, "variant", "plain"), oklog ? 1 : INT64_MAX, t);
+}
+
+static void milli_rand32(struct premise *p, struct ks_theory *t)
+{
+	random_bits(p, 32, false, 0, t);
+}
+
+/* Letters of a sound source, or of sources that are seeded alike: then the n-th call of each process draws the same. */
+static void trace_id(struct premise *p, struct ks_theory *t)
+{
+	static const double letters[] = {64, 62, 36};
+	const struct ks_form alike = {.tick_ns = KS_MS, .within = KS_WITHIN_NTH};
+	double space = pow(letters[option(p->spec, "letters", 0)], (double)option(p->spec, "length", 8));
+	if (!follow(p, KS_REALTIME, t))
 		return;
-	int failed = ks_tick_loads(&p->wall, 0, p->wall.n, &tick, &n);
-	for (size_t i = 0; !failed && i < n; i++)
-		pairs += tick[i].count * tick[i].mean * tick[i].mean / 2;
-	if (failed || ks_sum_poisson(&sum, ldexp(pairs, -74), 1)) {
-		none(t, "too many faults");
-	} else {
-		of_sum(t, KS_LAW_POISSON, KS_SCOPE_FLEET, &sum);
-		say(t, "birthday: sum over ticks of L^2 / 2 / 2^74, L calls expected in the tick");
+	if (option_is(p->spec, "seed", "sound")) {
+		birthday(p, KS_MS, space, "words", t);
+	} else if (!option_is(p->spec, "seed", "equal") || space < 1e12) {
+		none(t, "processes draw the same where they start in one second, or words are few");
+	} else if (is_poisson(p)) {
+		none(t, "with Poisson arrivals calls of one number seldom share a ms");
+	} else if (times_known(p, t)) {
+		count_exactly(p, &alike, KS_SCOPE_FLEET, UINT64_MAX, t);
+		if (t->law == KS_LAW_EXACT)
+			say(t, "calls of one number in their process and one ms");
 	}
-	ks_sum_release(&sum);
-	ks_free(tick);
 }
 
 /* One line a generator that has a theory. */
 static const struct {
 	const char *generator;
-	void (*derive)(const struct premise *p, struct ks_theory *t);
+	void (*derive)(struct premise *p, struct ks_theory *t);
 } theories[] = {
-	{"null", null}, {"unixmilli", unixmilli}, {"counter", counter}, {"snowflake", snowflake}, {"uuidv7", uuidv7},
+	{"null", null},
+	{"unixmilli", unixmilli},
+	{"unixnano", unixnano},
+	{"milli-rand32", milli_rand32},
+	{"trace-id", trace_id},
+	{"counter", counter},
+	{"snowflake", snowflake},
+	{"mono-offset", mono_offset},
+	{"nanotime", nanotime},
+	{"hlc", hlc},
+	{"shard-key", shard_key},
+	{"uuidv7", uuidv7},
+	{"ulid", ulid},
+	{"lamport", lamport},
+	{"truetime", truetime},
 };
 
-void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, struct ks_theory *theory)
+void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, uint64_t seed, struct ks_theory *theory)
 {
-	struct premise p = {.plan = plan, .spec = gen};
-	struct ks_err err;
+	struct premise p = {.plan = plan, .spec = gen, .seed = seed};
 	none(theory, gen->gen ? "no theory of this generator" : "a foreign generator");
-	if (!gen->gen)
-		return;
-	if (ks_wall_init(&p.wall, plan, &err)) {
-		none(theory, err.text);
-		ks_wall_release(&p.wall);
-		return;
-	}
-	for (size_t i = 0; i < sizeof theories / sizeof *theories; i++)
+	for (size_t i = 0; gen->gen && i < sizeof theories / sizeof *theories; i++)
 		if (!strcmp(theories[i].generator, gen->gen->name))
 			theories[i].derive(&p, theory);
 	ks_wall_release(&p.wall);

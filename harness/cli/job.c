@@ -350,7 +350,7 @@ static int attempt(struct attempt *a, struct ks_job *job, struct ks_err *err)
 	if (judge(a, group, err) || consume(a, err) || expect(f, group, err))
 		return -1;
 	if (job->world->id == KS_WORLD_SIM) { /* laws are about the plan; real worlds add timing noise of their own */
-		ks_theory_duplicates(job->plan, job->gen, &f->theory);
+		ks_theory_duplicates(job->plan, job->gen, job->seed, &f->theory);
 		int64_t value = ks_metric_get(&f->metrics, KS_M_DUPLICATES, f->theory.scope);
 		f->theory_met = value >= f->theory.low && value <= f->theory.high;
 	}

@@ -100,7 +100,10 @@ static void interval_of_sums(void)
 static void law_limits(void)
 {
 	struct ks_sum s = {0};
-	CU_ASSERT_EQUAL(ks_sum_excess(&s, KS_LAW_MEAN_MAX + 1, 1), -1);
+	CU_ASSERT_EQUAL(ks_sum_lesser(&s, KS_LAW_MEAN_MAX + 1, 1, 1), -1);
+	CU_ASSERT_EQUAL(ks_sum_excess(&s, 1e16, 1), -1);
+	CU_ASSERT_EQUAL(ks_sum_repeats(&s, KS_LAW_BALLS_MAX + 1, 100, 1), -1);
+	CU_ASSERT_EQUAL(ks_sum_repeats(&s, 3, 0.5, 1), -1);
 	CU_ASSERT_EQUAL(ks_sum_excess(&s, -1, 1), -1);
 	CU_ASSERT_EQUAL(ks_sum_excess(&s, NAN, 1), -1);
 	for (int i = 0; i < KS_LAW_PARTS_MAX; i++)
@@ -133,9 +136,9 @@ static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *sp
 	uint32_t n;
 	CU_ASSERT_FATAL(plan->nodes <= 16);
 	for (uint32_t i = 0; i < plan->nodes; i++)
-		node[i] = (struct ks_node_desc){.offset_ns = plan->node[i].offset_ns, .drift_ppb = plan->node[i].drift_ppb,
+		node[i] = (struct ks_node_desc){.offset_ns = plan->node[i].offset_ns, .drift_ppb = ks_plan_node_drift(plan, seed, i),
 						.worker = ks_plan_worker(plan, seed, i)};
-	CU_ASSERT_EQUAL_FATAL(ks_plan_events(plan, 1, &events, &n, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_plan_events(plan, seed, &events, &n, &err), 0);
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns,
 			     .duration_ns = plan->duration_ns,
 			     .seed = seed,
@@ -233,7 +236,7 @@ static const struct {
 	{BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
 	{FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
 	{"fleet: {nodes: 1, processes: 2}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked",
-	 KS_LAW_EXACT, KS_SCOPE_PROCESS, 120, 0},
+	 KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
 	{"workload: {rate: 3000/s}\nduration: 4s\nfaults: [{at: 2s, step: -120ms}]", "snowflake:unchecked", KS_LAW_EXACT,
 	 KS_SCOPE_FLEET, 360, 0},
 	/* K and K' of mean 1: E min = sum over k of P(K >= k)^2 = 0.399576 + 0.069825 + 0.006448 + 0.000361 + ... */
@@ -255,7 +258,7 @@ static void by_hand(void)
 		struct ks_gen_spec spec;
 		struct ks_theory t;
 		load(cases[i].yaml, cases[i].generator, &plan, &spec);
-		ks_theory_duplicates(&plan, &spec, &t);
+		ks_theory_duplicates(&plan, &spec, 1, &t);
 		bool right = t.law == cases[i].law && t.scope == cases[i].scope && t.text[0];
 		right = right && fabs(t.mean - cases[i].mean) <=
 				     (t.law == KS_LAW_NORMAL ? 1e-4 * cases[i].mean : 0.001 + (double)cases[i].wide);
@@ -278,7 +281,7 @@ static void by_simulation(void)
 		struct ks_gen_spec spec;
 		struct ks_theory t;
 		load(cases[i].yaml, cases[i].generator, &plan, &spec);
-		ks_theory_duplicates(&plan, &spec, &t);
+		ks_theory_duplicates(&plan, &spec, 1, &t);
 		double sum = 0, square = 0;
 		int seeds = t.law == KS_LAW_NORMAL ? 40 : 2;
 		for (int seed = 1; seed <= seeds; seed++) {
@@ -307,9 +310,9 @@ static void intervals_tell_laws_apart(void)
 	struct ks_theory still, back;
 	load("workload: {arrival: poisson, rate: 4000/s}\nduration: 20s\nfaults: [{at: 10s, step: -5s}]", "unixmilli",
 	     &plan, &spec);
-	ks_theory_duplicates(&plan, &spec, &back);
+	ks_theory_duplicates(&plan, &spec, 1, &back);
 	plan.faults = 0;
-	ks_theory_duplicates(&plan, &spec, &still);
+	ks_theory_duplicates(&plan, &spec, 1, &still);
 	CU_ASSERT(still.high < back.low);
 	plan.faults = 1;
 	ks_plan_release(&plan);
@@ -322,7 +325,6 @@ static void premises(void)
 	} none[] = {
 	    {"workload: {model: closed}", "unixmilli", "closed loop"},
 	    {"workload: {rate: 2000000/s}\nduration: 1ms", "unixmilli", "1us apart"},
-	    {"fleet: {nodes: 1, clock: free}", "unixmilli", "drawn by seed"},
 	    {"workload: {rate: 999/s}\nduration: 2000s", "unixmilli", "2^20 calls"},
 	    {"workload: {rate: 3000/s}\nduration: 2s\nfaults: [{at: 1s, step: -20ms}]",
 	     "snowflake:unchecked:seq_bits=1", "sequence holds"},
@@ -338,7 +340,7 @@ static void premises(void)
 		struct ks_gen_spec spec;
 		struct ks_theory t;
 		load(none[i].yaml, none[i].generator, &plan, &spec);
-		ks_theory_duplicates(&plan, &spec, &t);
+		ks_theory_duplicates(&plan, &spec, 1, &t);
 		CU_ASSERT(t.law == KS_LAW_NONE && strstr(t.text, none[i].says));
 		if (t.law != KS_LAW_NONE || !strstr(t.text, none[i].says))
 			printf("\n%s | %s: %s %s\n", none[i].yaml, none[i].generator, ks_law_names[t.law], t.text);
@@ -347,7 +349,7 @@ static void premises(void)
 	struct ks_gen_spec foreign = {.text = "exec:x"};
 	struct ks_plan plan = {.nodes = 0};
 	struct ks_theory t;
-	ks_theory_duplicates(&plan, &foreign, &t);
+	ks_theory_duplicates(&plan, &foreign, 1, &t);
 	CU_ASSERT_EQUAL(t.law, KS_LAW_NONE);
 }
 
