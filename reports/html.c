@@ -90,8 +90,12 @@ static void put_first(const struct page *p)
 	const json_t *s = json_object_get(p->result, "summary");
 	int64_t as = ks_rp_int(s, "as_expected"), runs = ks_rp_int(s, "runs"), unmet = ks_rp_int(s, "unmet");
 	int64_t untested = ks_rp_int(s, "untested"), failed = ks_rp_int(s, "failed");
-	fprintf(p->out, "<h1%s>%" PRId64 " of %" PRId64 " as expected</h1>\n<p class=\"lead\"><b>", as == runs ? "" : " class=\"surprise\"",
-	        as, runs);
+	int64_t missing = ks_rp_missing(p->result);
+	char number[KS_RP_NUMBER];
+	fprintf(p->out, "<h1%s>%" PRId64 " of %" PRId64 " as expected", as == runs && !missing ? "" : " class=\"surprise\"", as, runs);
+	if (missing)
+		fprintf(p->out, ", not finished: %s missing", ks_rp_count(number, missing, "run is", "runs are"));
+	fputs("</h1>\n<p class=\"lead\"><b>", p->out);
 	put(p->out, ks_rp_str(p->result, "name"));
 	fprintf(p->out, "</b>: %" PRId64 " of %" PRId64 " expectations met", ks_rp_int(s, "met"), ks_rp_int(s, "expectations"));
 	if (unmet)

@@ -147,12 +147,15 @@ int ks_report_markdown(const json_t *result, const char *path, struct ks_err *er
 	const char **names = NULL;
 	struct ks_rp_blocks blocks;
 	struct ks_rp_text text = {0};
+	char number[KS_RP_NUMBER];
 	if (ks_rp_group(result, &blocks))
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	long n = ks_rp_generators(&blocks, &names);
 	int rc = n < 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory") : ks_rp_open(&text, err);
 	if (!rc) {
 		fprintf(text.f, "%" PRId64 " of %" PRId64 " as expected\n\n", ks_rp_int(s, "as_expected"), ks_rp_int(s, "runs"));
+		if (ks_rp_missing(result))
+			fprintf(text.f, "**Not finished**: %s missing.\n\n", ks_rp_count(number, ks_rp_missing(result), "run is", "runs are"));
 		put(text.f, ks_rp_str(result, "name"));
 		fprintf(text.f, ": %" PRId64 " of %" PRId64 " expectations met, %" PRId64 " untested, %" PRId64
 		        " could not be judged.\n", ks_rp_int(s, "met"), ks_rp_int(s, "expectations"), ks_rp_int(s, "untested"),

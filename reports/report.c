@@ -164,6 +164,12 @@ const char *ks_rp_count(char buf[KS_RP_NUMBER], int64_t n, const char *one, cons
 	return buf;
 }
 
+int64_t ks_rp_missing(const json_t *result)
+{
+	int64_t planned, have = (int64_t)json_array_size(json_object_get(result, "runs"));
+	return ks_rp_integer(json_object_get(result, "planned"), &planned) && planned > have ? planned - have : 0;
+}
+
 bool ks_rp_expected(const json_t *run)
 {
 	const char *status = ks_rp_str(run, "status");

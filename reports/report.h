@@ -37,6 +37,9 @@ const char *ks_rp_small(char buf[KS_RP_NUMBER], double value);
 /* "5 runs", "1 run". */
 const char *ks_rp_count(char buf[KS_RP_NUMBER], int64_t n, const char *one, const char *many);
 
+/* Runs that were planned and are not there, as of an interrupted command. */
+int64_t ks_rp_missing(const json_t *result);
+
 /* Is the run no surprise? One that is merely untested is none; one that could not be judged is. */
 bool ks_rp_expected(const json_t *run);
 /* What a run amounts to, by the worst of its claims: 'B' one is broken, 'K' kept and none broken, 'U' untested, 'F' the run

@@ -528,8 +528,10 @@ static void print_closing(const json_t *result, FILE *out, bool colour, const ch
 	int64_t total = ks_rp_int(s, "expectations"), met = ks_rp_int(s, "met");
 	int64_t untested = ks_rp_int(s, "untested"), failed = ks_rp_int(s, "failed");
 	char text[KS_RP_NUMBER];
-	bool red = colour && (failed || ks_rp_int(s, "as_expected") != ks_rp_int(s, "runs"));
+	bool red = colour && (failed || ks_rp_missing(result) || ks_rp_int(s, "as_expected") != ks_rp_int(s, "runs"));
 	fprintf(out, "%s%" PRId64 " of %" PRId64 " expectations met", red ? RED : "", met, total);
+	if (ks_rp_missing(result))
+		fprintf(out, ", not finished: %s missing", ks_rp_count(text, ks_rp_missing(result), "run is", "runs are"));
 	if (untested)
 		fprintf(out, ", %" PRId64 " untested", untested);
 	if (ks_rp_int(s, "runs_untested"))

@@ -45,7 +45,7 @@ static bool same_generator(const struct ks_gen_spec *spec, const char *name)
 	       !memcmp(other.cfg, spec->cfg, spec->gen->cfg_size);
 }
 
-static const struct ks_expect_group *group_of(const struct ks_plan *plan, const struct ks_gen_spec *spec)
+const struct ks_expect_group *ks_group_of(const struct ks_plan *plan, const struct ks_gen_spec *spec)
 {
 	const struct ks_expect_group *others = NULL;
 	for (size_t i = 0; i < plan->groups; i++) {
@@ -335,7 +335,7 @@ static int find_disorder(struct attempt *a, struct ks_err *err)
 static int attempt(struct attempt *a, struct ks_job *job, struct ks_err *err)
 {
 	struct ks_run_facts *f = &a->facts;
-	const struct ks_expect_group *group = group_of(job->plan, job->gen);
+	const struct ks_expect_group *group = ks_group_of(job->plan, job->gen);
 	*f = (struct ks_run_facts){.id = job->id, .generator = job->gen->text, .world = job->world->name, .seed = job->seed,
 	                           .status = "judged", .reason = "", .plan = job->plan, .gen = job->gen,
 	                           .reproduce = job->reproduce, .output = &a->run, .attempts = 1};

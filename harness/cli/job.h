@@ -34,6 +34,9 @@ struct ks_job {
 	struct ks_err err;   /* code KS_E_INTERNAL when keyskew itself failed */
 };
 
+/* The group of expectations that the plan has for a generator: its own, that of "other", or NULL. */
+const struct ks_expect_group *ks_group_of(const struct ks_plan *plan, const struct ks_gen_spec *spec);
+
 /* Runs the job and fills result. @return 0, or -1 (KS_E_INTERNAL) when it could not even be reported. */
 int ks_job_run(struct ks_job *job);
 

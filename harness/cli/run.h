@@ -18,6 +18,9 @@ struct ks_sweep {
 
 struct ks_run_args {
 	struct ks_cli cli;
+	json_t *command; /* the words of the command line, owned */
+	const char *resume; /* the folder of an interrupted run */
+	bool failed, accept, jobs_given;
 	const char **target; /* scenarios, suites, folders */
 	size_t targets;
 	char **generator; /* texts of -g, owned */
@@ -66,18 +69,42 @@ int ks_run_folder(const struct ks_run_args *args, const char *name, char *folder
 /* Where each job's plots and keys go. */
 int ks_run_place(const struct ks_run_args *args, struct ks_schedule *schedule, const char *folder, struct ks_err *err);
 /* The result document. @return a new reference, or NULL out of memory. */
-json_t *ks_run_collect(struct ks_schedule *schedule, double wall_s);
+json_t *ks_run_collect(const struct ks_run_args *args, struct ks_schedule *schedule, double wall_s);
 int ks_run_write(const struct ks_run_args *args, const json_t *document, const char *folder, struct ks_err *err);
+
+/* journal.c */
+struct ks_journal {
+	FILE *f;
+	const char *folder; /* borrowed */
+};
+/* go_on: behind what is there. */
+int ks_journal_open(struct ks_journal *journal, const char *folder, const json_t *command, bool go_on, struct ks_err *err);
+/* Takes a finished run; one that was interrupted is none. Not thread safe. */
+int ks_journal_add(struct ks_journal *journal, const json_t *run, struct ks_err *err);
+/* complete: nothing is left to go on with, the file goes. */
+void ks_journal_close(struct ks_journal *journal, bool complete);
+/* The command line of an interrupted run, and its finished runs. @return a new reference, or NULL: KS_E_NOMATCH there is none,
+ * KS_E_USAGE. */
+json_t *ks_journal_read(const char *folder, json_t **runs, struct ks_err *err);
 
 /* Loads every file and makes the jobs, in order: scenario, generator, world, seed. Nothing has run when it fails.
  * @return 0, or -1: KS_E_USAGE, KS_E_NOMATCH. */
 int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *schedule, struct ks_err *err);
 void ks_schedule_release(struct ks_schedule *schedule);
 
+/* accept.c */
+/* Writes what was measured into the scenario files where it is not what they expect; shows every changed line before and after,
+ * and what could not be accepted. @return 0, or -1: a file cannot be read or written. */
+int ks_accept(const struct ks_schedule *schedule, FILE *out, struct ks_err *err);
+
 /* select.c: jobs that are left out. Those that stay keep their ids, so parts can be joined. */
 
 /* Keeps the I-th of every N jobs, from the first (1-based): the same part for the same command on every machine. */
 void ks_select_shard(struct ks_schedule *schedule, uint64_t i, uint64_t n);
+/* The runs of a result that were as expected. @return a new array. */
+json_t *ks_runs_as_expected(const json_t *document);
+/* Gives the jobs that are among these runs their results (journal.c). @return how many. */
+size_t ks_select_finished(struct ks_schedule *schedule, const json_t *runs);
 
 /* Expectations of a generator that does not exist would never be looked at. @return 0, or -1 (KS_E_USAGE) with file:line:col
  * and the nearest name. */

@@ -16,6 +16,9 @@ static const struct ks_cli_option options[] = {
 	{"set", 0, "PATH=VALUE", "changes the scenario: --set faults.back.step=-50ms", KS_COMPLETE_NONE, NULL},
 	{"sweep", 0, "PATH=V,V,..", "a run for every value; of several sweeps, for every combination", KS_COMPLETE_NONE, NULL},
 	{"shard", 0, "I/N", "every N-th run, from the I-th: parts for N machines, joined by keyskew report DIR...", KS_COMPLETE_NONE, NULL},
+	{"failed", 0, NULL, "runs again what was not as expected in the last result (.keyskew/last, or -o DIR), which is made whole", KS_COMPLETE_NONE, NULL},
+	{"resume", 0, "DIR", "goes on with an interrupted run, in its folder, with its command", KS_COMPLETE_FOLDER, NULL},
+	{"accept", 0, NULL, "writes what was measured into the scenario files, after showing each line that changes", KS_COMPLETE_NONE, NULL},
 	{"output", 'o', "DIR", "results go there (default: .keyskew/TIME-NAME, link .keyskew/last)", KS_COMPLETE_FOLDER, NULL},
 	{"json", 0, "FILE", "the result document, also there (-: standard output, instead of the summary)", KS_COMPLETE_FILE, NULL},
 	{"junit", 0, "FILE", "JUnit XML, also there", KS_COMPLETE_FILE, NULL},
@@ -27,9 +30,9 @@ static const struct ks_cli_option options[] = {
 	{"twice", 0, NULL, "runs of sim twice; a record that differs ends it, named, with 5", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
+enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
 
-static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", NULL};
+static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", "--failed [-o DIR] [-j N]", "--resume DIR [-j N]", NULL};
 const struct ks_command ks_command_run = {
 	.name = "run",
 	.summary = "run scenarios or suites and judge them",
@@ -187,6 +190,7 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 		if (parse_number(value, 1, 256, &n))
 			return ks_fail(err, KS_E_USAGE, "bad -j '%s', expected 1..256", value);
 		a->jobs = (int)n;
+		a->jobs_given = true;
 		return 0;
 	case SET:
 		return parse_set(a, value, err);
@@ -194,6 +198,15 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 		return parse_sweep(a, value, err);
 	case SHARD:
 		return parse_shard(a, value, err);
+	case FAILED:
+		a->failed = true;
+		return 0;
+	case RESUME:
+		a->resume = value;
+		return 0;
+	case ACCEPT:
+		a->accept = true;
+		return 0;
 	case OUTPUT:
 		a->folder = value;
 		return 0;
@@ -231,6 +244,9 @@ int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 	char *value;
 	int option;
 	*a = (struct ks_run_args){.seed_low = 1, .seed_high = 1, .jobs = 1};
+	a->command = json_array();
+	for (int i = 1; i < argc; i++) /* now: reading cuts the words */
+		json_array_append_new(a->command, json_string(argv[i]));
 	ks_cli_begin(&a->cli, &ks_command_run, argc, argv);
 	while ((option = ks_cli_next(&a->cli, &value)) >= 0)
 		if (take(a, option, value, &a->cli.err))
@@ -239,7 +255,11 @@ int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 		return option;
 	a->target = a->cli.word;
 	a->targets = a->cli.words;
-	if (a->targets)
+	if ((a->failed || a->resume) && a->targets) {
+		ks_fail(&a->cli.err, KS_E_USAGE, "--failed and --resume take the command of the run before, and no scenario");
+		return KS_CLI_BAD;
+	}
+	if (a->targets || a->failed || a->resume)
 		return 0;
 	ks_fail(&a->cli.err, KS_E_USAGE, "what to run? name a scenario, a suite or a folder; see keyskew list scenarios");
 	return KS_CLI_BAD;
@@ -254,4 +274,5 @@ void ks_run_args_release(struct ks_run_args *a)
 	ks_free(a->generator);
 	ks_free(a->set);
 	ks_cli_release(&a->cli);
+	json_decref(a->command);
 }

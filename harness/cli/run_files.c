@@ -86,18 +86,19 @@ static int link_last(const char *folder, struct ks_err *err)
 #define KS_COMPILER "gcc " __VERSION__
 #endif
 
-static json_t *host_of(double wall_s)
+static json_t *host_of(const struct ks_run_args *a, double wall_s)
 {
 	struct utsname u;
 	char stamp[KS_TIME_TEXT], system[300];
 	uname(&u);
 	snprintf(system, sizeof system, "%s %s %s", u.sysname, u.release, u.machine);
-	return json_pack("{ss ss ss so}", "system", system, "compiler", KS_COMPILER, "time",
-	                 ks_utc_format(stamp, (int64_t)time(NULL) * KS_SEC), "wall_s", json_real((double)(int64_t)(wall_s * 1000) / 1000));
+	return json_pack("{ss ss ss so sO}", "system", system, "compiler", KS_COMPILER, "time",
+	                 ks_utc_format(stamp, (int64_t)time(NULL) * KS_SEC), "wall_s", json_real((double)(int64_t)(wall_s * 1000) / 1000),
+	                 "command", a->command);
 }
 
 /* Runs that finished, in plan order; of an interrupted command the others are left out. */
-json_t *ks_run_collect(struct ks_schedule *s, double wall_s)
+json_t *ks_run_collect(const struct ks_run_args *a, struct ks_schedule *s, double wall_s)
 {
 	json_t *runs = json_array();
 	for (size_t i = 0; i < s->jobs; i++) {
@@ -109,7 +110,10 @@ json_t *ks_run_collect(struct ks_schedule *s, double wall_s)
 	json_t *document = ks_result_document(s->name, runs);
 	if (document) {
 		json_object_set_new(document, "planned", json_integer((json_int_t)s->jobs));
-		json_object_set_new(document, "host", host_of(wall_s));
+		if (a->shards)
+			json_object_set_new(document, "shard", json_pack("{sI sI sI}", "part", (json_int_t)a->shard, "of", (json_int_t)a->shards,
+			                                                 "planned", (json_int_t)s->planned));
+		json_object_set_new(document, "host", host_of(a, wall_s));
 	}
 	return document;
 }

@@ -21,6 +21,10 @@ int ks_file_open(struct ks_file *file, const char *path, struct ks_err *err);
 int ks_file_commit(struct ks_file *file, struct ks_err *err);
 void ks_file_abort(struct ks_file *file);
 
+/* Copies a folder of files and folders into another, which is made; what is there already is replaced. Links and devices are left
+ * out. */
+int ks_copy_tree(const char *from, const char *to, struct ks_err *err);
+
 /* The printed key of a row, bytes outside 0x21-0x7e and backslash as \xHH; "" when the call has none. @return buf. */
 #define KS_ESCAPED_TEXT (4 * KS_KEY_TEXT)
 const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ESCAPED_TEXT]);

@@ -212,8 +212,9 @@ class Test:
                    % (shlex.join(process.arguments), result.code, result.err[-400:]))
         return result
 
-    def run(self, *args, code=None, timeout=30, **options):
+    def run(self, *args, code=None, says=None, timeout=30, **options):
         result = self.finish(self.start(*args, **options), timeout)
+        self.check(says is None or says in result.err, "keyskew %s: stderr does not say %r: %s" % (shlex.join(args), says, result.err[-300:]))
         if code is not None:
             codes = code if isinstance(code, tuple) else (code,)
             self.need(result.code in codes, "keyskew %s: exit %d, expected %s\n      stdout: %s\n      stderr: %s"
@@ -1883,6 +1884,128 @@ def remove(folder):
             except OSError:
                 pass
     shutil.rmtree(folder, ignore_errors=True)
+
+# ---------------------------------------------------------------- what CI uses every day
+SMALL = """keyskew: 1
+suite: small
+runs:
+  - {scenario: ntp-step-back, generators: [unixmilli, snowflake], seeds: 1..2, worlds: [sim]}
+  - {scenario: steady, generators: [uuidv7], seeds: 1..3, worlds: [sim]}
+"""
+
+
+def without_host(document):
+    return {k: v for k, v in document.items() if k != "host"}
+
+
+@test("nightly")
+def shards_join_into_the_same_result(t):
+    t.write("small.yaml", SMALL)
+    t.run("run", "small.yaml", "-o", "whole", code=0)
+    for i in (1, 2, 3):
+        t.run("run", "small.yaml", "--shard", "%d/3" % i, "-o", "part%d" % i, code=0)
+    sizes = [len(t.json("part%d/result.json" % i)["runs"]) for i in (1, 2, 3)]
+    t.check(sizes == [3, 2, 2], "sizes of the parts: %s" % sizes)
+    t.run("report", "part2", "part3", "part1", "-o", "joined", code=0)
+    whole, joined = t.json("whole/result.json"), t.json("joined/result.json")
+    t.check(without_host(whole) == without_host(joined), "joined parts differ from the whole")
+    for folder, _, files in os.walk(t.path("whole/runs")):
+        for name in files:
+            other = os.path.join(folder.replace(t.path("whole"), t.path("joined"), 1), name)
+            same = os.path.isfile(other) and open(other, "rb").read() == open(os.path.join(folder, name), "rb").read()
+            t.check(same, "%s differs" % other)
+    t.run("report", "part1", "part2", "-o", "less", code=3, says="missing")
+    t.run("report", "part1", "part1", "-o", "twice", code=2, says="same part")
+    t.run("report", "part1", "whole", "-o", "mixed", code=2, says="no part")
+    t.run("run", "small.yaml", "--shard", "4/3", code=2, says="I/N")
+
+
+@test("nightly")
+def killed_and_resumed(t):
+    t.write("many.yaml", SMALL.replace("1..2", "1..40"))
+    process = t.start("run", "many.yaml", "-o", "killed")
+    deadline = time.time() + 20
+    journal = t.path("killed/runs.jsonl")
+    while time.time() < deadline and not (os.path.isfile(journal) and open(journal).read().count("\n") > 3):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    with open(journal, "a") as f:
+        f.write('{"id": "0001-cut')  # a line that was cut
+    done = open(journal).read().count("\n") - 1
+    result = t.run("run", "--resume", "killed", "-j", "2", code=0)
+    document = t.json("killed/result.json")
+    t.check(len(document["runs"]) == document["planned"] > done, "%d of %d runs" % (len(document["runs"]), document["planned"]))
+    t.check(not os.path.exists(journal), "the journal is left behind")
+    t.run("run", "--resume", "killed", code=4, says="nothing to resume")
+
+
+@test("nightly")
+def only_what_failed(t):
+    t.write("s.yaml", scenario(more="expect: {unixmilli: {refusals: 7}, counter: {refusals: 0}}\n"))
+    t.run("run", "s.yaml", "-g", "unixmilli,counter", "-o", "out", code=1)
+    t.write("s.yaml", scenario(more="expect: {unixmilli: {refusals: 0}, counter: {refusals: 0}}\n"))
+    t.run("run", "--failed", "-o", "out", code=0)
+    t.check(len(t.json("out/result.json")["runs"]) == 2, "the result is not whole")
+    t.run("run", "--failed", "-o", "out", code=4, says="as expected")
+    t.run("run", "s.yaml", "--failed", code=2, says="no scenario")
+
+
+@test("nightly")
+def expectations_are_accepted(t):
+    text = scenario(more="""expect:
+  unixmilli:   # a comment stays
+    unique@node: kept   # this one too
+    {dup}: 7
+  counter: {{refusals: 3, unique@process: kept}}
+""".replace("{dup}", "refusals").replace("{{", "{").replace("}}", "}"))
+    t.write("s.yaml", text)
+    t.run("run", "s.yaml", "-g", "unixmilli,counter", "--accept", code=1)
+    after = open(t.path("s.yaml")).read()
+    t.check("refusals: 7" not in after and "refusals: 3" not in after and "# this one too" in after and "# a comment stays" in after,
+            "after --accept: %s" % after)
+    t.run("run", "s.yaml", "-g", "unixmilli,counter", code=0)
+
+
+@test("nightly")
+def sweeps(t):
+    t.run("run", "ntp-step-back", "-g", "unixmilli", "--sweep", "faults.back.step=-10ms,-20ms", "--sweep", "workload.rate=500/s,1000/s",
+          "-o", "out", code=1)
+    runs = t.json("out/result.json")["runs"]
+    got = [(r["sweep"]["faults.back.step"], r["sweep"]["workload.rate"], r["metrics"]["duplicates"]["node"]) for r in runs]
+    t.check(got == [("-10ms", "500/s", 5), ("-10ms", "1000/s", 10), ("-20ms", "500/s", 10), ("-20ms", "1000/s", 20)], "sweep: %s" % got)
+    t.run("run", "ntp-step-back", "--sweep", "faults.back.step=", code=2, says="VALUE")
+
+
+@test("nightly")
+def differences(t):
+    t.run("run", "ntp-step-back", "-g", "snowflake,unixmilli", "--seeds", "1..3", "-o", "a", code=0)
+    t.run("run", "ntp-step-back", "-g", "snowflake", "--seeds", "1..3", "--set", "faults.back.step=-50ms", "-o", "b", code=1)
+    t.run("diff", "a", "a", code=0)
+    result = t.run("diff", "a", "b", "--json", code=1)
+    kinds = {(d["kind"], d["weight"]) for d in json.loads(result.out)["differences"]}
+    t.check({("missing", "regression"), ("expectation", "regression"), ("metric", "improvement")} <= kinds, "kinds: %s" % sorted(kinds))
+    t.run("diff", "a", code=2)
+    t.run("diff", "a", "nowhere", code=2, says="nowhere")
+
+
+@test("nightly")
+def history_of_results(t):
+    for step in ("-120ms", "-50ms", "-120ms"):
+        t.run("run", "ntp-step-back", "-g", "unixmilli", "--set", "faults.back.step=" + step, code=(0, 1))
+        time.sleep(1.1)  # results of one second are ordered by number
+    rows = json.loads(t.run("history", "--json", code=0).out)
+    t.check([r["id"] for r in rows] == [3, 2, 1], "history: %s" % rows)
+    trend = json.loads(t.run("history", "trend", "duplicates@node", "--json", code=0).out)
+    t.check([p["median"] for p in trend[0]["points"]] == [120, 50, 120], "trend: %s" % trend)
+    t.run("history", "trend", "duplicates@node", "-o", "t.svg", code=0)
+    t.check("<svg" in open(t.path("t.svg")).read(), "no picture")
+    t.run("diff", "1", "2", code=1)
+    t.run("diff", "1", "3", code=0)
+    os.remove(t.path(".keyskew/history.db"))
+    folders = [os.path.join(".keyskew", n) for n in sorted(os.listdir(t.path(".keyskew"))) if n != "last"]
+    t.run("history", "rebuild", *folders, code=0)
+    t.check(json.loads(t.run("history", "trend", "duplicates@node", "--json", code=0).out)[0]["points"][1]["median"] == 50, "rebuilt")
 
 
 def main():
