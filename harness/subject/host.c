@@ -18,6 +18,7 @@
 #define THREADS_MAX 4096
 #define STACK_BYTES (256 * 1024)
 #define RECORD_BYTES ((size_t)1 << 30)
+#define POPULATE_WRITE 23 /* MADV_POPULATE_WRITE, which not every libc names */
 #define BATCH 900 /* records a frame: with its header just below 64 KiB, what a pipe holds */
 #define CLOCK_TRIES 5
 
@@ -90,43 +91,40 @@ static bool sane(const struct ks_wire_config *c)
 	       c->depth_low >= 0 && c->depth_low <= c->depth_high;
 }
 
-/* What an area of our own holds: as much as the memory that we may take. */
-static struct ks_area_size own_size(const struct host *h, const struct ks_wire_config *c)
+/* The area that the harness made. Its records get their pages now: a call would pay for them later. */
+static const char *share_area(struct host *h)
+{
+	struct ks_area *a = &h->crew.area;
+	struct stat st;
+
+	if (fstat(h->hooks->area_fd, &st) != 0)
+		return "cannot see the shared area";
+	void *memory = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, h->hooks->area_fd, 0);
+	if (memory == MAP_FAILED || !ks_area_bind(a, memory, (size_t)st.st_size))
+		return "the shared area is none";
+	char *end = (char *)memory + a->bytes;
+	madvise(a->record, (size_t)(end - (char *)a->record), POPULATE_WRITE); /* kernels before 5.14 do not know it */
+	return NULL;
+}
+
+/* An area of our own, as large as the memory that we may take. */
+static const char *make_area(struct host *h, const struct ks_wire_config *c)
 {
 	bool texts = h->crew.spec.gen->decode_text != NULL;
 	struct ks_area_size size = ks_area_size(c, texts);
 	uint64_t room = (h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES) / c->threads /
 			(sizeof(struct ks_wire_record) + (texts ? KS_AREA_TEXT : 0));
 
-	size.probes = 0;
 	if (size.records > room) {
 		size.records = room;
 		size.texts = texts ? room * KS_AREA_TEXT : 0;
 	}
-	return size;
-}
-
-/* The area that the harness made, or one of our own. */
-static const char *get_area(struct host *h, const struct ks_wire_config *c)
-{
-	struct ks_area *a = &h->crew.area;
-	struct ks_area_size size = own_size(h, c);
-	struct stat st = {.st_size = (off_t)ks_area_bytes(&size)};
-	int fd = h->hooks->area_fd;
-
-	if (fd && fstat(fd, &st) != 0)
-		return "cannot see the shared area";
-	size_t bytes = (size_t)st.st_size;
-	void *memory = MAP_FAILED;
-	if (bytes)
-		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			      fd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, fd ? fd : -1, 0);
+	size_t bytes = ks_area_bytes(&size);
+	void *memory = bytes ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+			     : MAP_FAILED;
 	if (memory == MAP_FAILED)
 		return "no memory for records";
-	if (!fd)
-		ks_area_init(a, memory, &size);
-	else if (!ks_area_bind(a, memory, bytes) || a->head->size.threads != c->threads)
-		return "the shared area does not fit the configuration";
+	ks_area_init(&h->crew.area, memory, &size);
 	return NULL;
 }
 
@@ -289,9 +287,11 @@ static int configure(struct host *h, uint32_t length)
 		return fail(h, "the configuration has a value out of range");
 	if (ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err) != 0)
 		return fail(h, err.text);
-	const char *why = get_area(h, &c);
+	const char *why = h->hooks->area_fd ? NULL : make_area(h, &c);
 	if (why)
 		return fail(h, why);
+	if (h->crew.area.head->size.threads != c.threads)
+		return fail(h, "the shared area does not fit the configuration");
 	fill_crew(h, &c);
 	h->crew.shared = state_alloc(h->crew.spec.gen->shared_size);
 	h->lane = aligned_alloc(64, (c.threads * sizeof(*h->lane) + 63) / 64 * 64);
@@ -462,7 +462,8 @@ int ks_subject_main(int in_fd, int out_fd, const struct ks_subject_hooks *hooks)
 	h->hooks = hooks;
 	if (pipe(h->wake) != 0)
 		return fail(h, "no pipe");
-	int status = say_hello(h), wait_ms;
+	const char *why = hooks->area_fd ? share_area(h) : NULL;
+	int status = why ? fail(h, why) : say_hello(h), wait_ms;
 	while (status == GO_ON) {
 		status = look(h, &wait_ms);
 		if (status == GO_ON)

@@ -56,7 +56,8 @@ static bool keep_text(struct ks_lane_thread *l, struct ks_key *key)
 	return true;
 }
 
-/* One call, the lane's n-th. @return its outcome, or KS_LOST when the lane was closed before the call was complete. */
+/* One call, the lane's n-th. A call that is overdue begins when the one before returned: that reading of true time serves
+ * both. @return its outcome, or KS_LOST when the lane was closed before the call was complete. */
 static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns, int64_t begin_ns, int64_t *return_ns)
 {
 	struct ks_crew *c = l->crew;
@@ -67,7 +68,7 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 
 	l->env.has_read = 0;
 	l->env.seq = (uint32_t)n;
-	int64_t call_ns = ks_true_wait(c->start_ns + begin_ns) - c->start_ns;
+	int64_t call_ns = begin_ns > *return_ns ? ks_true_wait(c->start_ns + begin_ns) - c->start_ns : *return_ns;
 	NOTE(&a->reads, l->env.reads);
 	NOTE(&a->due_ns, due_ns);
 	NOTE(&a->call_ns, call_ns);
@@ -97,7 +98,7 @@ static void work(struct ks_lane_thread *l)
 {
 	struct ks_crew *c = l->crew;
 	enum ks_outcome last = KS_KEY;
-	int64_t free_ns = 0, due_ns = 0, begin_ns;
+	int64_t free_ns = -1, due_ns = 0, begin_ns; /* nothing has returned yet */
 
 	for (uint64_t n = 0;; n++) {
 		if (last == KS_REFUSE && c->load.on_refuse == KS_REFUSE_RETRY) {
