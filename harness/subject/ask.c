@@ -98,7 +98,8 @@ int ks_ask_start(struct ks_ask *a, const char *folder, char *const argv[], struc
 	extern char **environ;
 	a->from = a->to = 0;
 	a->answered = false;
-	if (ks_proc_start_in(&a->proc, folder, argv, environ, true, err))
+	const struct ks_proc_place place = {.folder = *folder ? folder : NULL};
+	if (ks_proc_start_in(&a->proc, &place, argv, environ, true, err))
 		return -1;
 	fcntl(a->proc.in, F_SETFL, O_NONBLOCK); /* who does not read must not hold us up */
 	return 0;

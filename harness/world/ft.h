@@ -38,6 +38,7 @@
 struct ks_ft_stage {
 	char dir[64];  /* /dev/shm/keyskew-PID-RANDOM, "" when closed */
 	char lib[256]; /* libfaketimeMT.so.1 */
+	int lock;      /* held as long as the folder is ours: see ft_sweep.h */
 };
 
 /* @return 0 with the path of the library, or -1 with the reason and what would help. */
@@ -60,6 +61,7 @@ struct ks_ft_process {
 	int64_t from_unix_ns; /* the host's time from which libfaketime counts in it: what a rate refers to */
 	struct ks_area area;  /* of a subject host; zero for a foreign program */
 	uint32_t first_lane;
+	bool grouped;         /* it has a cgroup of its own: see ft_group.h */
 	bool up;              /* it runs, and its clock and threads can be acted on */
 };
 

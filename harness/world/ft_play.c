@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ft_group.h"
 #include "ks_mem.h"
 #include "truetime.h"
 
@@ -180,9 +181,12 @@ static bool hits(const struct ks_fault_event *e, const struct ks_ft_process *p)
 	return p->up && p->node == e->node && (e->process == KS_ANY || e->process == p->process);
 }
 
-/* Sends it to all of the process's group, and waits until the process itself has stopped or goes on. */
-static int signal_process(struct ks_ft_process *p, int signal)
+/* Stops or continues all that the process is: its cgroup, or else its session. Waits until it is so. */
+static int signal_process(const struct ks_ft_play *play, struct ks_ft_process *p, int signal)
 {
+	if (p->grouped)
+		return ks_ft_group_freeze(play->stage->dir, p->slot, signal == SIGSTOP);
+
 	int wanted = signal == SIGSTOP ? WSTOPPED : WCONTINUED;
 	int64_t until = ks_true_ns() + KS_SEC;
 	siginfo_t info;
@@ -207,7 +211,7 @@ static int signal_all(struct ks_ft_play *play, const struct ks_fault_event *e, i
 {
 	for (uint32_t i = 0; i < play->processes; i++) {
 		struct ks_ft_process *p = ks_ft_process(play, i);
-		if (hits(e, p) && signal_process(p, signal) != 0)
+		if (hits(e, p) && signal_process(play, p, signal) != 0)
 			return no_signal(play, p, err);
 	}
 	return 0;

@@ -1,25 +1,20 @@
 #include "ft.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <libgen.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "ft_group.h"
+#include "ft_sweep.h"
 #include "ks_mem.h"
 #include "ks_rand.h"
 #include "truetime.h"
-
-#define SHM "/dev/shm"
-#define PREFIX "keyskew-"
 
 extern char **environ;
 
@@ -97,72 +92,6 @@ int ks_ft_find_subject(char path[4096], char *why, size_t size)
 	return -1;
 }
 
-/* ---- leftovers ---- */
-
-/* The folder notes which processes were started in it, because libfaketime keeps a semaphore and a page under the
- * process's number and forgets both when the process is killed. */
-static void forget_process(pid_t pid)
-{
-	char path[64];
-	snprintf(path, sizeof(path), SHM "/sem.faketime_sem_%ld", (long)pid);
-	unlink(path);
-	snprintf(path, sizeof(path), SHM "/faketime_shm_%ld", (long)pid);
-	unlink(path);
-}
-
-static bool gone(long pid)
-{
-	return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
-static void remove_files(int fd, DIR *d)
-{
-	for (struct dirent *e; (e = readdir(d));) {
-		long pid;
-		if (sscanf(e->d_name, "pid-%ld", &pid) == 1 && gone(pid))
-			forget_process((pid_t)pid);
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			unlinkat(fd, e->d_name, 0);
-	}
-}
-
-static void remove_dir(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	/* Anyone may make names in /dev/shm: touch only what is ours. */
-	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != geteuid()) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return;
-	}
-	remove_files(fd, d);
-	closedir(d);
-	rmdir(path);
-}
-
-static void sweep(void)
-{
-	DIR *d = opendir(SHM);
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		char path[320];
-		long pid;
-		if (sscanf(e->d_name, PREFIX "%ld-", &pid) != 1 || !gone(pid))
-			continue;
-		snprintf(path, sizeof(path), SHM "/%s", e->d_name);
-		remove_dir(path);
-	}
-	if (d)
-		closedir(d);
-}
-
 /* ---- the folder ---- */
 
 int ks_ft_open(struct ks_ft_stage *stage, struct ks_err *err)
@@ -172,20 +101,23 @@ int ks_ft_open(struct ks_ft_stage *stage, struct ks_err *err)
 	*stage = (struct ks_ft_stage){0};
 	if (ks_ft_find_library(stage->lib, why, sizeof(why)) != 0)
 		return ks_fail(err, KS_E_JUDGE, "%s", why);
-	sweep();
-	snprintf(stage->dir, sizeof(stage->dir), SHM "/" PREFIX "%ld-XXXXXX", (long)getpid());
-	if (!mkdtemp(stage->dir)) {
+	ks_ft_sweep();
+	stage->lock = ks_ft_folder(stage->dir);
+	if (stage->lock < 0) {
 		int no = errno;
 		stage->dir[0] = '\0';
-		return ks_fail(err, KS_E_JUDGE, "cannot make a folder in " SHM ": %s", strerror(no));
+		return ks_fail(err, KS_E_JUDGE, "cannot make a folder in " KS_FT_SHM ": %s", strerror(no));
 	}
 	return 0;
 }
 
 void ks_ft_close(struct ks_ft_stage *stage)
 {
-	if (stage->dir[0])
-		remove_dir(stage->dir);
+	if (stage->dir[0]) {
+		ks_ft_kill_strays(stage->dir);
+		ks_ft_remove(stage->dir);
+		close(stage->lock);
+	}
 	*stage = (struct ks_ft_stage){0};
 }
 
@@ -275,30 +207,23 @@ static char **make_environment(const struct ks_ft_stage *stage, uint32_t slot, c
 	return env;
 }
 
-static void note_process(const struct ks_ft_stage *stage, pid_t pid)
-{
-	char path[96];
-	snprintf(path, sizeof(path), "%s/pid-%ld", stage->dir, (long)pid);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		close(fd);
-}
-
 int ks_ft_start(struct ks_ft_stage *stage, struct ks_ft_process *process, char *const argv[], bool with_input,
 		const char *extra, struct ks_err *err)
 {
 	/* at rate 0 the clock stands at the instant from which libfaketime counts */
 	static const char standing[] = "+0 x0\n";
-	char preload[600], file[128];
+	char preload[600], file[128], procs[640];
 
 	if (!process->from_unix_ns && control(stage, process->slot, standing, sizeof(standing) - 1, err) != 0)
 		return -1;
 	char **env = make_environment(stage, process->slot, extra, preload, file);
 	if (!env)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	int status = ks_proc_start(&process->proc, argv, env, with_input, err);
+	process->grouped = ks_ft_group_add(stage->dir, process->slot, procs, sizeof(procs));
+	const struct ks_proc_place place = {.group = process->grouped ? procs : NULL};
+	int status = ks_proc_start_in(&process->proc, &place, argv, env, with_input, err);
 	if (status == 0)
-		note_process(stage, process->proc.pid);
+		ks_ft_note_process(stage->dir, process->proc.pid);
 	ks_free(env);
 	return status;
 }

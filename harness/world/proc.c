@@ -46,8 +46,19 @@ static int open_pipes(struct pipes *p, bool with_input)
 	return pipe2(p->out, O_CLOEXEC) || pipe2(p->err, O_CLOEXEC) || pipe2(p->report, O_CLOEXEC) ? -1 : 0;
 }
 
+static int join(const char *group)
+{
+	int fd = group ? open(group, O_WRONLY | O_CLOEXEC) : -1;
+
+	if (!group)
+		return 0;
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		return -1;
+	return close(fd);
+}
+
 /* Between fork and exec of a program that may have threads: only what is safe there. */
-static _Noreturn void become(const struct pipes *p, const char *folder, char *const argv[], char *const envp[],
+static _Noreturn void become(const struct pipes *p, const struct ks_proc_place *place, char *const argv[], char *const envp[],
 			     pid_t parent)
 {
 	sigset_t none;
@@ -59,8 +70,8 @@ static _Noreturn void become(const struct pipes *p, const char *folder, char *co
 			signal(s, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent && dup2(p->in[0], 0) >= 0 && dup2(p->out[1], 1) >= 0 && dup2(p->err[1], 2) >= 0 &&
-	    (!*folder || chdir(folder) == 0))
+	if (getppid() == parent && join(place->group) == 0 && dup2(p->in[0], 0) >= 0 && dup2(p->out[1], 1) >= 0 &&
+	    dup2(p->err[1], 2) >= 0 && (!place->folder || chdir(place->folder) == 0))
 		execvpe(argv[0], argv, envp);
 	int why = errno;
 	ssize_t n = write(p->report[1], &why, sizeof(why));
@@ -82,11 +93,12 @@ static int exec_error(int fd)
 
 int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], bool with_input, struct ks_err *err)
 {
-	return ks_proc_start_in(p, "", argv, envp, with_input, err);
+	static const struct ks_proc_place here = {0};
+	return ks_proc_start_in(p, &here, argv, envp, with_input, err);
 }
 
-int ks_proc_start_in(struct ks_proc *p, const char *folder, char *const argv[], char *const envp[], bool with_input,
-		     struct ks_err *err)
+int ks_proc_start_in(struct ks_proc *p, const struct ks_proc_place *place, char *const argv[], char *const envp[],
+		     bool with_input, struct ks_err *err)
 {
 	struct pipes pipes;
 	pid_t parent = getpid(), pid = -1;
@@ -100,7 +112,7 @@ int ks_proc_start_in(struct ks_proc *p, const char *folder, char *const argv[], 
 		return ks_fail(err, KS_E_INTERNAL, "cannot start a process: %s", strerror(why));
 	}
 	if (pid == 0)
-		become(&pipes, folder, argv, envp, parent);
+		become(&pipes, place, argv, envp, parent);
 	close_fd(&pipes.report[1]);
 	int why = exec_error(pipes.report[0]);
 	p->pid = pid;
@@ -181,6 +193,8 @@ static size_t signal_all(struct ks_proc *p, size_t n, size_t stride, int signal)
 		alive++;
 		if (signal)
 			kill(-one->pid, signal);
+		if (signal == SIGTERM)
+			kill(-one->pid, SIGCONT); /* who is stopped does not hear it */
 	}
 	return alive;
 }

@@ -28,9 +28,14 @@ struct ks_proc {
  * *thread* that started it ends).
  * @return 0, or -1: KS_E_USAGE when the program cannot be run, KS_E_INTERNAL when the system gives no process. */
 int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], bool with_input, struct ks_err *err);
-/* The same in a folder; "": in ours. A program with a slash in its name is looked up from there. */
-int ks_proc_start_in(struct ks_proc *p, const char *folder, char *const argv[], char *const envp[], bool with_input,
-		     struct ks_err *err);
+
+/* Where a child is to be. */
+struct ks_proc_place {
+	const char *folder; /* its working folder, from which a program with a slash in its name is looked up; NULL: ours */
+	const char *group;  /* cgroup.procs of the cgroup in which it puts itself before it becomes the program; NULL: ours */
+};
+int ks_proc_start_in(struct ks_proc *p, const struct ks_proc_place *place, char *const argv[], char *const envp[],
+		     bool with_input, struct ks_err *err);
 
 /* Reads what stands in stderr and keeps the end of it. */
 void ks_proc_read_err(struct ks_proc *p);
