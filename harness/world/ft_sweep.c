@@ -88,39 +88,6 @@ static void forget_process(long pid)
 	unlink(path);
 }
 
-static void remove_files(int fd, DIR *d)
-{
-	for (struct dirent *e; (e = readdir(d));) {
-		long pid;
-		if (sscanf(e->d_name, "pid-%ld", &pid) == 1 && gone(pid))
-			forget_process(pid);
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			unlinkat(fd, e->d_name, 0);
-	}
-}
-
-void ks_ft_remove(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	ks_ft_group_remove(dir);
-	/* Anyone may make names in /dev/shm: touch only what is ours. */
-	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != geteuid()) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return;
-	}
-	remove_files(fd, d);
-	closedir(d);
-	rmdir(dir);
-}
-
 /* ---- processes ---- */
 
 /* The folder in whose name a process runs, "" when in none. */
@@ -144,6 +111,46 @@ static void folder_of(long pid, char *buf, char dir[64])
 	char *end = memchr(at + sizeof(KS_FT_SHM), '/', (size_t)(buf + n - at) - sizeof(KS_FT_SHM));
 	if (end && end - at < 64)
 		snprintf(dir, 64, "%.*s", (int)(end - at), at);
+}
+
+/* A number may have gone to a process of another run meanwhile. */
+static void remove_files(int fd, DIR *d, char *buf)
+{
+	for (struct dirent *e; (e = readdir(d));) {
+		char of[64] = "";
+		long pid;
+		if (sscanf(e->d_name, "pid-%ld", &pid) == 1) {
+			folder_of(pid, buf, of);
+			if (!of[0])
+				forget_process(pid);
+		}
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlinkat(fd, e->d_name, 0);
+	}
+}
+
+void ks_ft_remove(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	ks_ft_group_remove(dir);
+	/* Anyone may make names in /dev/shm: touch only what is ours. */
+	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != geteuid()) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	char *buf = malloc(ENVIRON_MAX);
+	DIR *d = buf ? fdopendir(fd) : NULL;
+	if (d) {
+		remove_files(fd, d, buf);
+		closedir(d);
+		rmdir(dir);
+	} else {
+		close(fd);
+	}
+	free(buf);
 }
 
 /* Its number may be another's by now: what is killed is looked at again, through a handle that cannot change. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "foreign.h"
+#include "ft_group.h"
 #include "ks_mem.h"
 #include "ks_test.h"
 #include "ks_world.h"
@@ -530,6 +531,103 @@ static void libuuid(void)
 	release(&o);
 }
 
+/* ---- strays ---- */
+
+/* How many processes of tests/foreign.c were left by others, or by a run of ours. */
+static int strays(void)
+{
+	DIR *d = opendir("/proc");
+	int n = 0;
+
+	for (struct dirent *e; (e = readdir(d));) {
+		char path[300], cmd[64] = "";
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
+		FILE *f = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+		if (!f)
+			continue;
+		size_t got = fread(cmd, 1, sizeof(cmd) - 1, f);
+		fclose(f);
+		n += got > 11 && !strncmp(cmd, "./foreign", 10) && !strncmp(cmd + 10, "stray", 5);
+	}
+	closedir(d);
+	return n;
+}
+
+static bool has_groups(void)
+{
+	const char *dir = "/dev/shm/keyskew-1-groups";
+	char procs[640];
+	bool has = ks_ft_group_add(dir, 0, procs, sizeof(procs));
+	ks_ft_group_remove(dir);
+	return has;
+}
+
+/* Who forks, leaves its session and is deaf to SIGTERM is found by its environment; who drops that too, by its cgroup. */
+static void forking_foreign(void)
+{
+	struct outcome o;
+	setenv("KEYSKEW_CGROUP", "off", 1);
+	run(&o, STEADY, "exec:./foreign forks", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(strays(), 0);
+	release(&o);
+	unsetenv("KEYSKEW_CGROUP");
+	run(&o, STEADY, "exec:./foreign forks", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(strays(), 0);
+	release(&o);
+	if (!has_groups()) {
+		printf("(no cgroup v2 to write to) ");
+		return;
+	}
+	run(&o, STEADY, "exec:./foreign forks-naked", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(strays(), 0);
+	release(&o);
+}
+
+/* It closes its stdout and stays: what it printed is judged, and it is ended. */
+static void shutting_foreign(void)
+{
+	struct outcome o;
+	run(&o, STEADY, "exec:./foreign shuts", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(o.out.records.n, 11);
+	release(&o);
+}
+
+/* keyskew is killed while a program's stray lives: the next run ends it. */
+static void killed_with_stray(void)
+{
+	struct outcome o;
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		run(&o, STEP, "exec:./foreign forks", NULL);
+		_exit(0);
+	}
+	for (int i = 0; i < 1000 && strays() < 2; i++) /* one a node */
+		usleep(10000);
+	CU_ASSERT_EQUAL(strays(), 2);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	run(&o, STEADY, "exec:./foreign brief", NULL);
+	CU_ASSERT_EQUAL(strays(), 0);
+	release(&o);
+}
+
+/* Faults by signals, where there is no cgroup. */
+static void stops_by_signal(void)
+{
+	struct outcome o;
+	setenv("KEYSKEW_CGROUP", "off", 1);
+	run(&o, "keyskew: 1\nduration: 1s\nworkload: {rate: 400/s}\nfaults:\n- {at: 300ms, stop-world: 200ms}\n", "counter", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(o.out.ninjection, 1);
+	release(&o);
+	unsetenv("KEYSKEW_CGROUP");
+}
+
 /* Leftovers of a keyskew that was killed go at the next start. */
 static void sweeps(void)
 {
@@ -607,6 +705,10 @@ int main(void)
 	    {"nothing faked", nothing_faked},
 	    {"unprovable foreign", unprovable_foreign},
 	    {"libuuid", libuuid},
+	    {"forking foreign", forking_foreign},
+	    {"shutting foreign", shutting_foreign},
+	    {"stops by signal", stops_by_signal},
+	    {"killed with stray", killed_with_stray},
 	    {"sweeps", sweeps},
 	    {"killed harness", killed_harness},
 	    {NULL, NULL},
