@@ -57,7 +57,7 @@ static const struct ks_field workload_fields[] = {
 	 .max = KS_HOUR},
 	{.name = "arrival", .help = "when calls fall due; a burst is of 10", .def = "regular", .read = ks_read_word,
 	 KS_AT(struct ks_plan, load.arrival), .words = arrivals},
-	{.name = "model", .help = "open: late calls queue; closed: a call waits for the one before", .def = "open",
+	{.name = "model", .help = "open: late calls queue; closed: a caller wishes for the next one an interval after it had the one before", .def = "open",
 	 .read = ks_read_word, KS_AT(struct ks_plan, load.model), .words = models},
 	{.name = "on_refuse", .help = "what a caller does when it gets no key; a retry comes 1ms later", .def = "drop",
 	 .read = ks_read_word, KS_AT(struct ks_plan, load.on_refuse), .words = on_refuse},

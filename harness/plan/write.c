@@ -296,10 +296,9 @@ static void add_whom(const struct ks_plan *p, const struct ks_fault *f, char *bu
 /* What it does, in words: "steps -120ms"; one: "n2 steps", many: "n1, n2 step". */
 static void add_what(const struct ks_fault *f, bool one, char *buf, size_t size)
 {
-	char amount[KS_TIME_TEXT];
-	const char *s = one ? "s" : "", *have = one ? "has" : "have";
+	char text[KS_TIME_TEXT];
+	const char *s = one ? "s" : "", *have = one ? "has" : "have", *amount = amount_text(f, text);
 	bool sign = f->kind->type != KS_OPT_WORD && !f->to_true && f->amount > 0 && f->kind->min < 0;
-	amount_text(f, amount);
 	switch (f->kind->op) {
 	case KS_FAULT_STOP_WORLD:
 		add(buf, size, " stop%s the world %s", s, amount);

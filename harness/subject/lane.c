@@ -104,9 +104,9 @@ static void work(struct ks_lane_thread *l)
 		if (last == KS_REFUSE && c->load.on_refuse == KS_REFUSE_RETRY) {
 			begin_ns = free_ns + KS_RETRY_AFTER_NS;
 		} else {
-			due_ns = ks_arrivals_next(&l->arrivals);
-			if (c->load.model == KS_MODEL_CLOSED && due_ns < free_ns)
-				due_ns = free_ns;
+			due_ns = c->load.model == KS_MODEL_CLOSED
+			             ? ks_arrivals_next_closed(&l->arrivals, n ? l->record[n - 1].call_ns - due_ns : 0, free_ns)
+			             : ks_arrivals_next(&l->arrivals);
 			begin_ns = due_ns > free_ns ? due_ns : free_ns;
 		}
 		if (begin_ns >= c->duration_ns || due_ns >= c->duration_ns)

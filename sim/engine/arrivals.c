@@ -67,3 +67,19 @@ int64_t ks_arrivals_next(struct ks_arrivals *a)
 	int64_t due;
 	return __builtin_add_overflow(next(a), a->phase_ns, &due) ? INT64_MAX : due;
 }
+
+static void delay(struct ks_arrivals *a, int64_t by_ns)
+{
+	if (by_ns > 0 && __builtin_add_overflow(a->phase_ns, by_ns, &a->phase_ns))
+		a->phase_ns = INT64_MAX;
+}
+
+int64_t ks_arrivals_next_closed(struct ks_arrivals *a, int64_t late_ns, int64_t free_ns)
+{
+	delay(a, late_ns);
+	int64_t due = ks_arrivals_next(a);
+	if (due >= free_ns)
+		return due;
+	delay(a, free_ns - due);
+	return free_ns;
+}

@@ -124,9 +124,9 @@ static void schedule(struct ks_engine *g, struct lane *l, enum ks_outcome last)
 	if (last == KS_REFUSE && g->sim->load.on_refuse == KS_REFUSE_RETRY) {
 		begin = free_ns + KS_RETRY_AFTER_NS; /* the same wish, so the same due time */
 	} else {
-		l->due_ns = ks_arrivals_next(&l->arrivals);
-		if (g->sim->load.model == KS_MODEL_CLOSED && l->due_ns < free_ns)
-			l->due_ns = free_ns; /* nobody wished while the caller waited */
+		l->due_ns = g->sim->load.model == KS_MODEL_CLOSED
+		                ? ks_arrivals_next_closed(&l->arrivals, l->call_ns - l->due_ns, free_ns)
+		                : ks_arrivals_next(&l->arrivals);
 		begin = l->due_ns > free_ns ? l->due_ns : free_ns;
 	}
 	l->state = LANE_IDLE;

@@ -44,5 +44,8 @@ void ks_arrivals_init(struct ks_arrivals *a, const struct ks_load *load, uint32_
                       uint64_t lane_id);
 /* @return when the lane's next call is due, ns since the start, never decreasing; INT64_MAX when beyond int64. */
 int64_t ks_arrivals_next(struct ks_arrivals *a);
+/* The same in a closed loop, where nobody wishes while the caller waits or stands still: by what the last call began late, all
+ * that follows is due later, and nothing is due before free_ns, when that call returned. */
+int64_t ks_arrivals_next_closed(struct ks_arrivals *a, int64_t late_ns, int64_t free_ns);
 
 #endif

@@ -329,6 +329,21 @@ static void livelock_is_lost(void)
 
 /* ---- the workload ---- */
 
+/* A closed loop begins anew after each call: what falls due meanwhile is nobody's wish, and there is no backlog. */
+static void arrivals_closed(void)
+{
+	struct ks_arrivals a;
+	struct ks_load load = {.rate = {1000, KS_SEC}};
+	ks_arrivals_init(&a, &load, 0, 1, 1, 0);
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, 0, 0), 0);
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, 0, 25), KS_MS);                          /* in time */
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, 0, KS_SEC), KS_SEC);                     /* the call took long */
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, 0, KS_SEC + 25), KS_SEC + KS_MS);
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, 5 * KS_SEC, 6 * KS_SEC + KS_MS + 25), 6 * KS_SEC + 2 * KS_MS); /* it began late */
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, INT64_MAX, 0), INT64_MAX);
+	CU_ASSERT_EQUAL(ks_arrivals_next_closed(&a, INT64_MAX, 0), INT64_MAX);
+}
+
 static void arrivals(void)
 {
 	struct ks_arrivals a;
@@ -462,6 +477,7 @@ int main(void)
 	                                       {"the registry tells processes apart", the_registry_tells_processes_apart},
 	                                       {"a livelock is lost", livelock_is_lost},
 	                                       {"arrivals", arrivals},
+	                                       {"arrivals of a closed loop", arrivals_closed},
 	                                       {"refusals are retried", refusals_are_retried},
 	                                       {"every generator runs twice alike", every_generator_runs_twice_alike},
 	                                       {"memory runs out cleanly", memory_runs_out_cleanly},
