@@ -1,5 +1,8 @@
 # cmake -DOUT=x.c "-DFILES=symbol=path;..." -P embed.cmake: files as NUL-terminated arrays of C.
-set(text "#include \"report.h\"\n")
+if(NOT HEADER)
+  set(HEADER report.h)
+endif()
+set(text "#include \"${HEADER}\"\n")
 foreach(entry ${FILES})
   string(REGEX MATCH "^([^=]+)=(.*)$" _ "${entry}")
   set(symbol ${CMAKE_MATCH_1})

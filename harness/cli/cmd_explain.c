@@ -22,18 +22,35 @@ static bool names_row(const json_t *rows, const json_t *row)
 	return false;
 }
 
+/* "time 1736, node 2, seq 0" */
+static void field_words(const json_t *row, char *buf, size_t size)
+{
+	const char *name;
+	json_t *value;
+	size_t n = 0;
+	*buf = 0;
+	json_object_foreach(json_object_get(row, "fields"), name, value) {
+		char number[32];
+		snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+		if (n < size)
+			n += (size_t)snprintf(buf + n, size - n, "%s%s %s", n ? ", " : "  ", name,
+			                      json_is_string(value) ? json_string_value(value) : number);
+	}
+}
+
 static void print_row(const json_t *row, bool marked)
 {
-	char call[KS_TIME_TEXT] = "-", offset[KS_TIME_TEXT] = "-";
+	char call[KS_TIME_TEXT] = "-", offset[KS_TIME_TEXT] = "-", fields[300];
 	json_t *at = json_object_get(row, "call_ns"), *off = json_object_get(row, "clock_minus_true_ns");
 	if (json_is_integer(at))
 		ks_dur_format(call, json_integer_value(at));
 	if (json_is_integer(off))
 		ks_dur_format(offset, json_integer_value(off));
+	field_words(row, fields, sizeof fields);
 	const char *what = *str(row, "key") ? str(row, "key") : str(row, "why");
-	printf(" %c %-8.40s p%lld t%lld  call %-14s clock-true %-12s %-7s %.120s\n", marked ? '>' : ' ', str(row, "node"),
+	printf(" %c %-8.40s p%lld t%lld  call %-14s clock-true %-12s %-7s %.120s%s\n", marked ? '>' : ' ', str(row, "node"),
 	       (long long)json_integer_value(json_object_get(row, "process")),
-	       (long long)json_integer_value(json_object_get(row, "thread")), call, offset, str(row, "outcome"), what);
+	       (long long)json_integer_value(json_object_get(row, "thread")), call, offset, str(row, "outcome"), what, fields);
 }
 
 static void tell(const json_t *run, const json_t *claim)

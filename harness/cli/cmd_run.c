@@ -79,7 +79,7 @@ static int run(const struct ks_run_args *a, struct ks_schedule *s, const json_t 
 	json_t *document = NULL;
 	struct ks_watch watch;
 	struct ks_journal journal;
-	if (ks_schedule_build(a, s, err))
+	if (ks_schedule_build(a, s, err) || ks_generators_make(s, err))
 		return -1;
 	if (finished)
 		ks_select_finished(s, finished);

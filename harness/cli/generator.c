@@ -5,6 +5,8 @@
 #include "cli.h"
 #include "foreign.h"
 #include "ks_plan.h"
+#include "program.h"
+#include "run.h"
 
 static int from_command(struct ks_gen_spec *spec, enum ks_speaks speaks, const char *prefix, const char *text, struct ks_err *err)
 {
@@ -37,4 +39,25 @@ void ks_generator_release(struct ks_gen_spec *spec)
 {
 	ks_foreign_free(spec->foreign);
 	spec->foreign = NULL;
+}
+
+/* Has the same generator file stood in an earlier scenario? */
+static bool is_made(const struct ks_schedule *s, size_t before, const char *text)
+{
+	for (size_t i = 0; i < before; i++)
+		for (size_t k = 0; k < s->batch[i]->specs; k++)
+			if (!strcmp(s->batch[i]->spec[k].text, text))
+				return true;
+	return false;
+}
+
+int ks_generators_make(const struct ks_schedule *s, struct ks_err *err)
+{
+	for (size_t i = 0; i < s->batches; i++)
+		for (size_t k = 0; k < s->batch[i]->specs; k++) {
+			const struct ks_gen_spec *spec = &s->batch[i]->spec[k];
+			if (spec->foreign && !is_made(s, i, spec->text) && ks_program_make(spec->foreign, &ks_signal, err))
+				return ks_fail_in(err, "%s", spec->text);
+		}
+	return 0;
 }

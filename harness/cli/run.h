@@ -106,6 +106,9 @@ json_t *ks_runs_as_expected(const json_t *document);
 /* Gives the jobs that are among these runs their results (journal.c). @return how many. */
 size_t ks_select_finished(struct ks_schedule *schedule, const json_t *runs);
 
+/* Makes the programs of generator files, once for each. @return 0, or -1: KS_E_USAGE when one cannot be made. */
+int ks_generators_make(const struct ks_schedule *schedule, struct ks_err *err);
+
 /* Expectations of a generator that does not exist would never be looked at. @return 0, or -1 (KS_E_USAGE) with file:line:col
  * and the nearest name. */
 int ks_check_groups(const struct ks_plan *plan, struct ks_err *err);

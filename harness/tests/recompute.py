@@ -138,6 +138,11 @@ def order_value(compare, text):
     return text
 
 
+def identity(row):
+    """keys are equal when they sort as equal: a generator file may say that case or leading zeros do not count"""
+    return row.key if row.order_key is None else row.order_key
+
+
 # --- groups -------------------------------------------------------------------------------------------------------------
 
 def group_of(row, scope):
@@ -165,7 +170,7 @@ def groups(rows, scope):
 
 def fast_group(keys, disorder=True):
     n = len(keys)
-    result = {"duplicates": n - len({k.key for k in keys})}
+    result = {"duplicates": n - len({identity(k) for k in keys})}
     if any(k.order is None for k in keys):
         return result
     descents = below = displacement = late = 0
@@ -218,8 +223,8 @@ def naive_group(keys, disorder=True):
     n = len(keys)
     distinct = []
     for k in keys:
-        if k.key not in distinct:
-            distinct.append(k.key)
+        if identity(k) not in distinct:
+            distinct.append(identity(k))
     result = {"duplicates": n - len(distinct)}
     if any(k.order is None for k in keys):
         return result

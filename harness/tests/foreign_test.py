@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Black-box tests of generators in other languages: ask:, generator files, keyskew new, exec: with layouts.
+
+  foreign_test.py PROGRAM [GROUP|TEST]...  as cli_test.py, whose machinery this uses: a fresh folder for each test, which fails
+                                           also when it leaves a process, shared memory or a temporary file behind
+"""
+import json
+import os
+import re
+import shutil
+import sys
+
+import cli_test
+from cli_test import SHORT, Skip, metric, need_faketime, recompute, run_of, scenario, tail, test
+
+cli_test.TESTS.clear()
+
+LANGUAGES = {"c": ("cc", "c"), "go": ("go", "go"), "java": ("java", "java"), "node": ("node", "js"), "python": ("python3", "py"),
+             "rust": ("rustc", "rs")}
+LAYOUT = "layout: {bits: [time 41, node 10, seq 12], unit: 1ms, epoch: 1288834974657ms}\n"
+
+
+def tools():
+    """compilers keep their state in the real home"""
+    home = os.path.expanduser("~")
+    env = {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", home + "/.rustup"), "CARGO_HOME": os.environ.get("CARGO_HOME", home + "/.cargo"),
+           "GOCACHE": os.environ.get("GOCACHE", home + "/.cache/go-build"), "GOFLAGS": "-mod=mod", "GO111MODULE": "auto"}
+    if os.path.isdir(home + "/.pyenv"):
+        env["PYENV_ROOT"] = home + "/.pyenv"
+    return env
+
+
+def python(t, name, body, head="import sys\n"):
+    return t.write(name, head + body)
+
+
+def genfile(t, name, command, more=""):
+    return t.write(name, "command: [%s]\n%s" % (command, more))
+
+
+# --- languages: keyskew new, and the examples that it writes ------------------------------------------------------------
+
+# "keyskew new generator NAME --lang L writes one", "what it writes runs at once", "the same verdicts as the built-in"
+def language(name, tool, suffix):
+    def run(t):
+        if not shutil.which(tool):
+            raise Skip("%s is not installed" % tool)
+        result = t.run("new", "generator", "orderid", "--lang", name, code=0)
+        t.check("keyskew run ntp-step-back -g orderid.gen.yaml" in result.out, "no next step: %s" % tail(result))
+        source = t.read("orderid." + suffix)
+        t.check(len(source.splitlines()) <= 22, "the example has %d lines" % len(source.splitlines()))
+        t.run("run", "ntp-step-back", "-g", "orderid.gen.yaml,snowflake", "--json", "r.json", "--keys", "k/", code=0, timeout=150,
+              env=tools())
+        document = t.json("r.json")
+        own, built_in = run_of(document, "orderid.gen.yaml"), run_of(document, "snowflake")
+        t.check(own["calls"] == 60000 and own["as_expected"] is True, "%r calls, as expected %r" % (own["calls"], own["as_expected"]))
+        for which, scope in (("refusals", None), ("duplicates", "fleet"), ("stall_ns_p99", None), ("below_max", "node")):
+            t.check((metric(own, which, scope) or 0) // 1000 == (metric(built_in, which, scope) or 0) // 1000
+                    if which.startswith("stall") else metric(own, which, scope) == metric(built_in, which, scope),
+                    "%s: %r, snowflake has %r" % (which, metric(own, which, scope), metric(built_in, which, scope)))
+        t.check(metric(own, "refusals") in (119, 120, 121), "%r refusals" % metric(own, "refusals"))
+        t.check(metric(own, "ahead_ns_max") is not None and metric(own, "behind_ns_max") is not None, "the layout gives no times")
+        t.compare("k", "r.json")
+        result = t.run("new", "generator", "orderid", "--lang", name, code=2)
+        t.check("exists already" in result.err and t.read("orderid." + suffix) == source, "overwritten: %s" % tail(result))
+    run.__name__ = "language_" + name
+    return run
+
+
+for language_name, (tool_name, suffix_name) in LANGUAGES.items():
+    test("language")(language(language_name, tool_name, suffix_name))
+
+
+# "refuses to overwrite", "the nearest name"
+@test("new")
+def new_refuses(t):
+    t.refused("new", "generator", "x", "--lang", "pyton", says="did you mean 'python'")
+    t.refused("new", "generator", "../x", "--lang", "c", says="bad name")
+    t.refused("new", "generator", "x", says="--lang")
+    t.refused("new", "fault", "x", "--lang", "c", says="expected generator")
+    t.write("x.gen.yaml", "mine")
+    t.refused("new", "generator", "x", "--lang", "c", says="exists already")
+    t.check(t.read("x.gen.yaml") == b"mine", "a file was overwritten")
+
+
+# --- ask: the protocol --------------------------------------------------------------------------------------------------
+
+MILLIS = """for _ in sys.stdin:
+    print("clock wall", flush=True)
+    print("key", int(sys.stdin.readline()) // 1000000, flush=True)
+"""
+
+
+# "deterministic in sim", "stall, ahead, behind and order are measured as for built-ins"
+@test("ask")
+def ask_as_built_in(t):
+    python(t, "ms.py", MILLIS)
+    genfile(t, "ms.gen.yaml", "python3, ms.py", "layout: {bits: [time 64], unit: 1ms}\nclaims: [unique@node]\n")
+    t.write("s.yaml", scenario(expect="  other: {unique@node: broken}\n", fleet="2",
+                               faults="  - {name: back, at: 2s, node: n1, step: -120ms}\n  - {at: 3s, node: n2, thread: 0, pause: 50ms}\n"))
+    t.run("run", "s.yaml", "-g", "ms.gen.yaml,unixmilli", "--json", "r.json", "--keys", "k/", "--twice", code=0, env=tools())
+    document = t.json("r.json")
+    own, built_in = run_of(document, "ms.gen.yaml"), run_of(document, "unixmilli")
+    same = ["duplicates", "descents", "below_max", "displacement", "ahead_ns_max", "refusals", "lost"]
+    for name in same:
+        t.check(own["metrics"].get(name) == built_in["metrics"].get(name),
+                "%s: %r, unixmilli has %r" % (name, own["metrics"].get(name), built_in["metrics"].get(name)))
+    # it costs a lock more than the built-in, tens of ns
+    for name in ("behind_ns_max", "stall_ns_max", "stall_ns_p50"):
+        t.check(abs(metric(own, name) - metric(built_in, name)) < 1000, "%s: %r and %r" % (name, metric(own, name), metric(built_in, name)))
+    t.check(metric(own, "stall_ns_max") > 40000000, "the pause is no stall: %r" % metric(own, "stall_ns_max"))
+    t.compare("k", "r.json")
+
+
+# "each environment call is a switch point": a step between read and use, threads that take turns, sleep and random bytes
+@test("ask")
+def ask_requests(t):
+    python(t, "all.py", """import os
+def ask(line):
+    print(line, flush=True)
+    return sys.stdin.readline().strip()
+n = 0
+for line in sys.stdin:
+    assert line == "next\\n", line
+    n += 1
+    wall, mono = int(ask("clock wall")), int(ask("clock mono"))
+    assert ask("sleep 500000") == "ok"
+    slept = int(ask("clock mono")) - mono
+    assert 500000 <= slept < 600000, slept
+    assert int(ask("clock tai")) // 10**9 - wall // 10**9 in (37, 38)
+    assert int(ask("clock boot")) > 0 and int(ask("clock raw")) > 0
+    chance = ask("random 8")
+    assert len(chance) == 16 and int(chance, 16) >= 0
+    assert len(ask("random 64")) == 128
+    if n % 100 == 0:
+        print("refuse every hundredth, by rule", flush=True)
+    else:
+        print("key %s-%s-%d" % (sys.argv[1], chance, n), flush=True)
+""")
+    t.write("s.yaml", scenario(faults="", workload="{rate: 200/s}", fleet="{nodes: 2, threads: 2}", duration="3s"))
+    ask = 'ask:python3 all.py "{node} {node_id} {seed}"'
+    for name in ("a", "b"):
+        t.run("run", "s.yaml", "-g", ask, "--json", name + ".json", "--keys", name + ".tsv", code=0, env=tools())
+    t.check(t.read("a.tsv") == t.read("b.tsv"), "two runs differ")
+    run = t.json("a.json")["runs"][0]
+    t.check(run["calls"] == 1200 and metric(run, "refusals") == 12, "%r calls, %r refusals" % (run["calls"], metric(run, "refusals")))
+    t.check(metric(run, "stall_ns_max") >= 500000, "sleep costs no time")
+    rows = recompute.read_keys(t.path("a.tsv"))[1]
+    t.check({r.key.split(b"-")[0] for r in rows if r.key} == {b"n1 1 1", b"n2 2 1"}, "placeholders: %r" % rows[0].key)
+
+
+# "A child that hangs, dies, floods, answers garbage: exit 3 with a clear reason and its stderr tail"
+FAILURES = [
+    ("hangs", "import time\nsys.stderr.write('waiting for a database\\n')\nsys.stderr.flush()\ntime.sleep(100)\n",
+     ["gave no answer in 600ms", "flush", "waiting for a database"]),
+    ("unflushed", "for _ in sys.stdin: print('key 1')\n", ["gave no answer"]),
+    ("dies", "sys.stdin.readline()\nsys.exit('no database')\n", ["exited with status 1", "no database"]),
+    ("killed", "import os\nsys.stdin.readline()\nos.kill(os.getpid(), 9)\n", ["was killed by signal 9"]),
+    ("gone", "sys.exit(0)\n", ["exited with status 0"]),
+    ("garbage", "sys.stdin.readline()\nprint('kye 1', flush=True)\nsys.stdin.readline()\n", ["wrote 'kye 1'", "expected key"]),
+    ("bytes", "sys.stdin.readline()\nsys.stdout.buffer.write(b'\\x00\\xff\\x1b[2J\\n')\nsys.stdout.flush()\nsys.stdin.readline()\n",
+     ["wrote '???[2J'"]),
+    ("no_clock", "sys.stdin.readline()\nprint('clock wal', flush=True)\nsys.stdin.readline()\n", ["expected clock wall, mono"]),
+    ("long", "sys.stdin.readline()\nprint('key ' + 'x' * 5000, flush=True)\nsys.stdin.readline()\n", ["too long"]),
+    ("long_key", "sys.stdin.readline()\nprint('key ' + 'x' * 257, flush=True)\nsys.stdin.readline()\n", ["1..256 bytes"]),
+    ("empty_key", "sys.stdin.readline()\nprint('key ', flush=True)\nsys.stdin.readline()\n", ["1..256 bytes"]),
+    ("floods", "sys.stdin.readline()\nwhile True: print('key 1' * 1, flush=True)\n", ["after its answer"]),
+    ("floods_stderr", "sys.stdin.readline()\nwhile True: sys.stderr.write('x' * 1000 + '\\n')\n", ["gave no answer"]),
+    ("asks_forever", "sys.stdin.readline()\nwhile True:\n    print('random 1', flush=True)\n    sys.stdin.readline()\n",
+     ["made 100000 requests in one call"]),
+    ("deaf", "sys.stdin.readline()\nwhile True: print('clock wall', flush=True)\n", ["does not read what it is told"]),
+    ("closes", "import os, time\nsys.stdin.readline()\nos.close(1)\ntime.sleep(100)\n", ["closed its output"]),
+    ("stubborn", "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsys.stdin.readline()\ntime.sleep(100)\n",
+     ["gave no answer"]),
+    ("forks", "import os, time\nif os.fork() == 0: time.sleep(100)\nsys.stdin.readline()\nsys.exit(1)\n", ["exited with status 1"]),
+]
+
+
+def failure(name, body, says):
+    def run(t):
+        python(t, "bad.py", body)
+        genfile(t, "bad.gen.yaml", "python3, bad.py", "timeout: 200ms\n")
+        t.write("s.yaml", scenario(fleet="2"))
+        result = t.run("run", "s.yaml", "-g", "bad.gen.yaml", "--json", "r.json", code=3, timeout=40,
+                       env=dict(tools(), PYTHONUNBUFFERED=None))
+        reason = t.json("r.json")["runs"][0].get("reason", "")
+        for word in ["'bad.gen.yaml' of node 'n"] + says:
+            t.check(word in reason, "%r is not in the reason %r" % (word, reason))
+        t.check("bad.gen.yaml" in result.out + result.err, tail(result))
+    run.__name__ = "ask_" + name
+    return run
+
+
+for failure_case in FAILURES:
+    test("ask_fails")(failure(*failure_case))
+
+
+@test("ask_fails")
+def ask_cannot_run(t):
+    t.write("s.yaml", scenario())
+    result = t.run("run", "s.yaml", "-g", "ask:./missing-program", code=(2, 3))
+    t.check("cannot run './missing-program'" in result.out + result.err, tail(result))
+    t.refused("run", "s.yaml", "-g", "ask:", says="names no command", allowed=["s.yaml", "r.json", ".keyskew"])
+    t.refused("run", "s.yaml", "-g", "ask:python3 '", says="quote", code=(2), allowed=["s.yaml", "r.json", ".keyskew"])
+
+
+# --- generator files ----------------------------------------------------------------------------------------------------
+
+# "errors with file:line:col and nearest names, lint of them"
+@test("genfile")
+def genfile_errors(t):
+    cases = [
+        ("command: [x]\ncompair: numeric\n", ["2:1", "unknown key 'compair'", "did you mean 'compare'"]),
+        ("command: [x]\ncompare: numerical\n", ["2:10", "did you mean 'numeric'"]),
+        ("command: [x]\nspeaks: aks\n", ["2:9", "did you mean 'ask'"]),
+        ("speaks: ask\n", ["1:1", "without 'command'"]),
+        ("command: x\n", ["1:10", "a list of words"]),
+        ("command: []\n", ["1:10", "'command' is empty"]),
+        ("command: [x]\nclaims: [uniq@fleet]\n", ["2:10", "did you mean 'unique'"]),
+        ("command: [x]\nclaims: [unique@fleet, unique@fleet]\n", ["2:24", "stands twice"]),
+        ("command: [x]\nlayout: {unit: 1ms}\n", ["2:9", "without 'bits'"]),
+        ("command: [x]\nlayout: {bits: [time]}\n", ["2:17", "NAME BITS"]),
+        ("command: [x]\nlayout: {bits: [time 0]}\n", ["2:17", "1..64"]),
+        ("command: [x]\nlayout: {bits: [time 41, time 1]}\n", ["2:26", "two fields"]),
+        ("command: [x]\nlayout: {bits: [a 64, b 64, c 1]}\n", ["2:16", "129 bits"]),
+        ("command: [x]\nlayout: {bits: [time 41], unit: 1}\n", ["2:33", "unit"]),
+        ("command: [x]\nlayout: {bits: [time 41], epoch: yesterday}\n", ["2:34", "1288834974657ms"]),
+        ("command: [x]\ntimeout: 1\n", ["2:10", "timeout"]),
+        ("[1, 2]\n", ["1:1", "a mapping"]),
+        ("", ["x.gen.yaml"]),
+        ("command: [x\n", ["x.gen.yaml:"]),
+    ]
+    for text, says in cases:
+        t.write("x.gen.yaml", text)
+        t.refused("lint", "x.gen.yaml", says=["x.gen.yaml"] + says)
+        t.refused("run", "steady", "-g", "x.gen.yaml", says=["x.gen.yaml"] + says)
+    t.refused("run", "steady", "-g", "none.gen.yaml", says="none.gen.yaml")
+    t.write("x.gen.yaml", "command: [x]\n")
+    t.run("lint", "x.gen.yaml", code=0)
+
+
+# "compare: numeric|bytes|text"
+@test("genfile")
+def genfile_compare(t):
+    python(t, "k.py", "keys = sys.argv[1:]\nfor n, _ in enumerate(sys.stdin):\n    print('key', keys[n % len(keys)], flush=True)\n")
+    t.write("s.yaml", scenario(expect="  other: {unique@fleet: broken}\n", faults="", workload="{rate: 3/s}", duration="1s"))
+    for compare, keys, duplicates, descents in (("numeric", "9, '010', '10'", 1, 0), ("bytes", "9, '010', '10'", 0, 1),
+                                                ("text", "aB, AC, Ab", 1, 1), ("bytes", "aB, AC, Ab", 0, 1)):
+        genfile(t, "k.gen.yaml", "python3, k.py, " + keys, "compare: %s\n" % compare)
+        t.run("run", "s.yaml", "-g", "k.gen.yaml", "--json", "r.json", "--keys", "k.tsv", code=(0, 1), env=tools())
+        run = t.json("r.json")["runs"][0]
+        t.check((metric(run, "duplicates", "fleet"), metric(run, "descents", "fleet")) == (duplicates, descents),
+                "%s %s: %r duplicates, %r descents" % (compare, keys, metric(run, "duplicates", "fleet"), metric(run, "descents", "fleet")))
+        t.compare("k.tsv", "r.json")
+    genfile(t, "k.gen.yaml", "python3, k.py, 1, x", "compare: numeric\n")
+    result = t.run("run", "s.yaml", "-g", "k.gen.yaml", code=3, env=tools())
+    t.check("no decimal number" in result.out + result.err, tail(result))
+
+
+# "layout gives embedded times and decoded fields to checks, explain"; the program runs in the folder of its file
+@test("genfile")
+def genfile_fields(t):
+    t.write("sub/ms.py", "import sys\n" + MILLIS)
+    t.write("sub/ms.gen.yaml", "command: [python3, ms.py]\nlayout: {bits: [high 32, time 32], unit: 1ms}\nclaims: [unique@node]\n")
+    t.write("s.yaml", scenario(expect="  other: {unique@node: broken}\n"))
+    t.run("run", "s.yaml", "-g", "sub/ms.gen.yaml", "--json", "r.json", code=0, env=tools())
+    claim = t.json("r.json")["runs"][0]["claims"][0]
+    row = claim["witness"]["neighbours"][0]
+    t.check(row["fields"]["high"] << 32 | row["fields"]["time"] == int(row["key"]), "fields of %r: %r" % (row["key"], row.get("fields")))
+    result = t.run("explain", "--first", code=0)
+    t.check("high %d" % row["fields"]["high"] in result.out, "explain tells no fields: %s" % tail(result))
+
+
+# "the injection proof for foreign keys (bare ms, decimal snowflake)": exec: with a layout
+@test("exec")
+def exec_layout(t):
+    need_faketime()
+    python(t, "free.py", """import threading, time
+while True:
+    ms = time.time_ns() // 1000000
+    print(ms if sys.argv[1] == "ms" else ms - 1288834974657 << 22, flush=True)
+    threading.Event().wait(0.002)
+""")
+    t.write("s.yaml", SHORT)
+    for kind, layout in (("ms", "layout: {bits: [time 64]}\n"), ("flake", LAYOUT)):
+        genfile(t, "free.gen.yaml", "/usr/bin/python3, free.py, " + kind, "speaks: lines\n" + layout + "claims: [increasing@node]\n")
+        t.run("run", "s.yaml", "-g", "free.gen.yaml", "--json", "r.json", code=(0, 1), timeout=40)
+        run = t.json("r.json")["runs"][0]
+        t.check(run["world"] == "faketime" and run["injection"], "%s: world %r, injection %r" % (kind, run["world"], run.get("injection")))
+        observed = recompute.as_int(run["injection"][0]["observed_ns"])
+        t.check(-122000000 < observed < -118000000, "%s: observed %r" % (kind, observed))
+
+
+if __name__ == "__main__":
+    sys.exit(cli_test.main())
