@@ -324,8 +324,23 @@ static void wall_act(struct wall *w, const struct ks_fault_event *e)
 		break;
 	case KS_FAULT_KEEPER:
 		break;
+	case KS_FAULT_UP:
+		if (e->amount & KS_RESTART_NODE) { /* the wall clock is what the RTC shows */
+			w->low = w->high = (__int128)w->unix_ns + e->at_ns;
+			if (w->rtc_set)
+				wall_may_show(w, (__int128)w->rtc_unix_ns + e->at_ns - w->rtc_at_ns);
+		}
+		break;
+	case KS_FAULT_CLONE:
+	case KS_FAULT_ROLLBACK: /* back to some time since the start */
+		w->low -= e->at_ns;
+		break;
 	case KS_FAULT_STOP:
 	case KS_FAULT_RUN:
+	case KS_FAULT_DOWN:
+	case KS_FAULT_SNAPSHOT:
+	case KS_FAULT_PLACE:
+	case KS_FAULT_REGISTRY:
 		break;
 	}
 }

@@ -151,6 +151,13 @@ static struct proof prove_one(const struct ks_fault_seen *seen, const struct his
 	case KS_FAULT_STOP:
 	case KS_FAULT_ARM_LEAP: /* the LEAP that comes of it proves it */
 	case KS_FAULT_KEEPER:
+	case KS_FAULT_DOWN:
+	case KS_FAULT_UP:
+	case KS_FAULT_SNAPSHOT:
+	case KS_FAULT_CLONE:
+	case KS_FAULT_ROLLBACK:
+	case KS_FAULT_PLACE:
+	case KS_FAULT_REGISTRY:
 		break;
 	}
 	return (struct proof){0};

@@ -205,3 +205,12 @@ void ks_clocks_boot(struct ks_clocks *c, int64_t t_ns)
 		s->v0_ns = id == KS_REALTIME || id == KS_TAI ? ks_seg_at(&c->rtc, t_ns) : 0;
 	}
 }
+
+void ks_clocks_restore(struct ks_clocks *c, const struct ks_clocks *saved, int64_t saved_at_ns, int64_t t_ns)
+{
+	struct ks_seg rtc = c->rtc;
+	*c = *saved;
+	c->rtc = rtc;
+	for (int id = 0; id < KS_NCLOCKS; id++) /* what it shows depends on the time since t0 alone */
+		c->seg[id].t0_ns += t_ns - saved_at_ns;
+}

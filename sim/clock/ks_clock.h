@@ -101,6 +101,9 @@ void ks_clocks_resume(struct ks_clocks *c, int64_t t_ns, enum ks_suspend kind, i
 
 /* A boot: the wall clock from the RTC, TAI = REALTIME, the others from 0; corrections and ticks are gone. */
 void ks_clocks_boot(struct ks_clocks *c, int64_t t_ns);
+/* The five clocks go on at t_ns from where they were saved, true time saved_at_ns: a machine that is put back to a snapshot,
+ * or begins from one. The RTC is not in the snapshot. saved and c may be the clocks of two machines. */
+void ks_clocks_restore(struct ks_clocks *c, const struct ks_clocks *saved, int64_t saved_at_ns, int64_t t_ns);
 
 static inline int64_t ks_clocks_at(const struct ks_clocks *c, enum ks_clock_id id, int64_t t_ns)
 {

@@ -16,6 +16,7 @@ enum ks_stream_purpose {
 	KS_STREAM_TEST,
 	KS_STREAM_CLOCK,       /* what a free clock's oscillator draws, by node */
 	KS_STREAM_KEEPER,      /* what the measurements of a clock's keeper are off by, by node */
+	KS_STREAM_NETWORK,     /* how long messages take, by the lane that sends */
 };
 
 struct ks_stream {

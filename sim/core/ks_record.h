@@ -81,6 +81,13 @@ struct ks_clock_change {
 };
 #define KS_NO_FAULT UINT32_MAX
 
+/* A stretch of time in which a fault kept a thread from running, where only the run could tell when: a pause that was
+ * placed inside a call. */
+struct ks_halt {
+	uint32_t lane;
+	int64_t begin_ns, end_ns;
+};
+
 /* All records of a run. Owned; release with ks_records_release. */
 struct ks_records {
 	struct ks_packed *v;
@@ -98,6 +105,8 @@ struct ks_records {
 	struct ks_texts texts; /* when keys are texts: see ks_gen_issues_texts */
 	struct ks_texts reasons; /* of a foreign generator: what its refusals say, by `why`; at most KS_RECORD_REASONS */
 	uint64_t clock_reads;  /* how many clock reads the calls made */
+	struct ks_halt *halts; /* by lane, then by time */
+	size_t nhalts, halt_cap;
 	size_t limit;          /* bytes, as ks_records_bytes counts them; 0: none. What would be more is not added */
 };
 
@@ -112,6 +121,10 @@ int ks_records_add(struct ks_records *r, const struct ks_record *record);
 int ks_records_full(const struct ks_records *r, struct ks_err *err);
 /* Replaces a record by one of the same lane and seq. @return 0, or -1 out of memory: then it is as before. */
 int ks_record_set(struct ks_records *r, size_t row, const struct ks_record *record);
+/* @return 0, or -1 out of memory: then nothing was added. */
+int ks_records_halt(struct ks_records *r, uint32_t lane, int64_t begin_ns, int64_t end_ns);
+/* Once all are known. */
+void ks_records_sort_halts(struct ks_records *r);
 void ks_records_release(struct ks_records *r);
 /* What they take now, texts included. */
 size_t ks_records_bytes(const struct ks_records *r);

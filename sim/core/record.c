@@ -273,6 +273,7 @@ void ks_records_release(struct ks_records *r)
 {
 	drop_records(r);
 	ks_free(r->lanes);
+	ks_free(r->halts);
 	ks_texts_release(&r->texts);
 	ks_texts_release(&r->reasons);
 	*r = (struct ks_records){0};
@@ -383,4 +384,29 @@ int ks_records_sort(struct ks_records *r)
 	sorted.clock_reads = r->clock_reads;
 	*r = sorted;
 	return 0;
+}
+
+/* ---- halts ---- */
+
+int ks_records_halt(struct ks_records *r, uint32_t lane, int64_t begin_ns, int64_t end_ns)
+{
+	if (room((void **)&r->halts, r->nhalts, &r->halt_cap, sizeof *r->halts))
+		return -1;
+	r->halts[r->nhalts++] = (struct ks_halt){lane, begin_ns, end_ns};
+	return 0;
+}
+
+static int halt_cmp(const void *pa, const void *pb)
+{
+	const struct ks_halt *a = pa, *b = pb;
+	CMP(a->lane, b->lane);
+	CMP(a->begin_ns, b->begin_ns);
+	CMP(a->end_ns, b->end_ns);
+	return 0;
+}
+
+void ks_records_sort_halts(struct ks_records *r)
+{
+	if (r->nhalts)
+		qsort(r->halts, r->nhalts, sizeof *r->halts, halt_cmp);
 }

@@ -1,4 +1,8 @@
-/* Inside the engine: fleets, queues, stacks. Everything that outlives an environment call is here, in the heap. */
+/* Inside the engine: fleets, queues, stacks. Everything that outlives an environment call is here, in the heap.
+ *
+ * engine.c: stacks, tasks of threads, the loop. fleet.c: how it is built. faults.c: what events do. process.c: restarts,
+ * snapshots, clones. place.c: pauses inside calls. post.c: messages. registry.c: the registry. keep.c: what a node does to
+ * its clock. queue.c: whose turn it is. window.c: records on their way out. env.c: the slow side of the environment. */
 #ifndef KS_ENGINE_PRIVATE_H
 #define KS_ENGINE_PRIVATE_H
 
@@ -10,9 +14,28 @@
 
 /* What a thread waits for; decides who goes first at one instant (see ks_engine.h). */
 enum lane_state {
-	LANE_IN_CALL = 0, /* interrupted inside a call: goes on at wake_ns */
-	LANE_IDLE = 1,    /* between calls: the next one begins at wake_ns */
-	LANE_DONE,        /* makes no more calls */
+	LANE_IN_CALL = 0, /* interrupted inside its task: goes on at wake_ns */
+	LANE_IDLE = 1,    /* between tasks: the next one begins at wake_ns */
+	LANE_DONE,        /* does no more; or not begun yet */
+};
+
+/* What a thread does next, or is inside of. */
+enum task {
+	TASK_CALL,
+	TASK_OBSERVE,    /* a message */
+	TASK_INIT,       /* of a restarted process, by its first thread */
+	TASK_BACKGROUND, /* by a thread that does nothing else */
+	TASK_END_STOP,   /* not a thread: the end of a placed stop of a process */
+};
+
+struct trap;
+
+struct message {
+	int64_t at_ns;
+	struct ks_key key;
+	uint32_t lane, seq;  /* of the call that issued it */
+	uint32_t slot;       /* of who gets it */
+	struct message *next;
 };
 
 struct lane {
@@ -22,41 +45,77 @@ struct lane {
 	void *local;
 	struct ks_arrivals arrivals;
 	enum lane_state state;
+	enum task task;
 	int64_t wake_ns;         /* while queued */
 	uint32_t queue_place;    /* in node->queue, from 1; 0: not queued */
 	uint32_t seq;
 	int64_t due_ns, call_ns; /* of the call that is going on or next */
+	bool wished;             /* a call is wanted that has not begun */
+	int64_t begin_ns;        /* when it may begin; of a background thread: when it runs next */
 	int64_t cpu_limit_ns;    /* livelocked when reached without waiting */
-	struct stack *stack;     /* where the interrupted call lives */
+	struct stack *stack;     /* where the interrupted task lives */
 	bool waits;              /* for wait_clock to show wait_value */
 	enum ks_clock_id wait_clock;
 	int64_t wait_value;
 	uint32_t next_waiter;    /* for a lock: lane + 1 */
 	uint32_t stops;          /* how many faults hold it */
 	bool parked;             /* it would be queued at wake_ns, but for those */
+	uint32_t slot;           /* its place in node->lanes */
+	uint32_t thread;         /* of the process; of background threads none that a fault can name */
+	uint32_t background;     /* which of the generator's */
+	bool starts;             /* it is held until its process has been initialised */
+	struct trap *traps;      /* placed pauses that may meet it */
+	bool trapped;            /* one of them may act inside this call: every environment call asks */
+	struct message *inbox;   /* in the order of arrival */
+	bool caused;             /* the next call is: by that one */
+	struct ks_cause cause;
+	struct ks_arrivals mail; /* when it sends a message */
+	int64_t mail_due_ns;     /* KS_NO_TIME: it sends none */
+	struct {
+		enum question { REGISTRY_LEASE, REGISTRY_REPORT, REGISTRY_REPORTED } what;
+		bool pending, answered;
+		int64_t sent_ns;
+		uint64_t value;
+	} request; /* to the registry */
 };
-
+#define THREAD_NONE (KS_ANY - 1)
 #define KS_LEAPS_MAX 64
 
 struct process {
+	uint32_t index;       /* on its node */
+	uint32_t incarnation;
 	void *shared;
 	uint64_t pid;
+	bool down;
 	struct {
 		bool set;
 		uint64_t value;
 	} persist[KS_PERSIST_SLOTS];
-	bool has_reported;
-	uint64_t reported; /* to the registry */
+	struct { /* what the registry knows of it */
+		bool leased, has_reported;
+		uint64_t worker, reported;
+	} registry;
+};
+
+/* Waits until those threads that an event concerns are between tasks, then acts. */
+struct gathering {
+	bool going;
+	const struct ks_fault_event *event;
+	uint32_t inside; /* that many are not yet */
 };
 
 struct node {
 	uint32_t index;
 	struct ks_clocks clocks;
 	uint64_t worker;
-	struct lane *lanes; /* of this node */
-	uint32_t nlanes;
+	bool born;
+	bool cut_off; /* from the registry */
+	struct process *processes;
+	struct lane **lanes; /* callers by process and thread, then background threads by process; the present ones */
+	uint32_t ncallers, nlanes;
 	struct lane **queue; /* binary heap by (wake_ns, state, lane number) */
 	uint32_t queued;
+	struct gathering gathering;
 	/* keep.c: what the node does to its clock by itself */
 	int64_t own_ns;           /* when it does so next; INT64_MAX: never */
 	struct ks_keeper keeper;
@@ -71,6 +130,32 @@ struct node {
 	int64_t set_ns;           /* by how much REALTIME has been set in all */
 };
 
+struct snapshot {
+	bool taken;
+	int64_t at_ns;
+	uint32_t node;
+	struct ks_clocks clocks;
+	struct process *processes; /* their persist alone counts */
+	struct ks_stream *random;  /* of each thread */
+	char *memory;              /* as ks_memory_copy lays it out */
+};
+
+/* A placed pause and a thread that it may meet. */
+struct trap {
+	const struct ks_fault_event *event;
+	struct trap *next; /* of the lane */
+	bool armed, spent;
+	bool acts;         /* inside this call */
+	uint32_t calls;    /* begun since it was armed */
+	uint32_t hits;
+	uint32_t point;    /* environment calls so far in this call */
+	uint32_t matches;  /* of the kind */
+	bool at_next;      /* what it waited for is done */
+	uint32_t before;   /* any: places that the call before had; 0: none was counted yet */
+	uint32_t target;   /* any, every: the place in this call */
+	struct lane end;   /* of a stop of the process: its end, in the queue */
+};
+
 struct stack {
 	struct ks_context context;
 	void *low;
@@ -83,16 +168,20 @@ struct ks_engine {
 	struct ks_sim_result *result;
 	struct ks_err *err;
 	int status;
+	bool begun;         /* processes are initialised before that, outside of time */
 	struct node *nodes;
-	struct lane *lanes;
 	struct process *processes;
-	uint32_t nlanes, nprocesses;
-	char *state; /* the arena of shared and local states */
-	struct lane **queues;
+	struct lane *lanes; /* callers of all incarnations, their number is that in the records; then background threads */
+	uint32_t ncallers, nlanes, next_caller;
+	struct lane **places; /* what node->lanes and node->queue point into */
+	char *arena, *state; /* of shared and local states; state is where they begin, aligned */
+	struct snapshot *snapshots;
+	uint32_t nsnapshots;
+	struct trap *traps;
+	size_t ntraps;
 	uint32_t node;      /* whose turn it is, up to the barrier */
-	int64_t barrier_ns; /* the next fleet event, or the end */
-	uint32_t event;     /* the next fault event */
-	int64_t clock_base[KS_NCLOCKS]; /* what a perfect clock shows at the start */
+	int64_t barrier_ns; /* the next instant at which nodes meet, or the end */
+	int64_t end_ns;
 	int64_t until_ns;   /* the barrier, or the end of the window before it */
 	struct ks_window window;
 	struct ks_sink sink;
@@ -100,6 +189,11 @@ struct ks_engine {
 		int64_t at_ns, delta_ns;
 	} leaps[KS_LEAPS_MAX]; /* of UTC */
 	int nleaps;
+	uint32_t event;     /* the next fault event */
+	struct message *post; /* sent, not delivered; by arrival */
+	uint32_t requests;  /* to the registry, pending */
+	uint64_t leases;    /* so far */
+	int64_t clock_base[KS_NCLOCKS]; /* what a perfect clock shows at the start */
 	uint64_t record_limit;
 	struct ks_context main;
 	struct stack *current, *free;
@@ -108,6 +202,37 @@ struct ks_engine {
 };
 
 #define STACK_BYTES (128 * 1024)
+
+/* engine.c */
+
+/* Leaves the task that runs now; the engine goes on on another stack. Returns when the task is resumed. */
+void ks_engine_suspend(struct lane *lane);
+/* Ends the thread that runs now inside its task; a call is lost. Does not return. */
+_Noreturn void ks_engine_abandon(struct lane *lane);
+/* Ends the run from anywhere inside it. Does not return. */
+_Noreturn void ks_engine_stop(struct ks_engine *g, int status);
+_Noreturn void ks_engine_out_of_memory(struct ks_engine *g);
+/* Nodes meet at t_ns at the latest. */
+void ks_engine_meet(struct ks_engine *g, int64_t t_ns);
+/* What the lane does after `now_ns`, being between tasks: queues it, or ends it. */
+void ks_lane_go(struct lane *lane, int64_t now_ns);
+/* The workload's next wish of the lane. */
+void ks_lane_wish(struct lane *lane, int64_t now_ns, enum ks_outcome last);
+/* Ends what it is inside of, which is lost, and all that it waits for. It is LANE_DONE then; what it wished stays. */
+void ks_lane_kill(struct lane *lane);
+/* While it is held it gets no turn. Holds add up. */
+void ks_lane_hold(struct lane *lane);
+void ks_lane_let_go(struct lane *lane, int64_t now_ns);
+
+/* fleet.c */
+int ks_fleet_build(struct ks_engine *g);
+void ks_fleet_release(struct ks_engine *g);
+/* Makes a fresh thread of the number at the slot of its node. */
+void ks_lane_init(struct ks_engine *g, struct lane *lane, uint32_t number, struct node *node, struct process *process, uint32_t slot);
+uint64_t ks_pid_draw(const struct ks_engine *g, const struct node *n, const struct process *p);
+
+/* faults.c */
+void ks_fault_act(struct ks_engine *g, uint32_t event);
 
 /* keep.c */
 
@@ -129,6 +254,43 @@ struct ks_fault_seen *ks_seen_begin(struct ks_engine *g, struct node *n, const s
 void ks_seen_end(struct ks_engine *g, struct node *n, struct ks_fault_seen *seen);
 /* Threads that wait for a clock which has changed wait for another instant now. */
 void ks_waits_solve(struct node *n, int64_t now_ns);
+
+/* process.c */
+/* Does it wait until threads are between tasks? */
+bool ks_gathers(const struct ks_fault_event *event);
+void ks_gather_begin(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+/* A lane has come out of its task while its node gathers. */
+void ks_gather(struct lane *lane);
+void ks_process_down(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+void ks_process_up(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+void ks_process_started(struct lane *first);
+void ks_snapshot_clone(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+void ks_snapshot_roll_back(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+uint64_t ks_memory_hash(const struct ks_engine *g, const struct node *n);
+
+/* place.c */
+void ks_place_arm(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+void ks_place_begin(struct lane *lane); /* of a call */
+void ks_place_pass(struct lane *lane, enum ks_point point);
+void ks_place_return(struct lane *lane);
+void ks_place_end_stop(struct lane *end);
+
+/* post.c */
+void ks_post_send(struct lane *lane, struct ks_key key); /* of the call that has just ended */
+/* Gives the messages that arrive before until_ns to their threads. */
+void ks_post_deliver(struct ks_engine *g, int64_t until_ns);
+/* @return when the first one arrives; INT64_MAX: none is on its way. */
+int64_t ks_post_first(const struct ks_engine *g);
+void ks_post_observe(struct lane *lane); /* the task */
+void ks_post_forget(struct lane *lane);
+void ks_post_release(struct ks_engine *g);
+
+/* registry.c */
+/* Answers those who asked before now_ns. */
+void ks_registry_answer(struct ks_engine *g, int64_t now_ns);
+/* @return when the first question arrives; INT64_MAX: none is on its way. */
+int64_t ks_registry_first(const struct ks_engine *g);
+void ks_registry_forget(struct lane *lane);
 
 /* queue.c */
 
@@ -155,11 +317,10 @@ static inline int64_t ks_engine_horizon(const struct ks_engine *g, const struct 
 	return lane->cpu_limit_ns < h ? lane->cpu_limit_ns : h;
 }
 
-/* Leaves the call that runs now; the engine goes on on another stack. Returns when the call is resumed. */
-void ks_engine_suspend(struct lane *lane);
-/* Ends the thread that runs now inside its call, which is lost. Does not return. */
-_Noreturn void ks_engine_abandon(struct lane *lane);
-/* Ends the run from anywhere inside it. Does not return. */
-_Noreturn void ks_engine_stop(struct ks_engine *g, int status);
+/* The first instant at which it has to ask: with a placed pause in this call, always. */
+static inline void ks_engine_set_horizon(struct lane *lane)
+{
+	lane->env.horizon_ns = lane->trapped ? INT64_MIN : ks_engine_horizon(lane->env.engine, lane);
+}
 
 #endif

@@ -7,9 +7,16 @@ static struct lane *lane_of(struct ks_env *e)
 	return (struct lane *)e;
 }
 
-void ks_env_switch(struct ks_env *e)
+void ks_env_switch(struct ks_env *e, int64_t cost_ns, enum ks_point point)
 {
 	struct lane *l = lane_of(e);
+	if (l->trapped) { /* a placed pause comes before the call has taken any time */
+		e->now_ns -= cost_ns;
+		ks_place_pass(l, point);
+		e->now_ns += cost_ns;
+		if (e->now_ns < ks_engine_horizon(e->engine, l))
+			return;
+	}
 	if (e->now_ns >= l->cpu_limit_ns)
 		ks_engine_abandon(l);
 	ks_queue_push(l, e->now_ns);
@@ -23,7 +30,7 @@ void ks_env_wait(struct ks_env *e, enum ks_clock_id id, int64_t value)
 	if (t < e->horizon_ns) { /* nothing can come between */
 		l->cpu_limit_ns = t + KS_CPU_BUDGET_NS;
 		e->now_ns = t;
-		e->horizon_ns = ks_engine_horizon(e->engine, l);
+		ks_engine_set_horizon(l);
 		return;
 	}
 	l->waits = true;
@@ -55,7 +62,64 @@ void ks_env_lock_pass(struct ks_env *e, ks_lock *lock)
 	if (!lock->first)
 		lock->last = 0;
 	ks_queue_push(next, e->now_ns);
-	e->horizon_ns = ks_engine_horizon(e->engine, lane_of(e));
+	ks_engine_set_horizon(lane_of(e));
+}
+
+/* ---- who it is ---- */
+
+/* Java's hash of a short decimal text, as the fold below has it. */
+static uint32_t text_hash(uint64_t a, uint64_t b)
+{
+	char digits[48];
+	uint32_t n = 0, h = 0;
+	for (int part = 0; part < 2; part++) { /* backwards: b, then a before it */
+		uint64_t v = part ? a : b;
+		do
+			digits[n++] = (char)('0' + v % 10);
+		while (v /= 10);
+	}
+	while (n)
+		h = 31 * h + (unsigned char)digits[--n];
+	return h;
+}
+
+uint64_t ks_worker_of_mac(uint64_t mac, uint64_t pid)
+{
+	uint64_t two = (mac >> 8 & 0xff) | (mac & 0xff) << 8; /* the last but one byte, and above it the last */
+	uint64_t datacenter = (two >> 6) % 32;
+	return datacenter << 5 | (text_hash(datacenter, pid) & 0xffff) % 32;
+}
+
+/* Docker's default bridge: 172.17.0.2 onwards. */
+static uint64_t ip_of(const struct node *n)
+{
+	return UINT64_C(0xac110002) + n->index;
+}
+
+/* Docker's rule: 02:42 and the IP address. A machine's is Intel's prefix and what its maker burnt in. */
+static uint64_t mac_of(const struct ks_engine *g, const struct node *n)
+{
+	if (g->sim->host == KS_HOST_CONTAINER)
+		return UINT64_C(0x0242) << 32 | ip_of(n);
+	return UINT64_C(0x3cfdfe) << 24 | (ks_rand_at(g->sim->seed, KS_STREAM_PROCESS, UINT64_C(1) << 40 | n->index, 0) & 0xffffff);
+}
+
+static uint64_t worker_of(struct ks_env *e)
+{
+	struct lane *l = lane_of(e);
+	uint64_t worker = UINT64_MAX;
+	switch (e->engine->sim->worker) {
+	case KS_WORKER_LEASE:
+		ks_env_registry_lease(e, &worker);
+		return worker;
+	case KS_WORKER_PID:
+		return l->process->pid & 1023;
+	case KS_WORKER_MAC:
+		return ks_worker_of_mac(mac_of(e->engine, l->node), l->process->pid);
+	case KS_WORKER_GIVEN:
+		break;
+	}
+	return l->node->worker;
 }
 
 uint64_t ks_env_identity(struct ks_env *e, int what)
@@ -63,11 +127,11 @@ uint64_t ks_env_identity(struct ks_env *e, int what)
 	struct lane *l = lane_of(e);
 	switch ((enum ks_identity)what) {
 	case KS_ID_WORKER:
-		return l->node->worker;
-	case KS_ID_MAC: /* Docker's rule: 02:42 and the IPv4 address */
-		return UINT64_C(0x0242) << 32 | (UINT64_C(0xac110002) + l->node->index);
+		return worker_of(e);
+	case KS_ID_MAC:
+		return mac_of(e->engine, l->node);
 	case KS_ID_IP:
-		return UINT64_C(0xac110002) + l->node->index; /* 172.17.0.2 onwards */
+		return ip_of(l->node);
 	case KS_ID_PID:
 		return l->process->pid;
 	case KS_ID_HOST:
@@ -80,6 +144,8 @@ struct ks_call_context ks_env_context(struct ks_env *e)
 {
 	const struct lane *l = lane_of(e);
 	const struct ks_sim *sim = e->engine->sim;
+	if (l->background != KS_ANY)
+		return (struct ks_call_context){0}; /* it makes no call */
 	const struct ks_lane *ids = &e->engine->result->records.lanes[e->lane];
 	return ks_call_draw(&sim->about, sim->seed, ks_caller(ids, sim->processes, sim->threads), l->seq);
 }
@@ -115,25 +181,4 @@ void ks_env_persist_put(struct ks_env *e, int slot, uint64_t value)
 		return;
 	p->persist[slot].set = true;
 	p->persist[slot].value = value;
-}
-
-bool ks_env_registry_lease(struct ks_env *e, uint64_t *worker)
-{
-	*worker = (uint64_t)(lane_of(e)->process - e->engine->processes) + 1;
-	return true;
-}
-
-void ks_env_registry_report(struct ks_env *e, uint64_t time)
-{
-	struct process *p = lane_of(e)->process;
-	p->has_reported = true;
-	p->reported = time;
-}
-
-bool ks_env_registry_reported(struct ks_env *e, uint64_t *time)
-{
-	const struct process *p = lane_of(e)->process;
-	if (p->has_reported)
-		*time = p->reported;
-	return p->has_reported;
 }

@@ -11,6 +11,7 @@
 
 #include "ks_call.h"
 #include "ks_clock.h"
+#include "ks_point.h"
 #include "ks_rand.h"
 
 /* What environment calls cost in virtual time, ns: a vDSO clock read, a random word from a buffered source, an
@@ -20,7 +21,7 @@
 #define KS_COST_ATOMIC_NS 5
 #define KS_COST_LOCK_NS 20
 #define KS_COST_PERSIST_NS 20000
-#define KS_COST_REGISTRY_NS 2000000 /* there and back at the network's default delay */
+#define KS_COST_SEND_NS 1000 /* the way to the registry and back comes on top */
 
 struct ks_env {
 	int64_t now_ns;     /* true time of this thread */
@@ -47,7 +48,7 @@ typedef struct {
 } ks_lock;
 
 /* The slow side, in the engine. */
-void ks_env_switch(struct ks_env *env);
+void ks_env_switch(struct ks_env *env, int64_t cost_ns, enum ks_point point);
 void ks_env_wait(struct ks_env *env, enum ks_clock_id id, int64_t value);
 void ks_env_lock_wait(struct ks_env *env, ks_lock *lock);
 void ks_env_lock_pass(struct ks_env *env, ks_lock *lock);
@@ -63,16 +64,16 @@ struct ks_err;
 _Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 
-static inline void env_spend(struct ks_env *e, int64_t cost_ns)
+static inline void env_spend(struct ks_env *e, int64_t cost_ns, enum ks_point point)
 {
 	e->now_ns += cost_ns;
 	if (__builtin_expect(e->now_ns >= e->horizon_ns, 0))
-		ks_env_switch(e);
+		ks_env_switch(e, cost_ns, point);
 }
 
 static inline int64_t env_clock(struct ks_env *e, enum ks_clock_id id)
 {
-	env_spend(e, KS_COST_CLOCK_NS);
+	env_spend(e, KS_COST_CLOCK_NS, KS_AT_CLOCK);
 	int64_t v = ks_seg_at(&e->clocks[id], e->now_ns) + e->skew_ns;
 	e->read_value = v;
 	e->read_at_ns = e->now_ns;
@@ -84,20 +85,20 @@ static inline int64_t env_clock(struct ks_env *e, enum ks_clock_id id)
 
 static inline void env_wait_until(struct ks_env *e, enum ks_clock_id id, int64_t value)
 {
-	env_spend(e, KS_COST_CLOCK_NS);
+	env_spend(e, KS_COST_CLOCK_NS, KS_AT_WAIT);
 	if (ks_seg_at(&e->clocks[id], e->now_ns) + e->skew_ns < value)
 		ks_env_wait(e, id, value);
 }
 
 static inline uint64_t env_random(struct ks_env *e)
 {
-	env_spend(e, KS_COST_RANDOM_NS);
+	env_spend(e, KS_COST_RANDOM_NS, KS_AT_RANDOM);
 	return ks_stream_next(&e->random);
 }
 
 static inline void env_lock(struct ks_env *e, ks_lock *l)
 {
-	env_spend(e, KS_COST_LOCK_NS);
+	env_spend(e, KS_COST_LOCK_NS, KS_AT_LOCK);
 	if (__builtin_expect(l->holder == 0, 1))
 		l->holder = e->lane + 1;
 	else
@@ -106,7 +107,7 @@ static inline void env_lock(struct ks_env *e, ks_lock *l)
 
 static inline void env_unlock(struct ks_env *e, ks_lock *l)
 {
-	env_spend(e, KS_COST_ATOMIC_NS);
+	env_spend(e, KS_COST_ATOMIC_NS, KS_AT_UNLOCK);
 	if (__builtin_expect(l->first == 0, 1))
 		l->holder = 0;
 	else
@@ -115,19 +116,19 @@ static inline void env_unlock(struct ks_env *e, ks_lock *l)
 
 static inline uint64_t env_load(struct ks_env *e, const ks_word *w)
 {
-	env_spend(e, KS_COST_ATOMIC_NS);
+	env_spend(e, KS_COST_ATOMIC_NS, KS_AT_LOAD);
 	return w->value;
 }
 
 static inline void env_store(struct ks_env *e, ks_word *w, uint64_t value)
 {
-	env_spend(e, KS_COST_ATOMIC_NS);
+	env_spend(e, KS_COST_ATOMIC_NS, KS_AT_STORE);
 	w->value = value;
 }
 
 static inline bool env_cas(struct ks_env *e, ks_word *w, uint64_t *expected, uint64_t value)
 {
-	env_spend(e, KS_COST_ATOMIC_NS);
+	env_spend(e, KS_COST_ATOMIC_NS, KS_AT_CAS);
 	if (w->value != *expected) {
 		*expected = w->value;
 		return false;
@@ -138,7 +139,7 @@ static inline bool env_cas(struct ks_env *e, ks_word *w, uint64_t *expected, uin
 
 static inline uint64_t env_fetch_add(struct ks_env *e, ks_word *w, uint64_t n)
 {
-	env_spend(e, KS_COST_ATOMIC_NS);
+	env_spend(e, KS_COST_ATOMIC_NS, KS_AT_ADD);
 	uint64_t before = w->value;
 	w->value = before + n;
 	return before;
@@ -146,7 +147,7 @@ static inline uint64_t env_fetch_add(struct ks_env *e, ks_word *w, uint64_t n)
 
 static inline uint64_t env_identity(struct ks_env *e, enum ks_identity what)
 {
-	env_spend(e, KS_COST_ATOMIC_NS);
+	env_spend(e, KS_COST_ATOMIC_NS, KS_AT_IDENTITY);
 	return ks_env_identity(e, (int)what);
 }
 
@@ -163,31 +164,31 @@ static inline struct ks_key env_text(struct ks_env *e, const char *bytes, size_t
 
 static inline bool env_persist_get(struct ks_env *e, int slot, uint64_t *value)
 {
-	env_spend(e, KS_COST_PERSIST_NS);
+	env_spend(e, KS_COST_PERSIST_NS, KS_AT_PERSIST);
 	return ks_env_persist_get(e, slot, value);
 }
 
 static inline void env_persist_put(struct ks_env *e, int slot, uint64_t value)
 {
-	env_spend(e, KS_COST_PERSIST_NS);
+	env_spend(e, KS_COST_PERSIST_NS, KS_AT_PERSIST);
 	ks_env_persist_put(e, slot, value);
 }
 
 static inline bool env_registry_lease(struct ks_env *e, uint64_t *worker)
 {
-	env_spend(e, KS_COST_REGISTRY_NS);
+	env_spend(e, KS_COST_SEND_NS, KS_AT_REGISTRY);
 	return ks_env_registry_lease(e, worker);
 }
 
 static inline void env_registry_report(struct ks_env *e, uint64_t time)
 {
-	env_spend(e, KS_COST_REGISTRY_NS);
+	env_spend(e, KS_COST_SEND_NS, KS_AT_REGISTRY);
 	ks_env_registry_report(e, time);
 }
 
 static inline bool env_registry_reported(struct ks_env *e, uint64_t *time)
 {
-	env_spend(e, KS_COST_REGISTRY_NS);
+	env_spend(e, KS_COST_SEND_NS, KS_AT_REGISTRY);
 	return ks_env_registry_reported(e, time);
 }
 

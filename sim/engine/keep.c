@@ -35,7 +35,7 @@ struct ks_fault_seen *ks_seen_begin(struct ks_engine *g, struct node *n, const s
 		r->seen_cap = cap;
 	}
 	struct ks_fault_seen *seen = &r->seen[r->nseen++];
-	seen->event = *event;
+	*seen = (struct ks_fault_seen){.event = *event, .begin = KS_ANY};
 	for (int id = 0; id < KS_NCLOCKS; id++)
 		seen->before_ns[id] = ks_clocks_at(&n->clocks, (enum ks_clock_id)id, event->at_ns);
 	seen->monotonic_before_ppb = rate_of(n, KS_MONOTONIC, event->at_ns);
@@ -65,7 +65,7 @@ void ks_seen_end(struct ks_engine *g, struct node *n, struct ks_fault_seen *seen
 	seen->rtc_ns = ks_seg_at(&n->clocks.rtc, t);
 	seen->utc_ns = ks_utc(g, t);
 	for (uint32_t i = 0; i < n->nlanes; i++) {
-		int64_t skew = n->lanes[i].env.skew_ns;
+		int64_t skew = n->lanes[i]->env.skew_ns;
 		seen->core_low_ns = skew < seen->core_low_ns || !i ? skew : seen->core_low_ns;
 		seen->core_high_ns = skew > seen->core_high_ns || !i ? skew : seen->core_high_ns;
 	}
@@ -74,7 +74,7 @@ void ks_seen_end(struct ks_engine *g, struct node *n, struct ks_fault_seen *seen
 void ks_waits_solve(struct node *n, int64_t now_ns)
 {
 	for (uint32_t i = 0; i < n->nlanes; i++) {
-		struct lane *l = &n->lanes[i];
+		struct lane *l = n->lanes[i];
 		if (!l->waits)
 			continue;
 		ks_queue_drop(l);
@@ -183,7 +183,7 @@ void ks_keep_cores(struct node *n, int64_t skew_ns, uint32_t cores, uint32_t hop
 {
 	for (uint32_t i = 0; i < n->nlanes; i++) {
 		uint32_t core = (i + hops) % cores;
-		n->lanes[i].env.skew_ns = (int64_t)((__int128)skew_ns * core / (cores - 1));
+		n->lanes[i]->env.skew_ns = (int64_t)((__int128)skew_ns * core / (cores - 1));
 	}
 }
 

@@ -1,9 +1,10 @@
 /* The simulation of a fleet: from a description of nodes, workload and faults to records.
  *
  * Total order of what happens, the contract that makes runs reproducible: by true time; at one instant first the
- * faults in the order of the scenario file, then what a node's own keeper and kernel do to its clock, then threads that go on with a call, then calls that fall due; among
- * equals by lane number. Nodes share nothing between two fleet events (faults), so each runs on its own queue up
- * to the next fleet event.
+ * faults in the order of the scenario file, then what a node's own keeper and kernel do to its clock, then threads that go on with what they are inside of, then messages that
+ * arrive and calls that fall due; among equals by lane number. Nodes share nothing between two barriers, so each runs on
+ * its own queue up to the next one: a fleet event (fault), or, where messages or the registry connect nodes, the first
+ * instant at which one of them could hear of what another does.
  *
  * A call runs on the engine's own stack unless an event falls inside it. Then the engine goes on on a fresh stack,
  * and the interrupted call is resumed later. */
@@ -17,6 +18,7 @@
 #include "ks_call.h"
 #include "ks_clock.h"
 #include "ks_err.h"
+#include "ks_point.h"
 #include "ks_keeper.h"
 #include "ks_record.h"
 #include "ks_sink.h"
@@ -29,7 +31,37 @@ struct ks_node_desc {
 	int64_t drift_ppb; /* of its oscillator; positive: runs faster */
 	uint64_t worker;   /* its node id */
 	struct ks_keeper_desc keeper;
+	bool clone;        /* it is not there before a clone event; such nodes come last */
 };
+
+/* What a process is told when it asks for its worker id. */
+enum ks_worker_rule {
+	KS_WORKER_GIVEN, /* its node's */
+	KS_WORKER_LEASE, /* what the registry leases to it; UINT64_MAX when none answers */
+	KS_WORKER_PID,   /* the low 10 bits of its pid */
+	KS_WORKER_MAC,   /* ks_worker_of_mac of its MAC address and pid */
+};
+/* 10 bits, folded as MyBatis-Plus and Hutool do: 5 from two bytes of the MAC address, 5 from a hash of these and the
+ * pid. */
+uint64_t ks_worker_of_mac(uint64_t mac, uint64_t pid);
+
+/* Where processes live. machine: pids and MAC addresses are drawn. container: as Docker gives them, the MAC address is
+ * 02:42 and the IP address, and the first process is pid 1. */
+enum ks_host { KS_HOST_MACHINE, KS_HOST_CONTAINER };
+
+/* Messages carry the latest key of a thread of one node to the same thread of another. */
+struct ks_mail {
+	struct ks_rate rate; /* of the node that sends, shared by its threads; count 0: no messages */
+	uint32_t from, to;
+};
+
+/* A way is this long between two nodes, and between a node and the registry; a message's is longer by up to jitter, drawn
+ * by seed. */
+struct ks_network {
+	int64_t delay_ns, jitter_ns;
+};
+/* A process that gets no answer from the registry gives up after this. */
+#define KS_REGISTRY_PATIENCE_NS (100 * KS_MS)
 
 /* What a fault does, at its instant, to one node. The plan hands them over in file order. */
 enum ks_fault_op {
@@ -52,6 +84,36 @@ enum ks_fault_op {
 	KS_FAULT_CORES,   /* amount: by how much the last core's clocks read later than the first's, those between in
 	                     proportion; 0 ends it; extra: KS_CORES_EXTRA(cores, hops) */
 	KS_FAULT_KEEPER,  /* not from a plan: what the node's keeper did. extra: enum ks_keeper_did, amount: its amount */
+	KS_FAULT_DOWN,    /* amount: mask of enum ks_restart; the process, or all, ends */
+	KS_FAULT_UP,      /* amount: the same; a new incarnation begins */
+	KS_FAULT_SNAPSHOT, /* amount: number of the snapshot, from 0 */
+	KS_FAULT_CLONE,    /* amount: number; extra: mask of enum ks_revive; node: the new one */
+	KS_FAULT_ROLLBACK, /* amount: number; extra: mask of enum ks_revive */
+	KS_FAULT_PLACE,    /* amount: ns; place says where in a call the thread will be paused */
+	KS_FAULT_REGISTRY, /* amount: 0: the registry does not answer this node from now on; 1: it does again */
+};
+
+/* A process whose state is lost is killed where it stands: calls inside are lost. One whose state is kept hands it over:
+ * it takes no more calls and ends when the last one has returned. What it persists, and the workload, stay in both. */
+enum ks_restart { KS_RESTART_NODE = 1, KS_RESTART_KEPT = 2 };
+/* reseed: the machine has a new vmgenid, so its random streams are new ones; else they go on from the snapshot.
+ * clocks_run: clocks do not go back to the snapshot (rollback only). */
+enum ks_revive { KS_REVIVE_RESEED = 1, KS_REVIVE_CLOCKS_RUN = 2 };
+
+/* Where in a call a pause is placed, counted in environment calls. */
+enum ks_side {
+	KS_PLACE_BEFORE, /* the nth environment call of the kind `point`, before it has done anything */
+	KS_PLACE_AFTER,  /* once it is done */
+	KS_PLACE_ANY,    /* anywhere in the call, drawn by seed among the places that the call before it had */
+	KS_PLACE_EVERY,  /* before the first environment call of one call, the second of the next, .. until after the last */
+};
+struct ks_place {
+	enum ks_side side;
+	uint32_t point; /* enum ks_point */
+	uint32_t nth;   /* from 1 */
+	uint32_t call;  /* of the thread, from 0, of those that begin when the event has happened, or later */
+	uint32_t times; /* how many calls it meets, one after another; not of EVERY */
+	bool world;     /* all threads of the process stop */
 };
 
 #define KS_ANY UINT32_MAX /* every process, every thread */
@@ -66,7 +128,8 @@ struct ks_fault_event {
 	uint32_t node;
 	enum ks_fault_op op;
 	int64_t amount, extra;
-	uint32_t process, thread; /* of stop and run; KS_ANY */
+	uint32_t process, thread; /* of stop, run and place; process: of down and up; KS_ANY */
+	struct ks_place place;
 	uint32_t fault;  /* index of the fault in the plan; KS_NO_FAULT: a keeper's act */
 };
 
@@ -79,6 +142,8 @@ struct ks_fault_seen {
 	int64_t set_before_ns, set_after_ns; /* by how much REALTIME has been set in all, by whomever, before and after it */
 	int64_t tick_ns;              /* REALTIME changes its reading by this from one to the next, just after it */
 	int64_t rtc_ns, utc_ns;       /* what the battery-backed clock shows after it; and what UTC is */
+	uint64_t memory_before, memory_after; /* of down, up, snapshot, clone, rollback: a hash of the node's memory */
+	uint32_t begin;               /* of a run that ends a placed pause: the row of its beginning; else KS_ANY */
 	int64_t core_low_ns, core_high_ns; /* the lowest and highest reading of REALTIME of the node's threads, less the line */
 };
 #define KS_PROBE_NS (1000 * KS_SEC)
@@ -93,6 +158,10 @@ struct ks_sim {
 	int64_t start_unix_ns;
 	int64_t duration_ns;
 	uint64_t seed;
+	enum ks_worker_rule worker;
+	enum ks_host host;
+	struct ks_mail mail;
+	struct ks_network network;
 	uint32_t nodes, processes, threads; /* processes of a node, threads of a process */
 	const struct ks_node_desc *node;    /* nodes of them */
 	struct ks_load load;
@@ -110,7 +179,8 @@ struct ks_sim {
 
 struct ks_sim_result {
 	struct ks_records records;  /* lanes only when there was a sink */
-	struct ks_fault_seen *seen; /* by time: the plan's events, leaps that happened, and what keepers did */
+	struct ks_fault_seen *seen; /* by time on each node: the plan's events, what came of them later (leaps,
+	                                 snapshots, placed pauses), and what keepers did */
 	uint32_t nseen, seen_cap;
 	uint64_t switches;          /* how often a call was interrupted */
 };
@@ -121,6 +191,8 @@ struct ks_sim_result {
 /* A thread that runs this long in one call without waiting for a clock or a lock is livelocked: the call is lost and
  * the thread makes no more. */
 #define KS_CPU_BUDGET_NS KS_SEC
+/* A snapshot, or a restart that keeps its state, waits this long for calls to return, or the run ends with KS_E_JUDGE. */
+#define KS_PATIENCE_NS KS_SEC
 
 /* Up-time of a node at the start, TAI - REALTIME at the start: a server that has been up for a while under NTP. */
 #define KS_UPTIME_NS (1000 * KS_SEC)
