@@ -233,22 +233,55 @@ static void put_metrics(FILE *out, const json_t *run)
 	fputs("</tbody></table></div>\n", out);
 }
 
+/* Below its row: who did the first piece of it to whom. */
+static void put_damage_row(FILE *out, const json_t *run, const json_t *note, bool has_control)
+{
+	const char *consumer = ks_rp_str(note, "consumer"), *name = ks_rp_str(note, "damage"), *first = ks_rp_str(note, "first");
+	const json_t *value = json_object_get(json_object_get(json_object_get(run, "damage"), consumer), name);
+	const json_t *control = json_object_get(json_object_get(json_object_get(run, "control_damage"), consumer), name);
+	char buf[KS_RP_NUMBER];
+	int64_t v, c, d;
+	fprintf(out, "<tr%s><td><b>", *first ? " class=\"above\"" : "");
+	put(out, consumer);
+	fputs(".", out);
+	put(out, name);
+	fputs("</b></td>", out);
+	put_number(out, name, value);
+	if (has_control) {
+		put_number(out, name, control);
+		bool both = ks_rp_integer(value, &v) && ks_rp_integer(control, &c) && !__builtin_sub_overflow(v, c, &d);
+		fprintf(out, "<td class=\"n\">%s%s</td>", both && d > 0 ? "+" : "", both && d ? ks_rp_number(buf, name, d) : "");
+	}
+	fputs("<td class=\"soft\">", out);
+	put(out, ks_rp_str(note, "help"));
+	fputs("</td></tr>\n", out);
+	if (*first) {
+		fprintf(out, "<tr><td class=\"why\" colspan=\"%d\">first: ", has_control ? 5 : 3);
+		put(out, first);
+		fputs("</td></tr>\n", out);
+	}
+}
+
 static void put_damage(FILE *out, const json_t *run)
 {
-	const json_t *damage = json_object_get(run, "damage"), *control = json_object_get(run, "control_damage");
-	const char *consumer, *name;
-	json_t *counts, *value;
-	bool has_control = json_object_size(control) > 0;
-	if (!json_object_size(damage))
+	const json_t *notes = json_object_get(run, "damage_notes");
+	bool has_control = json_object_size(json_object_get(run, "control_damage")) > 0;
+	size_t i;
+	json_t *note;
+	if (!json_array_size(notes))
 		return;
-	fprintf(out, "<h3>Damage downstream</h3>\n<div class=\"wide\"><table><thead><tr><th>consumer</th><th class=\"n\">run</th>%s</tr></thead><tbody>\n",
-	        has_control ? "<th class=\"n\">control</th><th class=\"n\">difference</th>" : "");
-	json_object_foreach((json_t *)damage, consumer, counts) {
-		json_object_foreach(counts, name, value) {
-			char label[300];
-			snprintf(label, sizeof(label), "%s.%s", consumer, name);
-			put_difference_row(out, label, name, value, json_object_get(json_object_get(control, consumer), name), has_control);
+	fprintf(out, "<h3>Damage downstream</h3>\n<div class=\"wide\"><table><thead><tr><th>damage</th><th class=\"n\">run</th>%s"
+	        "<th>what it counts</th></tr></thead><tbody>\n", has_control ? "<th class=\"n\">control</th><th class=\"n\">difference</th>" : "");
+	json_array_foreach(notes, i, note) {
+		if (!*ks_rp_str(note, "unknown")) {
+			put_damage_row(out, run, note, has_control);
+			continue;
 		}
+		fputs("<tr><td><b>", out);
+		put(out, ks_rp_str(note, "consumer"));
+		fprintf(out, "</b></td><td class=\"soft\" colspan=\"%d\">untested: ", has_control ? 4 : 2);
+		put(out, ks_rp_str(note, "unknown"));
+		fputs("</td></tr>\n", out);
 	}
 	fputs("</tbody></table></div>\n", out);
 }
@@ -497,8 +530,8 @@ void ks_html_run(FILE *out, const json_t *run, const char *dir, bool open, size_
 	}
 	put_claims(out, run);
 	put_expectations(out, run);
-	put_plots(out, run, dir, budget);
 	put_damage(out, run);
+	put_plots(out, run, dir, budget);
 	put_theory(out, run);
 	put_injections(out, run);
 	put_metrics(out, run);

@@ -71,15 +71,15 @@ static double number(const json_t *o, const char *key)
 	return json_number_value(json_object_get(o, key));
 }
 
-/* The unit in which the values of a series are shown; the series are in ms. */
+/* The unit in which values are shown. */
 struct unit {
 	const char *name;
 	double ms;
 };
+static const struct unit units[] = {{"s", 1000}, {"ms", 1}, {"µs", 1e-3}, {"ns", 1e-6}};
 
 static struct unit unit_for(double largest_ms)
 {
-	static const struct unit units[] = {{"s", 1000}, {"ms", 1}, {"µs", 1e-3}, {"ns", 1e-6}};
 	for (size_t i = 0; i < 3; i++)
 		if (largest_ms >= (i ? 0.5 : 5) * units[i].ms)
 			return units[i];
@@ -201,43 +201,86 @@ static void count_entries(struct entries *e, const json_t *meta, const json_t *n
 	size_t n = json_array_size(names), i;
 	json_t *name;
 	for (i = 0; i < n && json_is_true(json_object_get(meta, "control")); i++)
-		add_entry(e, i ? "" : "control", GREY, 4, 0, 2 + n + i);
+		add_entry(e, i ? "" : "control", GREY, 4 + 1.5 * (double)(n - 1 < 3 ? n - 1 : 3), 0, 2 + n + i);
 	json_array_foreach(names, i, name)
-		add_entry(e, json_string_value(name) ? json_string_value(name) : "", all_colours[i % 7], 2, 0, 2 + i);
+		add_entry(e, json_string_value(name) ? json_string_value(name) : "", all_colours[i % 7],
+		          2 + 1.5 * (double)(n - 1 - i < 3 ? n - 1 - i : 3), 0, 2 + i);
 }
 
-static void put_faults(FILE *out, const json_t *meta)
+/* Names of faults that stand close together stand in one label, at the first of them. close_s: how near that is. */
+static void put_fault_names(FILE *out, const json_t *faults, size_t n, const char *array, double close_s)
 {
-	const json_t *faults = json_object_get(meta, "faults");
-	size_t n = json_array_size(faults), i;
+	size_t i;
 	json_t *fault;
-	n = n < MARKS_MAX ? n : MARKS_MAX;
-	fprintf(out, "faults = %zu\narray fault_s[%zu]\narray fault_name[%zu]\n", n, n ? n : 1, n ? n : 1);
+	double last_s = 0;
+	char names[64] = "";
+	size_t at = 0; /* whose label they are, from 1 */
+	fprintf(out, "array %s[%zu]\n", array, n ? n : 1);
 	json_array_foreach(faults, i, fault) {
 		if (i == n)
 			break;
-		fprintf(out, "fault_s[%zu] = %.9f\nfault_name[%zu] = ", i + 1, number(fault, "at_s"), i + 1);
-		put_string(out, n <= MARKS_NAMED ? ks_rp_str(fault, "name") : "", 24);
+		fprintf(out, "%s[%zu] = ''\n", array, i + 1);
+		const char *name = n <= MARKS_NAMED ? ks_rp_str(fault, "name") : "";
+		double s = number(fault, "at_s");
+		bool joins = at && *names && fabs(s - last_s) < close_s && strlen(names) + strlen(name) + 3 < sizeof(names);
+		if (!joins) {
+			at = i + 1;
+			last_s = s;
+			*names = 0;
+		}
+		size_t len = strlen(names);
+		snprintf(names + len, sizeof(names) - len, "%s%.40s", joins ? ", " : "", name);
+		fprintf(out, "%s[%zu] = ", array, at);
+		put_string(out, names, 48);
 		fputc('\n', out);
 	}
 }
 
-/* The neighbourhood: its ends, what it is around, and the unit of time in which it is read. */
+static void put_faults(FILE *out, const json_t *meta)
+{
+	const json_t *faults = json_object_get(meta, "faults"), *near = json_object_get(meta, "near");
+	size_t n = json_array_size(faults), i;
+	json_t *fault;
+	n = n < MARKS_MAX ? n : MARKS_MAX;
+	fprintf(out, "faults = %zu\narray fault_s[%zu]\n", n, n ? n : 1);
+	json_array_foreach(faults, i, fault)
+		if (i < n)
+			fprintf(out, "fault_s[%zu] = %.9f\n", i + 1, number(fault, "at_s"));
+	put_fault_names(out, faults, n, "fault_name", number(meta, "end_s") / 12);
+	put_fault_names(out, faults, n, "fault_near_name", (number(near, "to_s") - number(near, "from_s")) / 10);
+}
+
+/* The unit in which a span of time is read on the x axis. */
+static struct unit unit_of_span(double span_s)
+{
+	size_t i = 0;
+	while (i < 3 && span_s * 1000 < 3 * units[i].ms)
+		i++;
+	return units[i];
+}
+
+/* The neighbourhood: its ends, what it is around, and the units of time in which it and the whole are read. */
 static void put_near(FILE *out, const json_t *meta)
 {
 	const json_t *near = json_object_get(meta, "near");
 	double from = number(near, "from_s"), to = number(near, "to_s"), center = (from + to) / 2;
+	double end = number(meta, "end_s") > 0 ? number(meta, "end_s") : 1;
 	const char *about = ks_rp_str(near, "about"), *what = "the beginning";
-	bool fine = to - from < 3;
+	struct unit unit = unit_of_span(to - from), whole = unit_of_span(end);
 	char text[100];
 	if (!strcmp(about, "witness"))
 		what = "around the first witness";
 	else if (!strcmp(about, "fault"))
 		what = "around the first fault";
 	center = strcmp(about, "start") ? center : 0;
-	fprintf(out, "from_s = %.9f\nto_s = %.9f\ncenter_s = %.9f\nnear_per = %d\n", from, to, center, fine ? 1000 : 1);
+	fprintf(out, "end_s = %.9f\nwhole_per = %.9g\nfrom_s = %.9f\nto_s = %.9f\ncenter_s = %.9f\nnear_per = %.9g\n", end,
+	        1000 / whole.ms, from, to, center, 1000 / unit.ms);
 	assign(out, "near_title", what);
-	snprintf(text, sizeof(text), center > 0 ? "%s before and after %.6g s" : "%s since the start", fine ? "ms" : "s", center);
+	snprintf(text, sizeof(text), "true time since the start (%s)", whole.name);
+	assign(out, "whole_xlabel", text);
+	snprintf(text, sizeof(text), "%s before and after %.*g s", unit.name, unit.ms < 1 ? 9 : 6, center);
+	if (center <= 0)
+		snprintf(text, sizeof(text), "%s since the start", unit.name);
 	assign(out, "near_xlabel", text);
 }
 
@@ -360,8 +403,22 @@ static void put_scale(FILE *out, const json_t *meta, const char *series, bool co
 		*unit = unit_for(fabs(low) > fabs(high) ? fabs(low) : fabs(high));
 	fprintf(out, "per = %.9g\nfew = %d\nnear_few = %d\n", unit->ms, counts && high - low < 5, counts && near_high - near_low < 5);
 	put_axis(out, "", low / unit->ms, high / unit->ms, !counts);
+	if (!counts && fmax(fabs(near_low), fabs(near_high)) < 1e-3 * fmax(fabs(low), fabs(high))) {
+		near_low = low; /* nothing to see there, and no digits for it in this unit */
+		near_high = high;
+	}
 	/* Counts only grow: the neighbourhood begins where it begins. */
 	put_axis(out, "near_", near_low / unit->ms, near_high / unit->ms, !counts);
+}
+
+#define FEW_POINTS 60 /* a line */
+static bool few_points(const json_t *meta, const char *series, const char *prefix)
+{
+	char name[40];
+	snprintf(name, sizeof(name), "%s%s", prefix, series);
+	const json_t *range = json_object_get(json_object_get(meta, "ranges"), name);
+	size_t lines = json_array_size(json_object_get(meta, "nodes"));
+	return json_array_size(range) > 2 && json_number_value(json_array_get(range, 2)) <= FEW_POINTS * (double)(lines ? lines : 1);
 }
 
 static void put_panels(FILE *out, const struct ks_rp_plot *plot, const json_t *run, const json_t *meta)
@@ -378,7 +435,12 @@ static void put_panels(FILE *out, const struct ks_rp_plot *plot, const json_t *r
 		node_entries(&entries, meta, is(plot, "clock"));
 		line_words(&words, plot, run, meta, unit.name);
 	}
-	fprintf(out, "how = '%s'\n", names ? "steps" : is(plot, "causal") ? "points pointtype 7 pointsize 0.25" : "lines");
+	/* Where calls are few, each is seen. */
+	static const char dots[] = "points pointtype 7 pointsize 0.25", line[] = "lines", both[] = "linespoints pointtype 7 pointsize 0.3";
+	const char *how = names ? "steps" : is(plot, "causal") ? dots : line;
+	bool few = how == line && few_points(meta, plot->name, "");
+	bool near_few = how == line && few_points(meta, plot->name, "near-");
+	fprintf(out, "how = '%s'\nnear_how = '%s'\n", few ? both : how, near_few ? both : how);
 	put_words(out, &words);
 	put_entries(out, &entries);
 }
@@ -397,7 +459,7 @@ static void put_shares(FILE *out, const json_t *meta)
 	         "the right waits longer.");
 	put_words(out, &words);
 	put_entries(out, &entries);
-	fprintf(out, "x_low = 1e-5\nx_high = %.9g\nshare_low = %.9g\n", (high > 1 ? high : 1) * 2, 0.6 / (rows > 10 ? rows : 10));
+	fprintf(out, "every = %d\nx_low = 1e-5\nx_high = %.9g\nshare_low = %.9g\n", high > 200 ? 2 : 1, (high > 1 ? high : 1) * 2, 0.6 / (rows > 10 ? rows : 10));
 }
 
 static int write_script(const struct ks_rp_plot *plot, const json_t *run, const json_t *meta, const char *dir,
@@ -416,7 +478,6 @@ static int write_script(const struct ks_rp_plot *plot, const json_t *run, const 
 		put_shares(text.f, meta);
 	else
 		put_panels(text.f, plot, run, meta);
-	fprintf(text.f, "end_s = %.9f\n", number(meta, "end_s") > 0 ? number(meta, "end_s") : 1);
 	put_near(text.f, meta);
 	put_faults(text.f, meta);
 	fputs(ks_rp_style_gp, text.f);

@@ -50,7 +50,7 @@ bool ks_first_difference(const struct ks_evidence *a, const struct ks_evidence *
  *   near-*.dat   the same around the witness (or the first fault, or the beginning)
  *   meta.json    generator, clock, dups_scope and order_scope (the widest of fleet, node, thread in which the run without faults has
  *                few), rows, nodes (in the order of the blocks), faults (name, at_s, nodes), near (from_s, to_s, about), end_s,
- *                ranges (lowest and highest value of each series), counts {series: [names]}, control,
+ *                ranges (lowest and highest value of each series, and of how many calls), counts {series: [names]}, control,
  *                missing {series: why; "" when there is nothing to show}: that one has no files
  * Of more than KS_SERIES_NODES nodes the ones hit by a fault or in the witness stand alone and the others share a block "others".
  * witness: row or -1. */

@@ -120,9 +120,9 @@ int ks_sr_open(const struct ks_sr_job *j, const char *series, struct ks_file *fi
 	return ks_file_open(file, path, j->err);
 }
 
-void ks_sr_range(struct ks_sr_job *j, const char *series, double low, double high)
+void ks_sr_range(struct ks_sr_job *j, const char *series, double low, double high, uint64_t points)
 {
-	json_object_set_new(j->ranges, series, json_pack("[f,f]", low, high));
+	json_object_set_new(j->ranges, series, json_pack("[f,f,I]", low, high, (json_int_t)points));
 }
 
 const enum ks_scope ks_sr_scopes[4] = {KS_SCOPE_FLEET, KS_SCOPE_NODE, KS_SCOPE_THREAD, KS_SCOPE_NODE};

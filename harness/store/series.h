@@ -43,7 +43,7 @@ struct ks_sr_job {
 int ks_sr_no_memory(struct ks_err *err);
 int ks_sr_missing(struct ks_sr_job *j, const char *series, const char *why);
 int ks_sr_open(const struct ks_sr_job *j, const char *series, struct ks_file *file);
-void ks_sr_range(struct ks_sr_job *j, const char *series, double low, double high);
+void ks_sr_range(struct ks_sr_job *j, const char *series, double low, double high, uint64_t points);
 void ks_sr_seconds(FILE *f, int64_t ns);
 void ks_sr_name(FILE *f, const char *name); /* as one word of a data file */
 const char *ks_sr_block_name(const struct ks_sr_job *j, uint32_t block);

@@ -90,7 +90,7 @@ static int put_window(struct ks_sr_job *j, const char *name, struct ks_sr_window
 		}
 		fputc('\n', file.f);
 	}
-	ks_sr_range(j, name, (double)low, (double)high);
+	ks_sr_range(j, name, (double)low, (double)high, KS_SERIES_POINTS);
 	return ks_file_commit(&file, j->err);
 }
 

@@ -151,7 +151,7 @@ static void put_block(const struct ks_sr_job *j, const struct series *s, uint32_
 static int series_put(struct ks_sr_job *j, struct series *s, const char *name, const char *header)
 {
 	struct ks_file file;
-	ks_sr_range(j, name, s->points ? (double)s->low / 1e6 : 0, s->points ? (double)s->high / 1e6 : 0);
+	ks_sr_range(j, name, s->points ? (double)s->low / 1e6 : 0, s->points ? (double)s->high / 1e6 : 0, s->points);
 	if (ks_sr_open(j, name, &file))
 		return -1;
 	fprintf(file.f, "# t_s node ms: %s\n", header);

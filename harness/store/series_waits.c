@@ -99,8 +99,8 @@ int ks_sr_stalls(struct ks_sr_job *j)
 		ks_sr_missing(j, "waits", why);
 		return ks_sr_missing(j, "stalls", why);
 	}
-	ks_sr_range(j, "waits", 0, (double)most / 1e6);
-	ks_sr_range(j, "near-waits", 0, (double)most / 1e6);
+	ks_sr_range(j, "waits", 0, (double)most / 1e6, j->e->records->n);
+	ks_sr_range(j, "near-waits", 0, (double)most / 1e6, j->e->records->n);
 	if (put_window(j, "waits", j->whole) || put_window(j, "near-waits", j->near))
 		return -1;
 	return ks_sr_lines(j, "stalls", sample_wait, "return minus due");

@@ -359,6 +359,10 @@ static void test_html(void)
 	CU_ASSERT_PTR_NULL(strstr(html, "https://"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "src=\"" RUN "/dups.svg\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "No plot of key times: the keys hold no &lt;time&gt;."));
+	CU_ASSERT_PTR_NOT_NULL(strstr(html, "first: n2 p0 t0 (1768471209880 at 10s), after n2 p0 t0"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(html, "<b>shard&lt;b&gt;-table</b>"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(html, "untested: the keys name no &lt;span&gt; of time, so no shard"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(html, "reported: the gateway charges twice; measured: payment-gateway.double_charges 120 (control 0), as reported"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "href=\"#run-ntp-step-back-unixmilli-sim-1\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "id=\"run-ntp-step-back-unixmilli-sim-1\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "title: &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;\\x1b[31m\\u202e"));
@@ -375,6 +379,9 @@ static void test_numbers(void)
 	CU_ASSERT_STRING_EQUAL(ks_rp_ns_like(buf, INT64_MIN, INT64_MIN), "-9223372036.854775808s");
 	CU_ASSERT_STRING_EQUAL(ks_rp_ns_like(buf, 50, 1000000000), "0.00000005s");
 	CU_ASSERT_STRING_EQUAL(ks_rp_number(buf, "stall_ns_max", 0), "0s");
+	CU_ASSERT_STRING_EQUAL(ks_rp_number(buf, "stale_ns_max", INT64_C(599999999999)), "599.999999999s");
+	CU_ASSERT_STRING_EQUAL(ks_rp_number(buf, "stale_ns_max", INT64_C(19794249441129)), "5h29m54s");
+	CU_ASSERT_STRING_EQUAL(ks_rp_number(buf, "stale_ns_max", INT64_MIN), "-2562047h47m16s");
 	CU_ASSERT_STRING_EQUAL(ks_rp_number(buf, "refusals", -7), "-7");
 	CU_ASSERT_STRING_EQUAL(ks_rp_small(buf, 2.5e-6), "2.5e-6");
 	CU_ASSERT_STRING_EQUAL(ks_rp_small(buf, 1e-12), "1e-12");
