@@ -19,6 +19,11 @@ struct pool {
 	size_t next;
 };
 
+static bool is_over_budget(const struct pool *p, const struct ks_job *job)
+{
+	return job->budget_ns && ks_now_ns() - p->watch->begin_ns > job->budget_ns;
+}
+
 static void *worker(void *context)
 {
 	struct pool *p = context;
@@ -33,7 +38,7 @@ static void *worker(void *context)
 		pthread_mutex_unlock(&p->lock);
 		if (!job)
 			return NULL;
-		int failed = ks_job_run(job);
+		int failed = is_over_budget(p, job) ? ks_job_skip(job, "the suite's budget of time was used up") : ks_job_run(job);
 		pthread_mutex_lock(&p->lock);
 		if (failed || ks_journal_add(p->journal, job->result, &p->err)) /* it could not be reported */
 			p->watch->failed = 1;
@@ -73,6 +78,15 @@ static int finish(const struct ks_run_args *a, struct ks_schedule *s, const char
 	return ks_run_write(a, *document, folder, err);
 }
 
+/* The day's seed becomes part of the command, so that it can be repeated on another day. */
+static void say_rotating_seed(const struct ks_run_args *a, uint64_t seed)
+{
+	char text[32];
+	snprintf(text, sizeof text, "--rotating-seed=%llu", (unsigned long long)seed);
+	json_array_append_new(a->command, json_string(text));
+	fprintf(stderr, "keyskew: rotating seed %llu\n", (unsigned long long)seed);
+}
+
 static int run(const struct ks_run_args *a, struct ks_schedule *s, const json_t *finished, struct ks_err *err)
 {
 	char folder[PATH_MAX];
@@ -83,6 +97,8 @@ static int run(const struct ks_run_args *a, struct ks_schedule *s, const json_t 
 		return -1;
 	if (finished)
 		ks_select_finished(s, finished);
+	if (s->rotating_seed)
+		say_rotating_seed(a, s->rotating_seed);
 	if (ks_run_folder(a, s->name, folder, err) || ks_run_place(a, s, folder, err))
 		return -1;
 	if (ks_journal_open(&journal, folder, a->command, finished != NULL, err))

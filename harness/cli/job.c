@@ -388,6 +388,12 @@ static json_t *not_judged(struct ks_job *job, const char *status, const char *re
 	return ks_result_run(&f);
 }
 
+int ks_job_skip(struct ks_job *job, const char *reason)
+{
+	job->result = not_judged(job, "untested", reason);
+	return job->result ? 0 : ks_fail(&job->err, KS_E_INTERNAL, "out of memory for the result");
+}
+
 /* Real worlds are noisy: an unmet expectation is tried once more. *first keeps what the first attempt gave. */
 static int attempts(struct attempt *a, struct ks_job *job, json_t **first)
 {

@@ -25,6 +25,7 @@ struct ks_job {
 	char keys[4096];     /* for the key file; "" writes none */
 	char reproduce[1024];
 	int64_t timeout_ns;  /* of the host's time; 0: none */
+	int64_t budget_ns;   /* of the host's time, from the first run on; later it does not begin; 0: none */
 	size_t memory;       /* bytes of records and of what judging them takes; 0: no limit */
 	volatile int stop;   /* enum ks_stop: set by who watches it */
 	_Atomic int step;
@@ -36,6 +37,9 @@ struct ks_job {
 
 /* The group of expectations that the plan has for a generator: its own, that of "other", or NULL. */
 const struct ks_expect_group *ks_group_of(const struct ks_plan *plan, const struct ks_gen_spec *spec);
+
+/* The job is not run: its result is untested, for that reason. @return 0, or -1 (KS_E_INTERNAL). */
+int ks_job_skip(struct ks_job *job, const char *reason);
 
 /* Runs the job and fills result. @return 0, or -1 (KS_E_INTERNAL) when it could not even be reported. */
 int ks_job_run(struct ks_job *job);

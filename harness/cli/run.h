@@ -21,6 +21,7 @@ struct ks_run_args {
 	json_t *command; /* the words of the command line, owned */
 	const char *resume; /* the folder of an interrupted run */
 	bool failed, accept, jobs_given;
+	uint64_t rotating_seed; /* --rotating-seed, else the date in UTC: 20260115 */
 	const char **target; /* scenarios, suites, folders */
 	size_t targets;
 	char **generator; /* texts of -g, owned */
@@ -55,6 +56,7 @@ struct ks_schedule {
 	size_t batches;
 	struct ks_job *job;
 	size_t jobs, job_cap;
+	uint64_t rotating_seed; /* where a suite asked for it; 0: none did */
 	size_t planned; /* jobs before some were left out */
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 #include "ks_mem.h"
@@ -12,6 +13,7 @@ static const struct ks_cli_option options[] = {
 	{"worlds", 'w', "W,..", "sim, faketime, qemu, or auto (default: sim; exec: faketime)", KS_COMPLETE_WORLD, NULL},
 	{"seed", 0, "N", "default 1", KS_COMPLETE_NONE, NULL},
 	{"seeds", 0, "A..B", "one run a seed", KS_COMPLETE_NONE, NULL},
+	{"rotating-seed", 0, "N", "the seed of the day of suites that ask for one; default: the date in UTC, such as 20260115", KS_COMPLETE_NONE, NULL},
 	{"jobs", 'j', "N", "runs at a time, default 1", KS_COMPLETE_NONE, NULL},
 	{"set", 0, "PATH=VALUE", "changes the scenario: --set faults.back.step=-50ms", KS_COMPLETE_NONE, NULL},
 	{"sweep", 0, "PATH=V,V,..", "a run for every value; of several sweeps, for every combination", KS_COMPLETE_NONE, NULL},
@@ -30,7 +32,7 @@ static const struct ks_cli_option options[] = {
 	{"twice", 0, NULL, "runs of sim twice; a record that differs ends it, named, with 5", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { GENERATORS, WORLDS, SEED, SEEDS, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
+enum { GENERATORS, WORLDS, SEED, SEEDS, ROTATING, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
 
 static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", "--failed [-o DIR] [-j N]", "--resume DIR [-j N]", NULL};
 const struct ks_command ks_command_run = {
@@ -186,6 +188,10 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 	case SEED:
 	case SEEDS:
 		return parse_seeds(a, value, err);
+	case ROTATING:
+		if (parse_number(value, 1, INT64_MAX, &a->rotating_seed))
+			return ks_fail(err, KS_E_USAGE, "bad --rotating-seed '%s', expected a number from 1", value);
+		return 0;
 	case JOBS:
 		if (parse_number(value, 1, 256, &n))
 			return ks_fail(err, KS_E_USAGE, "bad -j '%s', expected 1..256", value);
@@ -239,6 +245,14 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 	return 0;
 }
 
+static uint64_t date_in_utc(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	gmtime_r(&now, &tm);
+	return (uint64_t)(tm.tm_year + 1900) * 10000 + (uint64_t)(tm.tm_mon + 1) * 100 + (uint64_t)tm.tm_mday;
+}
+
 int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 {
 	char *value;
@@ -253,6 +267,8 @@ int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 			return KS_CLI_BAD;
 	if (option != KS_CLI_END)
 		return option;
+	if (!a->rotating_seed)
+		a->rotating_seed = date_in_utc();
 	a->target = a->cli.word;
 	a->targets = a->cli.words;
 	if ((a->failed || a->resume) && a->targets) {

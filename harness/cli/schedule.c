@@ -125,8 +125,14 @@ static void limit_job(struct ks_job *job, const struct ks_run_args *args, const 
 	job->memory = (size_t)(args->memory ? args->memory : item && item->memory ? item->memory : half);
 }
 
-static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item,
-                   const struct ks_batch *b, const struct ks_gen_spec *spec, const struct ks_world *world, uint64_t seed, struct ks_err *err)
+/* Where a scenario comes from: the item of a suite, or both NULL. */
+struct origin {
+	const struct ks_suite *suite;
+	const struct ks_suite_item *item;
+};
+
+static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, const struct ks_batch *b,
+                   const struct ks_gen_spec *spec, const struct ks_world *world, uint64_t seed, struct ks_err *err)
 {
 	char generator[600];
 	if (s->jobs == KS_JOBS_MAX)
@@ -141,10 +147,12 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	}
 	struct ks_job *job = &s->job[s->jobs++];
 	*job = (struct ks_job){.plan = &b->plan, .gen = spec, .world = world, .seed = seed, .sweep = b->sweep};
-	limit_job(job, args, item);
+	limit_job(job, args, from->item);
+	job->budget_ns = from->suite ? from->suite->budget_ns : 0;
 	job->disorder = args->disorder;
 	job->twice = args->twice && world->id == KS_WORLD_SIM;
-	job->asked = ((args->worlds | b->plan.require) >> world->id & 1) || is_free_running(spec);
+	unsigned required = args->worlds | b->plan.require | (from->suite ? from->suite->require : 0);
+	job->asked = (required >> world->id & 1) || is_free_running(spec);
 	put_id(job, s->jobs);
 	quote(generator, sizeof generator, spec->text);
 	snprintf(job->reproduce, sizeof job->reproduce, "keyskew run %s -g %s -w %s --seed %llu%s%s%s", b->target, generator,
@@ -152,23 +160,33 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	return 0;
 }
 
-static int add_jobs(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item,
-                    const struct ks_batch *b, struct ks_err *err)
+/* One run a seed, and in sim that of the day where the suite asks for it. */
+static int add_seeds(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, const struct ks_batch *b,
+                     const struct ks_gen_spec *spec, const struct ks_world *world, struct ks_err *err)
 {
-	uint64_t low = args->seed_low, high = args->seed_high;
-	if (item && !args->seeds_given) {
-		low = (uint64_t)item->seed_low;
-		high = (uint64_t)item->seed_high;
-	}
+	const struct ks_suite_item *item = from->item;
+	bool own = args->seeds_given || !item;
+	uint64_t low = own ? args->seed_low : (uint64_t)item->seed_low, high = own ? args->seed_high : (uint64_t)item->seed_high;
+	for (uint64_t seed = low; seed <= high; seed++)
+		if (add_job(s, args, from, b, spec, world, seed, err))
+			return -1;
+	uint64_t of_the_day = args->rotating_seed;
+	bool rotates = from->suite && from->suite->rotating_seed && !args->seeds_given && world->id == KS_WORLD_SIM;
+	if (!rotates || (of_the_day >= low && of_the_day <= high))
+		return 0;
+	s->rotating_seed = of_the_day;
+	return add_job(s, args, from, b, spec, world, of_the_day, err);
+}
+
+static int add_jobs(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, const struct ks_batch *b,
+                    struct ks_err *err)
+{
 	for (size_t g = 0; g < b->specs; g++) {
-		unsigned worlds = worlds_of(args, item, &b->plan, &b->spec[g]);
+		unsigned worlds = worlds_of(args, from->item, &b->plan, &b->spec[g]);
 		for (const struct ks_world *const *w = ks_worlds; *w; w++) {
 			bool named = b->plan.worlds_auto || b->plan.worlds >> (*w)->id & 1 || b->plan.require >> (*w)->id & 1;
-			if (!(worlds >> (*w)->id & 1) || !named)
-				continue;
-			for (uint64_t seed = low; seed <= high; seed++)
-				if (add_job(s, args, item, b, &b->spec[g], *w, seed, err))
-					return -1;
+			if ((worlds >> (*w)->id & 1) && named && add_seeds(s, args, from, b, &b->spec[g], *w, err))
+				return -1;
 		}
 	}
 	return 0;
@@ -240,9 +258,10 @@ static struct ks_batch *new_batch(struct ks_schedule *s)
 	return b;
 }
 
-static int add_batch(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
+static int add_batch(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, const char *path,
                      const size_t *turn, struct ks_err *err)
 {
+	const struct ks_suite_item *item = from->item;
 	struct sets sets;
 	struct ks_batch *b = new_batch(s);
 	if (!b)
@@ -260,16 +279,16 @@ static int add_batch(struct ks_schedule *s, const struct ks_run_args *args, cons
 		named[nnamed++] = item->generators[i];
 	if (ks_check_groups(&b->plan, err) || choose_generators(b, given ? args->generator : named, given ? args->generators : nnamed, err))
 		return -1;
-	return add_jobs(s, args, item, b, err);
+	return add_jobs(s, args, from, b, err);
 }
 
 /* One batch for every combination of the sweeps' values, the last one turning fastest. */
-static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, const struct ks_suite_item *item, const char *path,
+static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, const char *path,
                         struct ks_err *err)
 {
 	size_t turn[KS_SWEEPS_MAX] = {0};
 	for (;;) {
-		if (add_batch(s, args, item, path, turn, err))
+		if (add_batch(s, args, from, path, turn, err))
 			return -1;
 		size_t i = args->sweeps;
 		while (i && ++turn[i - 1] == args->sweep[i - 1].n)
@@ -279,29 +298,15 @@ static int add_scenario(struct ks_schedule *s, const struct ks_run_args *args, c
 	}
 }
 
-static int add_suite(struct ks_schedule *s, const struct ks_run_args *args, const char *path, struct ks_err *err)
-{
-	struct ks_suite suite;
-	int status = 0;
-	if (ks_suite_load(path, &suite, err))
-		return -1;
-	for (size_t i = 0; i < suite.n && status == 0; i++) {
-		char scenario[PATH_MAX];
-		const struct ks_suite_item *item = &suite.item[i];
-		status = ks_library_find(item->scenario, scenario, sizeof scenario, err);
-		if (status == 0)
-			status = add_scenario(s, args, item, scenario, err);
-		if (status && err->code == KS_E_USAGE && !strchr(err->text, '/'))
-			ks_fail_in(err, "%s:%d:%d", path, item->mark.line, item->mark.col);
-	}
-	snprintf(s->name, sizeof s->name, "%s", suite.name);
-	ks_suite_release(&suite);
-	return status;
-}
+/* ---- suites and folders ---- */
+
+static const struct origin of_the_caller;
 
 struct walk {
 	struct ks_schedule *schedule;
 	const struct ks_run_args *args;
+	const struct origin *from;
+	size_t found;
 	struct ks_err *err;
 };
 
@@ -311,7 +316,69 @@ static int visit(const char *path, void *context)
 	int suite = ks_file_is_suite(path, w->err);
 	if (suite) /* a folder runs its scenarios; suites would run them twice */
 		return suite < 0 ? -1 : 0;
-	return add_scenario(w->schedule, w->args, NULL, path, w->err);
+	return add_scenario(w->schedule, w->args, w->from, path, w->err);
+}
+
+static bool has_tag(const struct ks_plan *plan, const struct ks_suite_item *item)
+{
+	for (int i = 0; i < plan->ntags; i++)
+		for (size_t k = 0; k < item->ntags; k++)
+			if (!strcmp(plan->tags[i], item->tags[k]))
+				return true;
+	return false;
+}
+
+static int visit_tagged(const char *path, void *context)
+{
+	struct walk *w = context;
+	struct ks_plan plan;
+	int suite = ks_file_is_suite(path, w->err);
+	if (suite)
+		return suite < 0 ? -1 : 0;
+	if (ks_plan_load(path, NULL, 0, &plan, w->err))
+		return -1;
+	bool wanted = has_tag(&plan, w->from->item);
+	ks_plan_release(&plan);
+	w->found += wanted;
+	return wanted ? add_scenario(w->schedule, w->args, w->from, path, w->err) : 0;
+}
+
+static int add_tagged(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, struct ks_err *err)
+{
+	struct walk w = {.schedule = s, .args = args, .from = from, .err = err};
+	const char *library = ks_library();
+	if (!library)
+		return ks_fail(err, KS_E_USAGE, "tags, and no scenario library: set KEYSKEW_SCENARIOS");
+	if (ks_library_walk(library, visit_tagged, &w, err))
+		return -1;
+	return w.found ? 0 : ks_fail(err, KS_E_USAGE, "no scenario has the tag '%s'", from->item->tags[0]);
+}
+
+static int add_item(struct ks_schedule *s, const struct ks_run_args *args, const struct origin *from, struct ks_err *err)
+{
+	char scenario[PATH_MAX];
+	if (from->item->ntags)
+		return add_tagged(s, args, from, err);
+	if (ks_library_find(from->item->scenario, scenario, sizeof scenario, err))
+		return -1;
+	return add_scenario(s, args, from, scenario, err);
+}
+
+static int add_suite(struct ks_schedule *s, const struct ks_run_args *args, const char *path, struct ks_err *err)
+{
+	struct ks_suite suite;
+	int status = 0;
+	if (ks_suite_load(path, &suite, err))
+		return -1;
+	for (size_t i = 0; i < suite.n && status == 0; i++) {
+		const struct origin from = {&suite, &suite.item[i]};
+		status = add_item(s, args, &from, err);
+		if (status && err->code == KS_E_USAGE && !strchr(err->text, '/'))
+			ks_fail_in(err, "%s:%d:%d", path, from.item->mark.line, from.item->mark.col);
+	}
+	snprintf(s->name, sizeof s->name, "%s", suite.name);
+	ks_suite_release(&suite);
+	return status;
 }
 
 static int add_target(struct ks_schedule *s, const struct ks_run_args *args, const char *target, struct ks_err *err)
@@ -323,11 +390,11 @@ static int add_target(struct ks_schedule *s, const struct ks_run_args *args, con
 	if (stat(path, &st))
 		return ks_fail(err, KS_E_USAGE, "cannot open '%s': %s", path, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return ks_library_walk(path, visit, &(struct walk){s, args, err}, err);
+		return ks_library_walk(path, visit, &(struct walk){.schedule = s, .args = args, .from = &of_the_caller, .err = err}, err);
 	int suite = ks_file_is_suite(path, err);
 	if (suite < 0)
 		return -1;
-	return suite ? add_suite(s, args, path, err) : add_scenario(s, args, NULL, path, err);
+	return suite ? add_suite(s, args, path, err) : add_scenario(s, args, &of_the_caller, path, err);
 }
 
 int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *s, struct ks_err *err)

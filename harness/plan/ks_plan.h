@@ -247,10 +247,15 @@ struct ks_suite_item {
 	size_t nsets;
 	int64_t timeout_ns;   /* of a run; 0: as the caller asks */
 	int64_t memory;       /* bytes; 0: as the caller asks */
+	char (*tags)[KS_NAME_MAX]; /* instead of scenario: every scenario of the library with one of them */
+	size_t ntags;
 	struct ks_mark mark;
 };
 struct ks_suite {
 	char file[1024], name[KS_NAME_MAX], title[256];
+	unsigned require;     /* mask of worlds whose absence is a failure */
+	int64_t budget_ns;    /* of the host's time, for all of it; what has not begun by then is untested; 0: none */
+	int64_t rotating_seed; /* 1: runs of sim get one seed more, that of the day */
 	struct ks_suite_item *item;
 	size_t n;
 };

@@ -62,6 +62,24 @@ static int read_sets(struct ks_reader *r, const struct ks_tree *n, const struct 
 	return 0;
 }
 
+static int read_tags(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_suite_item *item = into;
+	if (!n->n)
+		return ks_bad(r, n, "'%s' is empty, expected at least one tag", f->name);
+	item->tags = ks_alloc(n->n, sizeof *item->tags);
+	if (!item->tags)
+		return ks_no_memory(r);
+	for (const struct ks_tree *c = n->first; c; c = c->next) {
+		if (!ks_want(r, c, KS_TREE_TEXT, "a tag", "a word"))
+			return -1;
+		if (!*c->text || strlen(c->text) >= sizeof *item->tags)
+			return ks_bad(r, c, "bad tag '%s', expected a word of at most %zu bytes", c->text, sizeof *item->tags - 1);
+		strcpy(item->tags[item->ntags++], c->text);
+	}
+	return 0;
+}
+
 static int read_memory(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
 {
 	struct ks_suite_item *item = into;
@@ -73,6 +91,8 @@ static int read_memory(struct ks_reader *r, const struct ks_tree *n, const struc
 static const struct ks_field item_fields[] = {
 	{.name = "scenario", .help = "its name, or its path below the folder of scenarios", .read = ks_read_text,
 	 KS_AT(struct ks_suite_item, scenario)},
+	{.name = "tags", .help = "instead of 'scenario': every scenario of the library with one of these", .kinds = KS_TREE_LIST,
+	 .read = read_tags},
 	{.name = "generators", .help = "as on the command line; default: as the caller asks", .kinds = KS_TREE_LIST,
 	 .read = read_generators},
 	{.name = "worlds", .help = "default: as the caller asks", .def = "auto",
@@ -94,8 +114,10 @@ static int read_item(struct ks_reader *r, const struct ks_tree *n, struct ks_sui
 	item->mark = n->mark;
 	if (!ks_want(r, n, KS_TREE_MAP, "a run", "a mapping such as {scenario: steady, seeds: 1..3}"))
 		return -1;
-	if (!ks_tree_get(n, "scenario"))
-		return ks_bad(r, n, "a run without 'scenario'");
+	if (!ks_tree_get(n, "scenario") && !ks_tree_get(n, "tags"))
+		return ks_bad(r, n, "a run without 'scenario' or 'tags'");
+	if (ks_tree_get(n, "scenario") && ks_tree_get(n, "tags"))
+		return ks_bad_key(r, ks_tree_get(n, "tags"), "'tags' beside 'scenario', expected one of them");
 	return ks_fields_read(r, n, item_fields, item);
 }
 
@@ -113,10 +135,18 @@ static int read_runs(struct ks_reader *r, const struct ks_tree *n, const struct 
 	return 0;
 }
 
+static const char *const rotations[] = {"none", "daily", NULL};
 static const struct ks_field suite_fields[] = {
 	{.name = "keyskew", .help = "version of the format", .accepts = "1", .read = ks_read_version},
 	{.name = "suite", .help = "its name", .read = ks_read_name, KS_AT(struct ks_suite, name)},
 	{.name = "title", .help = "what it is for, in one line", .read = ks_read_text, KS_AT(struct ks_suite, title)},
+	{.name = "require", .help = "worlds that must be able to run; the absence of one is a failure", .def = "[]",
+	 .accepts = "a list of sim faketime qemu", .kinds = KS_TREE_TEXT | KS_TREE_LIST, .read = ks_read_worlds,
+	 KS_AT(struct ks_suite, require)},
+	{.name = "budget", .help = "of the host's time; runs that have not begun when it is used up are untested", .read = ks_read_number,
+	 KS_AT(struct ks_suite, budget_ns), .type = KS_OPT_DUR, .min = 1, .max = 365 * KS_DAY},
+	{.name = "rotating_seed", .help = "daily: runs of sim get one seed more, the date in UTC (20260115) or --rotating-seed", .def = "none",
+	 .read = ks_read_word, KS_AT(struct ks_suite, rotating_seed), .words = rotations},
 	{.name = "runs", .help = "what is run, in this order", .kinds = KS_TREE_LIST, .read = read_runs},
 	{0},
 };
@@ -164,6 +194,7 @@ void ks_suite_release(struct ks_suite *suite)
 	for (size_t i = 0; i < suite->n; i++) {
 		ks_free(suite->item[i].generators);
 		ks_free(suite->item[i].sets);
+		ks_free(suite->item[i].tags);
 	}
 	ks_free(suite->item);
 	*suite = (struct ks_suite){0};

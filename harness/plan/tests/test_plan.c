@@ -337,6 +337,8 @@ static void test_about(void)
 		 "n1, n2 and 2 more step +5ns at 0s; 9 nodes of 2 threads, 1000/s each, 10s"},
 		{"keyskew: 1\nfleet: {nodes: [{zone: b}, {}], processes: 3}\nfaults:\n  - {zone: b, step: -5ns}",
 		 "zone b steps -5ns at 0s; 2 nodes of 3 processes, 1000/s each, 10s"},
+		{"keyskew: 1\nfaults:\n  - {at: 1s, suspend: vm-stop, for: 2s}\n  - {at: 5s, freeze: [realtime, tai], for: 1s}",
+		 "n1 suspends vm-stop for 2s at 1s, n1 freezes realtime,tai for 1s at 5s; 1 node, 1000/s, 16s"},
 		{"keyskew: 1\nfaults:\n  - {step: 1s}\n  - {step: 1s}\n  - {step: 1s}\n  - {step: 1s}",
 		 "n1 steps +1s at 0s, n1 steps +1s at 0s and 2 more faults; 1 node, 1000/s, 10s"},
 	};
