@@ -1968,6 +1968,23 @@ def expectations_are_accepted(t):
 
 
 @test("nightly")
+def tags_budget_and_the_seed_of_the_day(t):
+    suite = "keyskew: 1\nsuite: s\nbudget: %s\nrotating_seed: daily\nrequire: [sim]\nruns:\n  - {tags: [%s], seeds: 1..2, worlds: [sim]}\n"
+    t.write("s.yaml", suite % ("100s", "suspend"))
+    result = t.run("run", "s.yaml", "-o", "out", "--rotating-seed", "77", code=0, says="rotating seed 77")
+    runs = t.json("out/result.json")["runs"]
+    t.check({r["seed"] for r in runs} == {1, 2, 77}, "seeds: %s" % {r["seed"] for r in runs})
+    t.check(all("suspend" in r["tags"] for r in runs), "scenarios without the tag")
+    t.run("run", "s.yaml", "-o", "today", code=0, says="rotating seed 20")
+    t.write("s.yaml", suite % ("1ns", "suspend"))
+    t.run("run", "s.yaml", "-o", "late", code=3)
+    t.check({(r["status"], r["reason"]) for r in t.json("late/result.json")["runs"]} == {("untested", "the suite's budget of time was used up")},
+            "runs past the budget")
+    t.write("s.yaml", suite % ("1s", "no-such-tag"))
+    t.run("run", "s.yaml", code=2, says="no-such-tag")
+
+
+@test("nightly")
 def sweeps(t):
     t.run("run", "ntp-step-back", "-g", "unixmilli", "--sweep", "faults.back.step=-10ms,-20ms", "--sweep", "workload.rate=500/s,1000/s",
           "-o", "out", code=1)

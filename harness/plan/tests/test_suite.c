@@ -49,9 +49,13 @@ static void test_bad(void)
 		{"keyskew: 1\nruns: []", "s.yaml:1:1: a suite without 'suite'"},
 		{"keyskew: 1\nsuite: a", "s.yaml:1:1: a suite without 'runs'"},
 		{"keyskew: 1\nsuite: a\nruns: []", "s.yaml:3:7: 0 runs, expected 1..1024"},
-		{"keyskew: 1\nsuite: a\nruns: [{seeds: 1}]", "s.yaml:3:8: a run without 'scenario'"},
+		{"keyskew: 1\nsuite: a\nruns: [{seeds: 1}]", "s.yaml:3:8: a run without 'scenario' or 'tags'"},
+		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, tags: [y]}]",
+		 "s.yaml:3:22: 'tags' beside 'scenario', expected one of them"},
+		{"keyskew: 1\nsuite: a\nruns: [{tags: []}]", "s.yaml:3:15: 'tags' is empty, expected at least one tag"},
+		{"keyskew: 1\nsuite: a\nbudget: 5\nruns: [{scenario: x}]", "s.yaml:3:9: bad budget '5', expected a unit (ns us ms s m h d)"},
 		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, seed: 1}]",
-		 "s.yaml:3:22: unknown key 'seed', expected one of scenario generators worlds seeds set timeout memory; did you mean "
+		 "s.yaml:3:22: unknown key 'seed', expected one of scenario tags generators worlds seeds set timeout memory; did you mean "
 		 "'seeds'"},
 		{"keyskew: 1\nsuite: a\nruns: [{scenario: x, seeds: 1..}]",
 		 "s.yaml:3:29: bad seeds '1..', expected a number or a band such as 1..3, of at most 100000"},
