@@ -81,21 +81,56 @@ static const char *put_path(FILE *out, const char *at)
 	return at;
 }
 
-#define BOLD ":Bold\""
+/* Inside tags: what gnuplot says in each of a hundred groups is said once, in the outermost, from which they inherit. The
+ * background, which has no line, must say so then. Bold fonts are gnuplot's own word, which no browser knows. */
+static const struct {
+	const char *from, *to;
+} words[] = {
+	{"id=\"gnuplot_canvas\"", "fill='none' stroke='currentColor' font-family='sans-serif'"},
+	{" fill=\"#ffffff\"/>", " fill='#fff' stroke='none'/>"},
+	{" fill=\"none\" color=\"black\" stroke=\"currentColor\"", ""},
+	{" stroke-width=\"1.00\"", ""},
+	{" stroke-linecap=\"butt\"", ""},
+	{" stroke-linejoin=\"miter\"", ""},
+	{" font-family=\"sans-serif\"", ""},
+	{" class=\"gridline\"", ""},
+	{":Bold\"", "' font-weight='bold'"},
+	{".00\"", "'"},
+	{"\"", "'"}, /* in the address of an image this one is a byte, the other three */
+};
+
+/* @return what follows a word of a tag that was rewritten, or NULL. */
+static const char *put_word(FILE *out, const char *at)
+{
+	unsigned red, green, blue;
+	int len = 0;
+	if (starts(at, "rgb(") && sscanf(at, "rgb(%3u,%3u,%3u)%n", &red, &green, &blue, &len) == 3 && len) {
+		fprintf(out, "#%02x%02x%02x", red & 255, green & 255, blue & 255);
+		return at + len;
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (starts(at, words[i].from)) {
+			fputs(words[i].to, out);
+			return at + strlen(words[i].from);
+		}
+	return NULL;
+}
 
 /* One pass from text to out. */
 static void compact(FILE *out, const char *at, bool symbols)
 {
+	bool tag = false;
 	while (*at) {
 		const char *next = *at == '<' ? dropped(at, symbols) : NULL;
+		tag = *at == '<' || (tag && *at != '>');
+		if (!next && tag)
+			next = put_word(out, at);
 		if (next) {
+			tag = tag && next[-1] != '>';
 			at = next;
 		} else if (starts(at, " d='M")) {
 			fputs(" d='", out);
 			at = put_path(out, at + 4);
-		} else if (starts(at, BOLD)) { /* gnuplot's word for it, which no browser knows as a font */
-			fputs("\" font-weight=\"bold\"", out);
-			at += strlen(BOLD);
 		} else if (strchr(" \t\n", *at)) {
 			at += strspn(at, " \t\n");
 			if (*at && *at != '>' && *at != '/')
