@@ -285,7 +285,7 @@ static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struc
 		uint32_t span = span_of(s, node, v->read_at_ns);
 		return moved || read_a_core(e, v) || v->read_ns <= s->latest_ns[slot(s, node, span, v->clock)];
 	}
-	return !e->gen->gen && v->return_ns != KS_NO_TIME && span_of(s, node, v->return_ns) > 0;
+	return v->flags & KS_CALL_UNKNOWN && v->return_ns != KS_NO_TIME && span_of(s, node, v->return_ns) > 0;
 }
 
 static int find_exposed(struct ks_evidence *e, struct ks_err *err)

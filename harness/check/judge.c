@@ -319,7 +319,9 @@ static void explain_unexposed(const struct ks_evidence *e, char *why, size_t siz
 {
 	const struct ks_gen *gen = e->gen->gen;
 	unsigned clocks = gen && gen->clocks ? gen->clocks(e->gen->cfg) : ~0u;
-	if (!clocks)
+	if (!gen && !e->records->clock_reads)
+		snprintf(why, size, "the program asked for no clock, and no fault stopped it");
+	else if (!clocks)
 		snprintf(why, size, "%s reads no clock", gen->name);
 	else if (!(clocks & moved_clocks(e->plan)))
 		snprintf(why, size, "%s reads no clock that the faults move", gen->name);

@@ -48,8 +48,8 @@ struct ks_evidence {
  *   - showed an instant that the node had lived before: not later than the latest reading of that clock on that node
  *     before the last change that a fault or the daemon that keeps it had made to the node's clocks by then, or
  *   - was read while the clocks of the machine's cores differed.
- * The first reading of a thread can meet a fault in the second way only. A foreign program's readings are not seen: its
- * calls count from the first fault on their node on. Without faults (none in the plan, or a control) every call counts.
+ * The first reading of a thread can meet a fault in the second way only. A free-running program's readings are not seen:
+ * its calls count from the first fault on their node on. Without faults (none in the plan, or a control) every call counts.
  * Refused and lost calls count too: they were exposed, and that is why they have no key.
  * @return 0, or -1 (KS_E_INTERNAL): out of memory, too many records. */
 int ks_evidence_init(struct ks_evidence *e, struct ks_err *err);

@@ -126,8 +126,7 @@ static int converse(struct ks_env *env, struct ks_ask *program, struct ks_ask_li
 
 static enum ks_outcome next(struct ks_env *env, const void *cfg, void *shared, void *local, struct ks_key *key, uint8_t *why)
 {
-	(void)local;
-	const struct ks_ask_cfg *c = cfg;
+	(void)cfg, (void)local;
 	struct shared *s = shared;
 	struct ks_ask_line said;
 	struct ks_err err;
@@ -139,7 +138,7 @@ static enum ks_outcome next(struct ks_env *env, const void *cfg, void *shared, v
 	if (said.kind == KS_ASK_KEY)
 		*key = env_text(env, said.text, said.len);
 	else
-		*why = c->fleet->reason(c->fleet, said.text, said.len);
+		*why = ks_env_reason(env, said.text, said.len);
 	env_unlock(env, &s->lock);
 	return said.kind == KS_ASK_KEY ? KS_KEY : KS_REFUSE;
 }

@@ -107,6 +107,18 @@ uint64_t ks_env_identity(struct ks_env *env, int what)
 	}
 }
 
+_Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why)
+{
+	(void)env;
+	fprintf(stderr, "%s\n", why->text);
+	_exit(KS_E_JUDGE);
+}
+
+uint8_t ks_env_reason(struct ks_env *env, const char *text, size_t len)
+{
+	return env->process->reasons ? ks_reason_number(env->process->reasons, text, len) : 0;
+}
+
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len)
 {
 	int64_t index = ks_texts_add(&env->texts, bytes, len);

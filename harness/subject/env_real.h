@@ -22,6 +22,7 @@ struct ks_env_process {
 	uint64_t seed;         /* of the run */
 	struct ks_call_ranges about; /* what calls are about */
 	uint32_t process;      /* its number on the node: part of the name of what it persists */
+	struct ks_texts *reasons; /* what refusals said; NULL: nobody reads them */
 	const char *state_dir; /* where env_persist keeps its files; outlives the process */
 };
 
@@ -52,6 +53,11 @@ typedef struct {
 void ks_env_random_fill(struct ks_env *env);
 void ks_env_nap(int64_t left_ns);
 uint64_t ks_env_identity(struct ks_env *env, int what);
+struct ks_err;
+/* Ends the process: the generator itself has failed. */
+_Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why);
+/* The number of a reason that a generator gives in its own words. */
+uint8_t ks_env_reason(struct ks_env *env, const char *text, size_t len);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 bool ks_env_persist_get(struct ks_env *env, int slot, uint64_t *value);
 void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value);

@@ -29,6 +29,7 @@ struct host {
 	const struct ks_subject_hooks *hooks;
 	enum phase phase;
 	struct ks_crew crew;
+	struct ks_texts reasons;
 	struct ks_lane_thread *lane;
 	uint32_t lanes;
 	int64_t probe_ns;
@@ -136,6 +137,7 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 						.seed = c->seed,
 						.about = {c->user_low, c->user_high, c->depth_low, c->depth_high},
 						.process = c->process,
+						.reasons = &h->reasons,
 						.state_dir = h->hooks->state_dir};
 	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns},
 				      (enum ks_arrival)c->arrival,
@@ -285,7 +287,9 @@ static int configure(struct host *h, uint32_t length)
 	memcpy(&c, h->frame, sizeof(c));
 	if (!sane(&c))
 		return fail(h, "the configuration has a value out of range");
-	if (ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err) != 0)
+	if (h->hooks->spec)
+		h->crew.spec = *h->hooks->spec;
+	else if (ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err) != 0)
 		return fail(h, err.text);
 	const char *why = h->hooks->area_fd ? NULL : make_area(h, &c);
 	if (why)
@@ -365,11 +369,26 @@ static int end_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_don
 	return GO_ON;
 }
 
+/* Written once, when all calls are over; a call that goes on may add one that nobody is told of. */
+static void tell_reasons(struct host *h)
+{
+	struct ks_area_head *head = h->crew.area.head;
+	size_t n = h->reasons.n;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t len;
+		const char *bytes = ks_texts_get(&h->reasons, i, &len);
+		memcpy(head->reason[i], bytes, len);
+	}
+	atomic_store(&head->nreasons, (uint32_t)n);
+}
+
 static int finish(struct host *h)
 {
 	struct ks_wire_done done = {0};
 
 	h->phase = FINISHED;
+	tell_reasons(h);
 	for (uint32_t i = 0; i < h->lanes; i++)
 		if (end_lane(h, &h->lane[i], &done) != GO_ON)
 			return FAILED;

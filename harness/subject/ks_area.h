@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ks_record.h"
 #include "ks_wire.h"
 
 #define KS_AREA_MAGIC UINT64_C(0x3141535945534b31)
@@ -63,6 +64,8 @@ struct ks_area_head {
 	struct ks_area_size size;
 	_Atomic uint64_t nprobes;
 	_Atomic uint32_t nholds;
+	_Atomic uint32_t nreasons; /* what refusals of a program that was asked said, by `why` */
+	char reason[KS_RECORD_REASONS][KS_REASON_TEXT];
 };
 
 struct ks_area {

@@ -18,6 +18,8 @@
 
 #include <stddef.h>
 
+#include "keygen.h"
+
 #include "ks_wire.h"
 
 /* A clock reading whose bracket of true time is wider than this (the thread was preempted inside it) is not told:
@@ -28,6 +30,7 @@ struct ks_subject_hooks {
 	const char *system;    /* for HELLO; NULL: name and release of the kernel */
 	const char *state_dir; /* an existing folder that outlives the process: what generators persist */
 	size_t record_bytes;   /* memory for records, of all threads; not of a shared area */
+	const struct ks_gen_spec *spec; /* the generator, whatever the configuration names; NULL: what it names */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
 };

@@ -2,16 +2,21 @@
  * over file descriptors 0 and 1; not meant to be called by people.
  *
  *   keyskew-subject STATE_DIR AREA    STATE_DIR: where generators persist what must outlive the process
- *                                     AREA: a file of ks_area.h, in which it notes what it does */
+ *                                     AREA: a file of ks_area.h, in which it notes what it does
+ *   keyskew-subject STATE_DIR AREA WHAT FOLDER TIMEOUT_NS PROGRAM...
+ *                                     asks a program for keys: WHAT it is called in messages, the FOLDER that it runs in */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ask.h"
+#include "keygen.h"
 #include "ks_subject.h"
 
 /* libfaketime keeps two objects a process and forgets them when the process does not return from main. */
@@ -52,12 +57,52 @@ static void ask_for_cpu(void)
 	setpriority(PRIO_PROCESS, 0, -10);
 }
 
+/* ---- a program that is asked ---- */
+
+static struct asked {
+	struct ks_ask_fleet fleet; /* first */
+	struct ks_ask program;
+	char **argv;
+} asked;
+
+/* libfaketime's leftovers are found by the file that names the process, whoever is killed. */
+static void note(const char *dir, long pid)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/pid-%ld", dir, pid);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
+}
+
+static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t lane, uint64_t node_id, struct ks_err *err)
+{
+	struct asked *a = (struct asked *)fleet;
+
+	(void)lane, (void)node_id; /* the harness has replaced the placeholders */
+	if (ks_ask_start(&a->program, a->argv[4], a->argv + 6, err) != 0)
+		return NULL;
+	note(a->argv[1], a->program.proc.pid);
+	return &a->program;
+}
+
+static struct ks_ask_fleet *prepare(char **argv)
+{
+	asked.fleet.start = start_program;
+	asked.argv = argv;
+	asked.program.proc = (struct ks_proc)KS_PROC_NONE;
+	asked.program.timeout_ns = strtoll(argv[5], NULL, 10);
+	snprintf(asked.program.what, sizeof(asked.program.what), "%s", argv[3]);
+	return &asked.fleet;
+}
+
 int main(int argc, char **argv)
 {
 	struct stat st;
 
-	if (argc != 3 || stat(argv[1], &st) != 0 || !S_ISDIR(st.st_mode) || isatty(STDIN_FILENO)) {
-		fprintf(stderr, "usage: keyskew-subject STATE_DIR AREA, with the wire of keyskew on 0 and 1\n");
+	if ((argc != 3 && argc < 7) || stat(argv[1], &st) != 0 || !S_ISDIR(st.st_mode) || isatty(STDIN_FILENO)) {
+		fprintf(stderr, "usage: keyskew-subject STATE_DIR AREA [WHAT FOLDER TIMEOUT_NS PROGRAM...], with the wire of keyskew on 0 and 1\n");
 		return 2;
 	}
 	int area = open(argv[2], O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -69,6 +114,11 @@ int main(int argc, char **argv)
 	ask_for_cpu();
 	signal(SIGTERM, on_term);
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* end of file says so too, unless this thread is stuck */
-	struct ks_subject_hooks hooks = {.state_dir = argv[1], .area_fd = area};
+	struct ks_gen_spec spec = {.gen = &ks_gen_ask_real};
+	struct ks_subject_hooks hooks = {.state_dir = argv[1], .area_fd = area, .spec = argc > 3 ? &spec : NULL};
+	if (argc > 3) {
+		struct ks_ask_cfg cfg = {prepare(argv)};
+		memcpy(spec.cfg, &cfg, sizeof(cfg));
+	}
 	end(ks_subject_main(STDIN_FILENO, STDOUT_FILENO, &hooks));
 }

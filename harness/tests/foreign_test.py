@@ -30,7 +30,7 @@ def tools():
     return env
 
 
-def python(t, name, body, head="import sys\n"):
+def python(t, name, body, head="import select, sys\n"):
     return t.write(name, head + body)
 
 
@@ -151,7 +151,7 @@ for line in sys.stdin:
 
 # "A child that hangs, dies, floods, answers garbage: exit 3 with a clear reason and its stderr tail"
 FAILURES = [
-    ("hangs", "import time\nsys.stderr.write('waiting for a database\\n')\nsys.stderr.flush()\ntime.sleep(100)\n",
+    ("hangs", "import time\nsys.stderr.write('waiting for a database\\n')\nsys.stderr.flush()\nselect.select([], [], [], 100)\n",
      ["gave no answer in 600ms", "flush", "waiting for a database"]),
     ("unflushed", "for _ in sys.stdin: print('key 1')\n", ["gave no answer"]),
     ("dies", "sys.stdin.readline()\nsys.exit('no database')\n", ["exited with status 1", "no database"]),
@@ -169,10 +169,10 @@ FAILURES = [
     ("asks_forever", "sys.stdin.readline()\nwhile True:\n    print('random 1', flush=True)\n    sys.stdin.readline()\n",
      ["made 100000 requests in one call"]),
     ("deaf", "sys.stdin.readline()\nwhile True: print('clock wall', flush=True)\n", ["does not read what it is told"]),
-    ("closes", "import os, time\nsys.stdin.readline()\nos.close(1)\ntime.sleep(100)\n", ["closed its output"]),
-    ("stubborn", "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsys.stdin.readline()\ntime.sleep(100)\n",
+    ("closes", "import os, time\nsys.stdin.readline()\nos.close(1)\nselect.select([], [], [], 100)\n", ["closed its output"]),
+    ("stubborn", "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsys.stdin.readline()\nselect.select([], [], [], 100)\n",
      ["gave no answer"]),
-    ("forks", "import os, time\nif os.fork() == 0: time.sleep(100)\nsys.stdin.readline()\nsys.exit(1)\n", ["exited with status 1"]),
+    ("forks", "import os, time\nif os.fork() == 0: select.select([], [], [], 100)\nsys.stdin.readline()\nsys.exit(1)\n", ["exited with status 1"]),
 ]
 
 
@@ -289,6 +289,81 @@ while True:
         t.check(run["world"] == "faketime" and run["injection"], "%s: world %r, injection %r" % (kind, run["world"], run.get("injection")))
         observed = recompute.as_int(run["injection"][0]["observed_ns"])
         t.check(-122000000 < observed < -118000000, "%s: observed %r" % (kind, observed))
+
+
+OWN = "import time\nfor _ in sys.stdin:\n    print('key', time.time_ns() // 1000000, flush=True)\n"
+
+
+# "in real worlds the program may simply read its own clock"; "Stall, ahead, behind and order are measured"
+@test("real")
+def real_ask(t):
+    need_faketime()
+    python(t, "own.py", OWN)
+    python(t, "asks.py", MILLIS)
+    more = "layout: {bits: [time 64]}\nclaims: [increasing@node]\n"
+    t.write("s.yaml", scenario(expect="  other: {increasing@node: broken}\n", fleet="2", workload="{rate: 200/s}"))
+    for name in ("own", "asks"):
+        genfile(t, name + ".gen.yaml", "/usr/bin/python3, %s.py" % name, more)
+        t.run("run", "s.yaml", "-w", "faketime", "-g", name + ".gen.yaml", "--json", "r.json", "--keys", "k.tsv", code=0, timeout=40)
+        run = t.json("r.json")["runs"][0]
+        t.check(run["calls"] == 1600, "%s: %r calls" % (name, run["calls"]))
+        observed = recompute.as_int(run["injection"][0]["observed_ns"])
+        t.check(-122000000 < observed < -118000000, "%s: observed %r" % (name, observed))
+        t.check(20 <= metric(run, "duplicates", "node") <= 28, "%s: %r duplicates" % (name, metric(run, "duplicates", "node")))
+        t.check(metric(run, "behind_ns_max") > 100000000, "%s: behind %r" % (name, metric(run, "behind_ns_max")))
+        t.check(metric(run, "stall_ns_max") is not None, "no stalls")
+        t.compare("k.tsv", "r.json")
+
+
+# a program that reads its own clock in sim, or one that libfaketime does not reach, is never judged
+@test("real")
+def real_unproven(t):
+    python(t, "own.py", OWN)
+    genfile(t, "own.gen.yaml", "python3, own.py", "layout: {bits: [time 64]}\n")
+    t.write("s.yaml", scenario(workload="{rate: 200/s}"))
+    result = t.run("run", "s.yaml", "-g", "own.gen.yaml", code=3, env=tools())
+    t.check("asked for no clock" in result.out + result.err, tail(result))
+    python(t, "count.py", "for n, _ in enumerate(sys.stdin):\n    print('key', n, flush=True)\n")
+    genfile(t, "count.gen.yaml", "python3, count.py")
+    t.run("run", "s.yaml", "-g", "count.gen.yaml", "--json", "r.json", code=0, env=tools())
+    claim = t.json("r.json")["runs"][0]["claims"][0]
+    t.check(claim["verdict"] == "untested" and "asked for no clock" in claim["reason"], "%r" % claim)
+    need_faketime()
+    result = t.run("run", "s.yaml", "-w", "faketime", "-g", "count.gen.yaml", code=3, timeout=40, env=tools())
+    t.check("carry no time" in result.out + result.err, tail(result))
+    if not shutil.which("cc"):
+        raise Skip("cc is not installed")
+    t.write("static.c", '''#include <stdio.h>
+#include <time.h>
+int main(void) { char line[64]; struct timespec t; while (fgets(line, 64, stdin)) {
+clock_gettime(CLOCK_REALTIME, &t); printf("key %ld\\n", (long)t.tv_sec * 1000 + t.tv_nsec / 1000000); fflush(stdout); } }
+''')
+    genfile(t, "static.gen.yaml", "./static", "build: [cc, -static, -o, static, static.c]\nlayout: {bits: [time 64]}\n")
+    result = t.run("run", "s.yaml", "-w", "faketime", "-g", "static.gen.yaml", code=3, timeout=40)
+    t.check("does not see libfaketime" in result.out + result.err, tail(result))
+
+
+# "leaves nothing behind": dying, hanging and hiding programs in a real world
+@test("real")
+def real_fails(t):
+    need_faketime()
+    t.write("s.yaml", scenario(workload="{rate: 200/s}"))
+    for name in ("hangs", "dies", "floods", "stubborn", "forks", "garbage"):
+        body, says = [(b, s) for n, b, s in FAILURES if n == name][0]
+        python(t, "bad.py", body)
+        genfile(t, "bad.gen.yaml", "/usr/bin/python3, bad.py", "timeout: 200ms\n")
+        result = t.run("run", "s.yaml", "-w", "faketime", "-g", "bad.gen.yaml", "--json", "r.json", code=3, timeout=40)
+        reason = t.json("r.json")["runs"][0].get("reason", "")
+        t.check(any(word in reason for word in says), "%s: %r" % (name, reason))
+
+
+# a build that fails is told, and nothing ran
+@test("genfile")
+def genfile_build(t):
+    genfile(t, "b.gen.yaml", "./b", "build: [sh, -c, 'echo no compiler >&2; exit 3']\n")
+    t.refused("run", "steady", "-g", "b.gen.yaml", says=["b.gen.yaml: its build exited with status 3", "no compiler"])
+    genfile(t, "b.gen.yaml", "./b", "build: [./none]\n")
+    t.refused("run", "steady", "-g", "b.gen.yaml", says=["cannot run './none'"])
 
 
 if __name__ == "__main__":

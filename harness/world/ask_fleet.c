@@ -9,14 +9,12 @@
 #include "ks_mem.h"
 
 #define GRACE_MS 1000
-#define OTHER "other reasons"
 
 struct ks_ask_fleet_sim {
 	struct ks_ask_fleet fleet; /* first */
 	const struct ks_run_request *request;
 	struct ks_ask *program; /* a process each */
 	uint32_t n;
-	struct ks_texts reasons;
 	cpu_set_t before; /* where the caller may run */
 	bool pinned;
 };
@@ -38,26 +36,6 @@ static struct ks_ask *start(struct ks_ask_fleet *fleet, uint32_t lane, uint64_t 
 	a->timeout_ns = gen->foreign->timeout_ns ? gen->foreign->timeout_ns : KS_ASK_TIMEOUT_NS;
 	a->stop = f->request->stop;
 	return ks_ask_start(a, gen->foreign->folder, command.word, err) ? NULL : a;
-}
-
-static uint8_t reason(struct ks_ask_fleet *fleet, const char *text, size_t len)
-{
-	struct ks_ask_fleet_sim *f = (struct ks_ask_fleet_sim *)fleet;
-	char clean[200];
-	size_t n = 0;
-	for (size_t i = 0; i < len && n < sizeof clean - 1; i++)
-		clean[n++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
-	for (size_t i = 0; i < f->reasons.n; i++) {
-		size_t size;
-		const char *known = ks_texts_get(&f->reasons, i, &size);
-		if (size == n && !memcmp(known, clean, n))
-			return (uint8_t)i;
-	}
-	if (f->reasons.n == KS_RECORD_REASONS)
-		return KS_RECORD_REASONS - 1;
-	bool last = f->reasons.n == KS_RECORD_REASONS - 1;
-	int64_t index = ks_texts_add(&f->reasons, last ? OTHER : clean, last ? strlen(OTHER) : n);
-	return index < 0 ? 0 : (uint8_t)index;
 }
 
 /* Asking and answering take turns, so one CPU serves both, and waking the other costs a switch and no interrupt: on two it
@@ -84,7 +62,7 @@ struct ks_ask_fleet_sim *ks_ask_fleet_new(const struct ks_run_request *request, 
 		ks_fail(err, KS_E_INTERNAL, "out of memory");
 		return NULL;
 	}
-	f->fleet = (struct ks_ask_fleet){start, reason};
+	f->fleet = (struct ks_ask_fleet){start};
 	f->request = request;
 	f->n = n;
 	for (uint32_t i = 0; i < n; i++)
@@ -98,15 +76,11 @@ struct ks_ask_cfg ks_ask_fleet_cfg(struct ks_ask_fleet_sim *f)
 	return (struct ks_ask_cfg){&f->fleet};
 }
 
-void ks_ask_fleet_free(struct ks_ask_fleet_sim *f, struct ks_texts *reasons)
+void ks_ask_fleet_free(struct ks_ask_fleet_sim *f)
 {
 	ks_proc_end(&f->program[0].proc, f->n, sizeof f->program[0], GRACE_MS);
 	if (f->pinned)
 		sched_setaffinity(0, sizeof f->before, &f->before);
-	if (reasons)
-		*reasons = f->reasons;
-	else
-		ks_texts_release(&f->reasons);
 	ks_free(f->program);
 	ks_free(f);
 }

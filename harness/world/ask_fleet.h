@@ -11,7 +11,7 @@ struct ks_ask_fleet_sim;
 struct ks_ask_fleet_sim *ks_ask_fleet_new(const struct ks_run_request *request, struct ks_err *err);
 /* The cfg of ks_gen_ask_sim. */
 struct ks_ask_cfg ks_ask_fleet_cfg(struct ks_ask_fleet_sim *fleet);
-/* Ends every program. The reasons of refusals go to *reasons unless NULL. */
-void ks_ask_fleet_free(struct ks_ask_fleet_sim *fleet, struct ks_texts *reasons);
+/* Ends every program. */
+void ks_ask_fleet_free(struct ks_ask_fleet_sim *fleet);
 
 #endif

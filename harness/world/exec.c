@@ -30,11 +30,6 @@
 #define LOOK_NS (100 * KS_MS)
 #define GRACE_MS 1000
 #define STDBUF "/usr/libexec/coreutils/libstdbuf.so"
-/* A time inside a key that is further than this from the scenario is no time. */
-#define PLAUSIBLE_NS (366 * KS_DAY)
-/* A proof needs so many keys on both sides, and is no better than this. */
-#define PROOF_KEYS 5
-#define PROOF_NS (2 * KS_MS)
 
 struct program {
 	struct ks_ft_process p;
@@ -68,22 +63,6 @@ static int judge(struct run *r, const struct program *p, const char *what)
 
 /* ---- lines into keys ---- */
 
-static void read_time(const struct run *r, const char *line, size_t len, struct ks_record *rec)
-{
-	struct ks_fields fields;
-	int64_t since;
-
-	if (!ks_foreign_decode(r->request->gen->foreign, line, len, &fields) || !fields.has_time)
-		return;
-	if (__builtin_sub_overflow(fields.embed_lo_unix_ns, r->plan->start_unix_ns, &since))
-		return;
-	if (since < -PLAUSIBLE_NS || since > PLAUSIBLE_NS)
-		return;
-	rec->clock = KS_REALTIME;
-	rec->read_ns = since;
-	rec->read_at_ns = rec->return_ns;
-}
-
 static int add_key(struct run *r, struct program *p, int64_t at_ns)
 {
 	struct ks_records *records = &r->output->records;
@@ -97,7 +76,7 @@ static int add_key(struct run *r, struct program *p, int64_t at_ns)
 	rec.seq = (uint32_t)p->keys++;
 	rec.outcome = KS_KEY;
 	rec.flags = KS_CALL_UNKNOWN;
-	read_time(r, p->line, p->len, &rec);
+	ks_ft_read_key(r->request, p->line, p->len, &rec);
 	if (text < 0 || ks_records_add(records, &rec))
 		return ks_records_full(records, r->err);
 	p->len = 0;
@@ -246,177 +225,6 @@ static int play(struct run *r)
 	return 0;
 }
 
-/* ---- the proof ---- */
-
-/* Key time minus receipt is the clock's error minus the way of the key, so its largest value in a stretch is the
- * clock's error but for the shortest way. */
-struct skew {
-	int64_t top, bottom, median;
-	size_t n;
-};
-
-static int compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
-/* Of the keys of a lane received in [from, to), times since the start. values: room for all records. */
-static struct skew measure(const struct ks_records *records, uint32_t lane, int64_t from, int64_t to, int64_t *values)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < records->n; i++) {
-		struct ks_record rec = ks_record_get(records, i);
-		if (rec.lane == lane && rec.read_ns != KS_NO_TIME && rec.return_ns >= from && rec.return_ns < to)
-			values[n++] = rec.read_ns - rec.read_at_ns;
-	}
-	if (!n)
-		return (struct skew){0};
-	qsort(values, n, sizeof(*values), compare);
-	return (struct skew){.top = values[n - 1], .bottom = values[0], .median = values[n / 2], .n = n};
-}
-
-/* The stretches on both sides of step k in which nothing else happens to its node: from the step before to the step
- * after. Of each the last third is measured: a generator may hold its time for a while after a step. */
-static void stretches(const struct run *r, uint32_t k, int64_t before[2], int64_t after[2])
-{
-	const struct ks_ft_done *done = r->play.done;
-	const struct ks_fault_event *event = r->play.event;
-
-	before[0] = 0;
-	before[1] = done[k].begin_ns;
-	after[0] = done[k].end_ns;
-	after[1] = r->plan->duration_ns;
-	for (uint32_t i = 0; i < r->play.n; i++) {
-		if (event[i].node != event[k].node || i == k)
-			continue;
-		if (i < k)
-			before[0] = done[i].end_ns;
-		else if (done[i].end_ns && done[i].begin_ns < after[1])
-			after[1] = done[i].begin_ns;
-	}
-	before[0] = before[1] - (before[1] - before[0]) / 3;
-	after[0] = after[1] - (after[1] - after[0]) / 3;
-}
-
-static int64_t distance(int64_t a, int64_t b)
-{
-	return a > b ? a - b : b - a;
-}
-
-static int unproven(struct run *r, const struct ks_fault_event *event, const char *why)
-{
-	return ks_fail(r->err, KS_E_JUDGE, "cannot prove that fault '%s' reached '%.200s': %s",
-		       r->plan->fault[event->fault].name, r->request->gen->text, why);
-}
-
-static int prove_by(struct run *r, uint32_t k, uint32_t lane, int64_t *values, struct ks_injection *proof)
-{
-	const struct ks_fault_event *event = &r->play.event[k];
-	int64_t span[2][2];
-	char why[240], a[KS_TIME_TEXT], b[KS_TIME_TEXT];
-
-	stretches(r, k, span[0], span[1]);
-	struct skew before = measure(&r->output->records, lane, span[0][0], span[0][1], values);
-	struct skew after = measure(&r->output->records, lane, span[1][0], span[1][1], values);
-	if (!before.n && !after.n)
-		return unproven(r, event,
-				"its keys carry no time that keyskew can read, and nothing else shows its clock");
-	if (before.n < PROOF_KEYS || after.n < PROOF_KEYS)
-		return unproven(r, event, "too few keys that carry a time before or after it");
-	int64_t rough = before.top - before.median, rough_after = after.top - after.median;
-	int64_t tolerance = PROOF_NS + (rough > rough_after ? rough : rough_after);
-	int64_t observed = after.top - before.top, size = distance(event->amount, 0);
-	if (2 * tolerance > size) {
-		snprintf(why, sizeof(why), "its keys arrive too irregularly, within %s, to show %s",
-			 ks_dur_format(a, tolerance), ks_dur_format(b, event->amount));
-		return unproven(r, event, why);
-	}
-	if (distance(observed, event->amount) > tolerance) {
-		snprintf(why, sizeof(why),
-			 "the time in its keys moved by %s, not by %s; a static or Go program does not see "
-			 "libfaketime",
-			 ks_dur_format(a, observed), ks_dur_format(b, event->amount));
-		return unproven(r, event, why);
-	}
-	if (distance(observed, proof->commanded) >= distance(proof->observed, proof->commanded)) {
-		proof->observed = observed;
-		proof->tolerance = tolerance;
-	}
-	int64_t noise = before.top - before.bottom > after.top - after.bottom ? before.top - before.bottom
-									      : after.top - after.bottom;
-	if (noise > r->output->noise_ns)
-		r->output->noise_ns = noise;
-	return 0;
-}
-
-/* Before the first step the clock must be where the scenario puts it. A node that has an offset needs a proof of it;
- * without one it is enough that keys with a time do not carry another date: some generators run ahead by themselves. */
-static int prove_offset(struct run *r, uint32_t lane, int64_t *values)
-{
-	const struct ks_plan_node *node = &r->plan->node[r->program[lane].p.node];
-	int64_t until = r->plan->duration_ns, tolerance = KS_HOUR;
-	char a[KS_TIME_TEXT];
-
-	for (uint32_t k = r->play.n; k-- > 0;)
-		if (r->play.event[k].node == r->program[lane].p.node)
-			until = r->play.event[k].at_ns;
-	struct skew s = measure(&r->output->records, lane, 0, until, values);
-	if (node->offset_ns) {
-		tolerance = PROOF_NS + s.top - s.median;
-		if (s.n < PROOF_KEYS || 2 * tolerance > distance(node->offset_ns, 0))
-			return judge(r, &r->program[lane],
-				     "does not show its clock's offset: too few keys that carry a time, or too "
-				     "irregular ones");
-	}
-	if (!s.n || distance(s.top, node->offset_ns) <= tolerance)
-		return 0;
-	char text[160];
-	snprintf(text, sizeof(text),
-		 "shows a clock that is off by %s from the start; a static or Go program does not see "
-		 "libfaketime",
-		 ks_dur_format(a, s.top - node->offset_ns));
-	return judge(r, &r->program[lane], text);
-}
-
-static int prove_all(struct run *r, int64_t *values)
-{
-	struct ks_run_output *out = r->output;
-
-	for (uint32_t i = 0; i < r->n; i++)
-		if (prove_offset(r, i, values) != 0)
-			return -1;
-	for (uint32_t k = 0; k < r->play.n; k++) {
-		const struct ks_fault_event *event = &r->play.event[k];
-		if (!r->play.done[k].end_ns)
-			return unproven(r, event, "the programs had ended before it");
-		struct ks_injection *proof = &out->injection[out->ninjection++];
-		*proof = (struct ks_injection){.fault = event->fault,
-					       .node = event->node,
-					       .at_ns = r->play.done[k].end_ns,
-					       .commanded = event->amount,
-					       .observed = event->amount};
-		for (uint32_t i = 0; i < r->n; i++)
-			if (r->program[i].p.node == event->node && prove_by(r, k, i, values, proof) != 0)
-				return -1;
-	}
-	return 0;
-}
-
-static int prove(struct run *r)
-{
-	size_t room = r->output->records.n;
-	int64_t *values = ks_alloc(room ? room : 1, sizeof(*values));
-
-	r->output->noise_ns = PROOF_NS;
-	r->output->injection = ks_alloc(r->play.n ? r->play.n : 1, sizeof(*r->output->injection));
-	int status =
-	    values && r->output->injection ? prove_all(r, values) : ks_fail(r->err, KS_E_INTERNAL, "out of memory");
-	ks_free(values);
-	return status;
-}
-
 static void describe(struct run *r)
 {
 	bool capped = false;
@@ -479,7 +287,7 @@ int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *o
 		ks_proc_end(&r.program[0].p.proc, r.n, sizeof(r.program[0]), GRACE_MS);
 	ks_ft_close(&r.stage);
 	if (status == 0)
-		status = prove(&r);
+		status = ks_ft_prove_keys(&r.play, request, output, err);
 	if (status == 0)
 		describe(&r);
 	*busy = r.play.busy;

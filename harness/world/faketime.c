@@ -105,7 +105,7 @@ static int carries_event(const struct ks_plan *plan, const struct ks_fault_event
 			 size_t size)
 {
 	const struct ks_fault *f = &plan->fault[e->fault];
-	const char *lacks = gen->gen ? ks_ft_lacks(e, clocks_of(gen)) : foreign_lacks(plan, e);
+	const char *lacks = is_exec(gen) ? foreign_lacks(plan, e) : ks_ft_lacks(e, clocks_of(gen));
 
 	if (!lacks && e->at_ns > plan->duration_ns)
 		lacks = "it comes after the end";
@@ -118,7 +118,7 @@ static int carries_event(const struct ks_plan *plan, const struct ks_fault_event
 static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n,
 			  const struct ks_gen_spec *gen, char *why, size_t size)
 {
-	int64_t gap = gen->gen ? KS_FT_GAP_NS : KS_FT_FOREIGN_GAP_NS;
+	int64_t gap = is_exec(gen) ? KS_FT_FOREIGN_GAP_NS : KS_FT_GAP_NS;
 	char text[KS_TIME_TEXT];
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -141,10 +141,6 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 	struct ks_err err = {0};
 	uint32_t n = 0;
 
-	if (!gen->gen && !is_exec(gen)) {
-		snprintf(why, size, "it runs built-in generators and exec: programs, not '%.100s'", gen->text);
-		return -1;
-	}
 	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, clocks_of(gen), why, size) != 0)
 		return -1;
 	if (ks_plan_events_real(plan, 0, &events, &n, &err) != 0) {
@@ -164,8 +160,8 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	*output = (struct ks_run_output){.records.limit = request->memory};
 	for (int try = 1;; try++) {
 		busy = false;
-		status = request->gen->gen ? ks_ft_run_host(request, output, &busy, err)
-					   : ks_ft_run_exec(request, output, &busy, err);
+		status = is_exec(request->gen) ? ks_ft_run_exec(request, output, &busy, err)
+					       : ks_ft_run_host(request, output, &busy, err);
 		if (status == 0 || !busy || try == TRIES)
 			break;
 		ks_run_output_release(output);

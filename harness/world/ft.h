@@ -150,6 +150,13 @@ int64_t ks_ft_probe_gap(const struct ks_plan *plan, const struct ks_fault_event 
 /* What the machine did to the calls; from the areas, when all have been collected. */
 void ks_ft_machine(const struct ks_ft_play *play, struct ks_machine *machine);
 
+/* The reading of a clock that a foreign program's key tells, if it tells one: read_ns and so on of the record, whose
+ * return_ns is set. */
+void ks_ft_read_key(const struct ks_run_request *request, const char *text, size_t len, struct ks_record *record);
+/* Proves the faults of clocks from such readings, also of programs that were asked and read a clock of their own. */
+int ks_ft_prove_keys(const struct ks_ft_play *play, const struct ks_run_request *request, struct ks_run_output *output,
+		     struct ks_err *err);
+
 /* Both ways to run; records are not sorted yet. *busy: see struct ks_ft_play. */
 int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err);
 int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err);

@@ -11,6 +11,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "ask.h"
+#include "command.h"
+#include "foreign.h"
 #include "ft.h"
 #include "ft_records.h"
 #include "ks_mem.h"
@@ -110,8 +113,21 @@ static int collect_lane(struct run *r, struct subject *s, uint32_t thread)
 	return inside ? ks_wire_account_add(&s->account, &lost, sizeof(lost), until_ns, &r->output->records, r->err) : 0;
 }
 
+/* What refusals of a program that was asked said, in its own words. */
+static void collect_reasons(struct run *r, struct subject *s)
+{
+	const struct ks_area_head *head = s->p.area.head;
+	uint32_t n = head->nreasons;
+
+	s->account.whys = n < KS_RECORD_REASONS ? n : KS_RECORD_REASONS;
+	for (uint32_t i = 0; i < s->account.whys; i++)
+		s->account.why[i] = ks_reason_number(&r->output->records.reasons, head->reason[i],
+						     strnlen(head->reason[i], KS_REASON_TEXT));
+}
+
 static int collect(struct run *r, struct subject *s)
 {
+	collect_reasons(r, s);
 	for (uint32_t i = 0; i < r->plan->threads; i++) {
 		if (collect_lane(r, s, i) != 0)
 			return -1;
@@ -285,11 +301,32 @@ static struct ks_wire_config config_of(const struct run *r, const struct subject
 				       .depth_high = p->depth_high};
 }
 
+/* A program that is asked for keys: the subject starts it and speaks with it. */
+static int add_program(struct run *r, struct subject *s, struct ks_command *program, char what[300], char timeout[32], char **argv)
+{
+	const struct ks_foreign *foreign = r->request->gen->foreign;
+	static char here[] = ".";
+	const char *node = r->plan->node[s->p.node].name;
+	const struct ks_command_values values = {
+	    .node_id = ks_plan_worker(r->plan, r->request->seed, s->p.node), .seed = r->request->seed, .node = node};
+
+	if (ks_command_of(program, foreign, &values, r->err) != 0)
+		return -1;
+	snprintf(what, 300, "'%.150s' of node '%.100s'", r->request->gen->text, node);
+	snprintf(timeout, 32, "%" PRId64, foreign->timeout_ns ? foreign->timeout_ns : KS_ASK_TIMEOUT_NS);
+	argv[3] = what;
+	argv[4] = *foreign->folder ? (char *)(uintptr_t)foreign->folder : here;
+	argv[5] = timeout;
+	memcpy(argv + 6, program->word, ((size_t)program->words + 1) * sizeof(*argv));
+	return 0;
+}
+
 static int launch(struct run *r, struct subject *s)
 {
 	struct ks_wire_config config = config_of(r, s);
-	char path[4096], area[96], why[256];
-	char *argv[] = {path, r->stage.dir, area, NULL};
+	struct ks_command program;
+	char path[4096], area[96], why[256], what[300], timeout[32];
+	char *argv[7 + KS_COMMAND_WORDS] = {path, r->stage.dir, area};
 	size_t threads = r->plan->threads;
 
 	s->rx.buf = ks_alloc(1, KS_WIRE_RX_BYTES);
@@ -302,7 +339,7 @@ static int launch(struct run *r, struct subject *s)
 		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
 	if (ks_ft_find_subject(path, why, sizeof(why)) != 0)
 		return ks_fail(r->err, KS_E_JUDGE, "%s", why);
-	if (make_area(r, s, &config, area) != 0)
+	if (make_area(r, s, &config, area) != 0 || (!r->request->gen->gen && add_program(r, s, &program, what, timeout, argv) != 0))
 		return -1;
 	return ks_ft_start(&r->stage, &s->p, argv, true, NULL, r->err);
 }
@@ -444,7 +481,9 @@ static int prove(struct run *r)
 	for (uint32_t i = 0; i < r->n; i++)
 		if (check_others(r, &r->subject[i]) != 0)
 			return -1;
-	return ks_ft_prove(&r->play, r->request, r->output, r->err);
+	if (ks_ft_prove(&r->play, r->request, r->output, r->err) != 0)
+		return -1;
+	return r->request->gen->gen ? 0 : ks_ft_prove_keys(&r->play, r->request, r->output, r->err);
 }
 
 static void describe(struct run *r)

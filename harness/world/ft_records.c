@@ -26,6 +26,11 @@ static bool times_ok(const struct ks_wire_account *a, const struct ks_wire_recor
 	return w->return_ns >= w->call_ns && w->return_ns <= until_ns;
 }
 
+static bool knows_reason(const struct ks_wire_account *a, uint8_t why)
+{
+	return a->spec->gen ? why < KS_REASONS_MAX && a->spec->gen->reasons[why] : why < a->whys;
+}
+
 /* @return NULL, or what is wrong with it. */
 static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
 {
@@ -35,7 +40,7 @@ static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_r
 		return "out of sequence";
 	if (w->outcome > KS_LOST || w->flags || w->pad)
 		return "of an unknown kind";
-	if (w->outcome == KS_REFUSE && (w->why >= KS_REASONS_MAX || !a->spec->gen->reasons[w->why]))
+	if (w->outcome == KS_REFUSE && !knows_reason(a, w->why))
 		return "refused for an unknown reason";
 	if (!times_ok(a, w, until_ns))
 		return "at an impossible time";
@@ -58,7 +63,7 @@ static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct
 	r.lane = a->first_lane + w->thread;
 	r.seq = w->seq;
 	r.outcome = w->outcome;
-	r.why = w->why;
+	r.why = !a->spec->gen && w->outcome == KS_REFUSE ? a->why[w->why] : w->why;
 	/* A clock that is so far off that the difference does not fit shows nothing that can be compared. */
 	if (w->read_ns != KS_NO_TIME && !__builtin_sub_overflow(w->read_ns, a->clock_base_ns[w->clock], &r.read_ns)) {
 		r.clock = w->clock;
@@ -89,7 +94,7 @@ static uint32_t add_text(const struct ks_wire_account *a, const char *at, uint32
 		return 0;
 	memcpy(text, at + sizeof(len), len);
 	text[len] = '\0';
-	if (a->spec->gen->decode_text(a->spec->cfg, text, &fields) != 0)
+	if (a->spec->gen && a->spec->gen->decode_text(a->spec->cfg, text, &fields) != 0)
 		return 0;
 	*index = ks_texts_add(&records->texts, text, len);
 	return (uint32_t)sizeof(len) + len;

@@ -14,6 +14,8 @@ struct ks_wire_account {
 	int64_t duration_ns;
 	int64_t clock_base_ns[KS_NCLOCKS]; /* what each clock shows at the start when nothing is wrong with it */
 	uint64_t records;
+	uint8_t why[KS_RECORD_REASONS]; /* of a foreign generator: the number here of each reason of the subject */
+	uint32_t whys;
 	uint64_t text, text_end; /* keys that are texts: those of the next records, in the texts */
 	struct {
 		uint32_t seq;      /* of the next record */

@@ -264,6 +264,23 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 	return status;
 }
 
+/* A program that reads a clock of its own reads the host's, and that shows no fault of the simulation. */
+static int check_clock(const struct ks_run_request *request, const struct ks_records *records, struct ks_err *err)
+{
+	struct ks_fields fields;
+	if (records->clock_reads || !request->plan->faults)
+		return 0;
+	for (size_t i = 0; i < records->n; i++) {
+		struct ks_record r = ks_record_get(records, i);
+		if (r.outcome == KS_KEY && ks_gen_decode(request->gen, &records->texts, r.key, &fields) && fields.has_time)
+			return ks_fail(err, KS_E_JUDGE,
+			               "'%.200s' puts a time into its keys and asked for no clock: it has read its own, which sim cannot "
+			               "move; let it ask (clock wall), or run it with -w faketime",
+			               request->gen->text);
+	}
+	return 0;
+}
+
 /* A program of its own for each process. */
 static int simulate_asking(const struct ks_run_request *request, struct ks_node_desc *nodes, struct ks_run_output *output,
                            struct ks_err *err)
@@ -273,8 +290,8 @@ static int simulate_asking(const struct ks_run_request *request, struct ks_node_
 		return -1;
 	struct ks_ask_cfg cfg = ks_ask_fleet_cfg(fleet);
 	int status = simulate(request, nodes, &ks_gen_ask_sim, &cfg, output, err);
-	ks_ask_fleet_free(fleet, status ? NULL : &output->records.reasons);
-	return status;
+	ks_ask_fleet_free(fleet);
+	return status ? status : check_clock(request, &output->records, err);
 }
 
 static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)

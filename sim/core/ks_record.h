@@ -137,6 +137,11 @@ int ks_records_sort(struct ks_records *r);
 /* That order: < 0, 0, > 0. Equal only for a record and itself. */
 int ks_record_cmp(const struct ks_record *a, const struct ks_record *b, const struct ks_lane *lanes);
 
+/* The number of a reason, which is added unless it is known; what cannot be printed becomes '?'. The last number stands
+ * for all others. For `why` of foreign generators, in records->reasons. */
+#define KS_REASON_TEXT 200
+uint8_t ks_reason_number(struct ks_texts *reasons, const char *text, size_t len);
+
 /* A mark on a row, for whoever reads the records: the checkers keep there whether the call met a fault. */
 static inline void ks_record_mark(struct ks_records *r, size_t row, bool on)
 {

@@ -410,3 +410,25 @@ void ks_records_sort_halts(struct ks_records *r)
 	if (r->nhalts)
 		qsort(r->halts, r->nhalts, sizeof *r->halts, halt_cmp);
 }
+
+/* ---- reasons ---- */
+
+uint8_t ks_reason_number(struct ks_texts *reasons, const char *text, size_t len)
+{
+	static const char others[] = "other reasons";
+	char clean[KS_REASON_TEXT];
+	size_t n = 0;
+	for (size_t i = 0; i < len && n < sizeof clean - 1; i++)
+		clean[n++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	for (size_t i = 0; i < reasons->n; i++) {
+		size_t size;
+		const char *known = ks_texts_get(reasons, i, &size);
+		if (size == n && !memcmp(known, clean, n))
+			return (uint8_t)i;
+	}
+	if (reasons->n == KS_RECORD_REASONS)
+		return KS_RECORD_REASONS - 1;
+	bool last = reasons->n == KS_RECORD_REASONS - 1;
+	int64_t index = ks_texts_add(reasons, last ? others : clean, last ? sizeof others - 1 : n);
+	return index < 0 ? 0 : (uint8_t)index;
+}

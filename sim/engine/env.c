@@ -150,6 +150,11 @@ struct ks_call_context ks_env_context(struct ks_env *e)
 	return ks_call_draw(&sim->about, sim->seed, ks_caller(ids, sim->processes, sim->threads), l->seq);
 }
 
+uint8_t ks_env_reason(struct ks_env *e, const char *text, size_t len)
+{
+	return ks_reason_number(&e->engine->result->records.reasons, text, len);
+}
+
 _Noreturn void ks_env_fail(struct ks_env *e, const struct ks_err *why)
 {
 	*e->engine->err = *why;

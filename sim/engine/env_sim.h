@@ -62,6 +62,7 @@ struct ks_call_context ks_env_context(struct ks_env *env);
 /* Ends the run: the generator itself has failed, which is no outcome of a call. */
 struct ks_err;
 _Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why);
+uint8_t ks_env_reason(struct ks_env *env, const char *text, size_t len);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 
 static inline void env_spend(struct ks_env *e, int64_t cost_ns, enum ks_point point)
