@@ -86,13 +86,14 @@ static const char *put_path(FILE *out, const char *at)
 static const struct {
 	const char *from, *to;
 } words[] = {
-	{"id=\"gnuplot_canvas\"", "fill='none' stroke='currentColor' font-family='sans-serif'"},
+	{"id=\"gnuplot_canvas\"", "fill='none' stroke='currentColor' font-family='sans-serif' font-size='12'"},
 	{" fill=\"#ffffff\"/>", " fill='#fff' stroke='none'/>"},
 	{" fill=\"none\" color=\"black\" stroke=\"currentColor\"", ""},
 	{" stroke-width=\"1.00\"", ""},
 	{" stroke-linecap=\"butt\"", ""},
 	{" stroke-linejoin=\"miter\"", ""},
 	{" font-family=\"sans-serif\"", ""},
+	{" font-size=\"12.00\"", ""},
 	{" class=\"gridline\"", ""},
 	{":Bold\"", "' font-weight='bold'"},
 	{".00\"", "'"},
@@ -116,12 +117,36 @@ static const char *put_word(FILE *out, const char *at)
 	return NULL;
 }
 
+/* Groups that say nothing any more are dropped, with their ends. */
+struct groups {
+	uint64_t bare; /* a bit a level, the innermost lowest: was its beginning dropped? */
+	int depth;
+};
+
+static const char *bare_group(const char *at, struct groups *g)
+{
+	if (starts(at, "<g>") || starts(at, "<g ")) {
+		g->bare = g->bare << 1 | (at[2] == '>' && g->depth < 63);
+		g->depth++;
+		return g->bare & 1 ? at + 3 : NULL;
+	}
+	if (!starts(at, "</g>") || !g->depth)
+		return NULL;
+	bool bare = g->bare & 1;
+	g->bare >>= 1;
+	g->depth--;
+	return bare ? at + 4 : NULL;
+}
+
 /* One pass from text to out. */
 static void compact(FILE *out, const char *at, bool symbols)
 {
+	struct groups groups = {0, 0};
 	bool tag = false;
 	while (*at) {
 		const char *next = *at == '<' ? dropped(at, symbols) : NULL;
+		if (!next && *at == '<')
+			next = bare_group(at, &groups);
 		tag = *at == '<' || (tag && *at != '>');
 		if (!next && tag)
 			next = put_word(out, at);
