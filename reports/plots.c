@@ -259,6 +259,13 @@ static struct unit unit_of_span(double span_s)
 	return units[i];
 }
 
+/* A distance of tics of which at most six fit into a span, so that their labels do not touch. */
+static double tics_of(double span)
+{
+	double step = pow(10, floor(log10(span / 6)));
+	return span / 6 <= step ? step : span / 6 <= 2 * step ? 2 * step : span / 6 <= 5 * step ? 5 * step : 10 * step;
+}
+
 /* The neighbourhood: its ends, what it is around, and the units of time in which it and the whole are read. */
 static void put_near(FILE *out, const json_t *meta)
 {
@@ -275,6 +282,8 @@ static void put_near(FILE *out, const json_t *meta)
 	center = strcmp(about, "start") ? center : 0;
 	fprintf(out, "end_s = %.9f\nwhole_per = %.9g\nfrom_s = %.9f\nto_s = %.9f\ncenter_s = %.9f\nnear_per = %.9g\n", end,
 	        1000 / whole.ms, from, to, center, 1000 / unit.ms);
+	fprintf(out, "whole_tics = %.9g\nnear_tics = %.9g\n", tics_of(end * 1000 / whole.ms),
+	        tics_of(to > from ? (to - from) * 1000 / unit.ms : 1));
 	assign(out, "near_title", what);
 	snprintf(text, sizeof(text), "true time since the start (%s)", whole.name);
 	assign(out, "whole_xlabel", text);

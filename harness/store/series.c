@@ -79,15 +79,19 @@ static void choose_windows(struct ks_sr_job *j)
 			j->end_ns = latest(j->e, i);
 	j->whole = (struct ks_sr_window){0, j->end_ns};
 	int64_t calls = (int64_t)(r->n ? r->n : 1), of_calls = j->end_ns / calls * 200;
+	/* A violation before any fault is there all day, and its neighbourhood tells nothing of the fault. */
+	const struct ks_fault *first = fault_before(plan, INT64_MIN);
+	if (j->witness >= 0 && first && latest(j->e, (size_t)j->witness) < first->at_ns)
+		j->witness = -1;
 	int64_t center = j->witness >= 0 ? latest(j->e, (size_t)j->witness) : INT64_MIN;
 	const struct ks_fault *f = fault_before(plan, j->witness >= 0 ? center : INT64_MAX);
-	if (j->witness < 0 && f)
-		f = fault_before(plan, INT64_MIN); /* without a witness: the first */
+	if (j->witness < 0)
+		f = first;
 	j->about = j->witness >= 0 ? "witness" : f ? "fault" : "start";
 	if (j->witness < 0)
 		center = f ? f->at_ns : of_calls;
 	int64_t half = of_calls;
-	if (f && f->kind->op == KS_FAULT_STEP) {
+	if (f && f->kind->op == KS_FAULT_STEP && f->amount) { /* steps to true time do not say how far */
 		int64_t step = f->amount >= 0 ? f->amount : f->amount > -j->end_ns ? -f->amount : j->end_ns;
 		half = step < j->end_ns ? step + step / 2 : j->end_ns;
 		half = half > of_calls / 10 ? half : of_calls / 10;
