@@ -89,7 +89,7 @@ struct ks_gen {
 /* One line a generator, here and nowhere else. */
 #define KS_GENERATORS(X)                                                                                               \
 	X(null) X(unixmilli) X(unixnano) X(milli_rand32) X(trace_id) X(counter) X(snowflake) X(mono_offset) X(nanotime)  \
-	X(hlc) X(depth_aware) X(shard_key) X(uuidv7) X(ulid) X(lamport) X(truetime)
+	X(hlc) X(depth_aware) X(shard_key) X(uuidv7) X(ulid) X(lamport) X(truetime) X(timer)
 
 #if defined(KS_ENV_SIM)
 #define KS_GEN(name) ks_gen_##name##_sim

@@ -87,6 +87,7 @@ static const struct answer {
 	{"shard-key:compare-and-set", "5894904:4294967297", INT64_C(1768471200) * KS_SEC, 300 * KS_SEC, {{"task", 4294967297}}},
 	{"lamport", "1029", NONE, 0, {{"count", 1}, {"node", 5}}},
 	{"truetime", "1768471200000400000", INT64_C(1768471200000000000), 1, {{"latest_unix_ns", 1768471200000400000}}},
+	{"timer", "1768471200010000050", INT64_C(1768471200010000050), 1, {{"due_unix_ns", 1768471200010000050}}},
 	/* the ULID specification, and the largest */
 	{"ulid", "01ARZ3NDEKTSV4RRFFQ69G5FAV", INT64_C(1469922850259) * MS, MS, {{"unix_ms", 1469922850259}}},
 	{"ulid", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", INT64_MAX - MS, MS, {{"unix_ms", 281474976710655}, {"random_high", 0xffff}, {"random_low", UINT64_MAX}}},
