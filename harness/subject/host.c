@@ -217,7 +217,7 @@ static struct ks_area_probe read_wall(void)
 	return best;
 }
 
-/* Reads the clock in the middle of every stretch of probe_ns, until the area is full or the run is over. */
+/* Reads the clock in the middle of every stretch of probe_ns, as long as calls are made. */
 static void *probe(void *host)
 {
 	struct host *h = host;
@@ -228,6 +228,8 @@ static void *probe(void *host)
 	for (uint64_t n = 0; n < head->size.probes;) {
 		int64_t begin = h->crew.start_ns, now = ks_true_ns();
 		int64_t k = now - begin < gap / 2 ? 0 : (now - begin + gap / 2) / gap, due = begin + k * gap + gap / 2;
+		if (due >= begin + h->crew.duration_ns)
+			break;
 		sleep_until(due);
 		h->crew.area.probe[n] = read_wall();
 		atomic_store_explicit(&head->nprobes, ++n, memory_order_release);

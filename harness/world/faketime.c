@@ -70,6 +70,11 @@ static int carries_clocks(const struct ks_plan *plan, unsigned clocks, char *why
 
 	for (uint32_t i = 0; i < plan->nodes; i++) {
 		int64_t offset = plan->node[i].offset_ns;
+		if (plan->node[i].clock.keeper.kind != KS_KEEPER_NONE) {
+			snprintf(why, size, "the clock of node '%s' is kept by %s, which runs in the simulation only", plan->node[i].name,
+				 ks_keeper_names[plan->node[i].clock.keeper.kind]);
+			return -1;
+		}
 		const char *lacks = plan->node[i].drift_ppb || plan->node[i].drift_drawn ? ks_ft_lacks(&drift, clocks) : NULL;
 		if (lacks) {
 			snprintf(why, size, "node '%s' drifts: %s", plan->node[i].name, lacks);
@@ -101,12 +106,27 @@ static const char *foreign_lacks(const struct ks_plan *plan, const struct ks_fau
 	       "than steps";
 }
 
+static bool rtc_is_read(const struct ks_plan *plan, const struct ks_fault_event *e)
+{
+	for (size_t i = 0; i < plan->faults; i++) {
+		const struct ks_fault *f = &plan->fault[i];
+		if (f->kind->op != KS_FAULT_SUSPEND || f->amount != KS_SUSPEND_S3 || f->at_ns + f->for_ns <= e->at_ns)
+			continue;
+		for (uint32_t k = 0; k < f->nnodes; k++)
+			if (f->nodes[k] == e->node)
+				return true;
+	}
+	return false;
+}
+
 static int carries_event(const struct ks_plan *plan, const struct ks_fault_event *e, const struct ks_gen_spec *gen, char *why,
 			 size_t size)
 {
 	const struct ks_fault *f = &plan->fault[e->fault];
 	const char *lacks = is_exec(gen) ? foreign_lacks(plan, e) : ks_ft_lacks(e, clocks_of(gen));
 
+	if (!lacks && e->op == KS_FAULT_RTC && !rtc_is_read(plan, e))
+		lacks = "what reads the battery-backed clock is a boot or a resume from s3, and none follows";
 	if (!lacks && e->at_ns > plan->duration_ns)
 		lacks = "it comes after the end";
 	if (!lacks)
@@ -125,7 +145,7 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 		if (carries_event(plan, &event[i], gen, why, size) != 0)
 			return -1;
 		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < gap; k++)
-			if (event[k].node == event[i].node) {
+			if (event[k].node == event[i].node && ks_ft_affects(&event[k]) && ks_ft_affects(&event[i])) {
 				snprintf(why, size, "faults '%s' and '%s' change a clock within %s, too near to prove each",
 					 plan->fault[event[i].fault].name, plan->fault[event[k].fault].name,
 					 ks_dur_format(text, gap));
@@ -143,7 +163,7 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 
 	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, clocks_of(gen), why, size) != 0)
 		return -1;
-	if (ks_plan_events_real(plan, 0, &events, &n, &err) != 0) {
+	if (ks_plan_events(plan, 0, &events, &n, &err) != 0) {
 		snprintf(why, size, "%s", err.text);
 		return -1;
 	}

@@ -91,14 +91,18 @@ struct ks_ft_change {
 
 struct ks_ft_done {
 	int64_t begin_ns, end_ns; /* since the start; end 0: not done */
-	uint32_t holds;           /* of a thread: how many there were before it, in the first process that it hit */
+	int64_t amount;           /* ns by which the wall clock was stepped, when the plan does not say so itself */
 };
 
 struct ks_ft_node {
 	struct ks_clocks clocks; /* as the plan says, with faults acting when they were done */
 	struct ks_ft_change *change;
 	size_t changes, cap;
-	int64_t tick_shown_ns; /* of a coarse clock: the tick that the files show */
+	struct {
+		int64_t delta_ns, unix_ns, tick_ns; /* that is announced; delta 0: none */
+		uint32_t event;                     /* which announced it */
+	} leap;
+	int64_t leap_due_ns, tick_due_ns; /* since the start; INT64_MAX: none */
 };
 
 struct ks_ft_play {
@@ -117,6 +121,11 @@ struct ks_ft_play {
 	/* Does what is not about clocks and stops: a restart. NULL: there is nothing such. */
 	int (*act)(void *who, const struct ks_fault_event *event, struct ks_err *err);
 	void *who;
+	struct {
+		int64_t at_ns, delta_ns;
+	} utc_leap[8]; /* of UTC itself, announced */
+	uint32_t utc_leaps;
+	uint64_t seed;
 	int64_t worst_late_ns;
 	bool busy; /* it failed because the machine was too busy: another try may go well */
 };
@@ -130,8 +139,25 @@ int ks_ft_play_start(struct ks_ft_play *play, int64_t start_ns, struct ks_err *e
 int ks_ft_play_show(struct ks_ft_play *play, const struct ks_ft_process *process, struct ks_err *err);
 /* @return the true time at which something is due, INT64_MAX when all is done. */
 int64_t ks_ft_play_due(const struct ks_ft_play *play);
-/* Does what is due within the next ms or two, each at its instant. KS_E_JUDGE when one comes too late. */
+/* Does one thing that is due within the next ms or two, at its instant. KS_E_JUDGE when it comes too late. */
 int ks_ft_play_run(struct ks_ft_play *play, struct ks_err *err);
+
+/* Acts on a node's clock and shows the outcome to its processes. change: the instants and what did it. Of use to ft_own.c. */
+int ks_ft_play_bend(struct ks_ft_play *play, const struct ks_fault_event *event, uint32_t k, struct ks_err *err);
+/* Shows all processes of a node what its clock is. */
+int ks_ft_play_show_all(struct ks_ft_play *play, uint32_t node, struct ks_err *err);
+int64_t ks_ft_play_now(const struct ks_ft_play *play);
+
+/* ---- what a node's clock does by itself (ft_own.c) ---- */
+
+/* UTC at true time t_ns, with the leap seconds that were announced. */
+int64_t ks_ft_utc(const struct ks_ft_play *play, int64_t t_ns);
+void ks_ft_own_arm(struct ks_ft_play *play, uint32_t k);
+/* Something was done to the node's clock: when do its leap second and its next tick come? */
+void ks_ft_own_plan(struct ks_ft_play *play, uint32_t node);
+/* @return the true time since the start of the next one, of all nodes, INT64_MAX when there is none. */
+int64_t ks_ft_own_due(const struct ks_ft_play *play, uint32_t *node);
+int ks_ft_own_act(struct ks_ft_play *play, uint32_t node, struct ks_err *err);
 
 /* Pure: can libfaketime do that event to a generator that reads these clocks (a mask)? @return NULL, or what is missing. */
 const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks);

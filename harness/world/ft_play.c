@@ -1,6 +1,7 @@
 #include "ft.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -14,7 +15,7 @@
 /* So long before an event nothing else is begun: poll may come back a little late. */
 #define READY_NS (2 * KS_MS)
 
-static int64_t now_ns(const struct ks_ft_play *play)
+int64_t ks_ft_play_now(const struct ks_ft_play *play)
 {
 	return ks_true_ns() - play->start_ns;
 }
@@ -31,7 +32,8 @@ int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *reques
 	const struct ks_plan *plan = request->plan;
 
 	play->plan = plan;
-	if (!request->control && ks_plan_events_real(plan, request->seed, &play->event, &play->n, err) != 0)
+	play->seed = request->seed;
+	if (!request->control && ks_plan_events(plan, request->seed, &play->event, &play->n, err) != 0)
 		return -1;
 	play->done = ks_alloc(play->n ? play->n : 1, sizeof(*play->done));
 	play->node = ks_alloc(plan->nodes, sizeof(*play->node));
@@ -74,22 +76,24 @@ static int note_change(struct ks_ft_play *play, uint32_t node, struct ks_ft_chan
 }
 
 /* What the files are to say: of a coarse clock only the tick that it shows now. */
-static struct ks_seg shown(const struct ks_ft_node *n)
+static struct ks_seg shown(const struct ks_ft_play *play, uint32_t node)
 {
-	struct ks_seg line = n->clocks.seg[KS_REALTIME];
+	struct ks_seg line = play->node[node].clocks.seg[KS_REALTIME];
 
-	if (line.tick_ns)
-		line = (struct ks_seg){.t0_ns = line.t0_ns, .v0_ns = n->tick_shown_ns, .held = 1};
+	if (line.tick_ns) {
+		line.v0_ns = ks_seg_at(&line, ks_ft_play_now(play));
+		line.held = 1;
+	}
 	return line;
 }
 
 int ks_ft_play_show(struct ks_ft_play *play, const struct ks_ft_process *process, struct ks_err *err)
 {
-	struct ks_seg line = shown(&play->node[process->node]);
+	struct ks_seg line = shown(play, process->node);
 	return ks_ft_show(play->stage, process, &line, play->epoch_unix_ns, err);
 }
 
-static int show_all(struct ks_ft_play *play, uint32_t node, struct ks_err *err)
+int ks_ft_play_show_all(struct ks_ft_play *play, uint32_t node, struct ks_err *err)
 {
 	for (uint32_t i = 0; i < play->processes; i++) {
 		const struct ks_ft_process *p = ks_ft_process(play, i);
@@ -106,7 +110,8 @@ int ks_ft_play_start(struct ks_ft_play *play, int64_t start_ns, struct ks_err *e
 	for (uint32_t i = 0; i < play->plan->nodes; i++) {
 		struct ks_ft_change first = {.begin_ns = INT64_MIN, .end_ns = INT64_MIN, .event = KS_FT_NONE};
 		first.line = play->node[i].clocks.seg[KS_REALTIME];
-		if (note_change(play, i, first, err) != 0 || show_all(play, i, err) != 0)
+		play->node[i].leap_due_ns = play->node[i].tick_due_ns = INT64_MAX;
+		if (note_change(play, i, first, err) != 0 || ks_ft_play_show_all(play, i, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -118,11 +123,11 @@ int ks_ft_play_start(struct ks_ft_play *play, int64_t start_ns, struct ks_err *e
  * fault that nobody ordered. */
 static int64_t meet(const struct ks_ft_play *play, const struct ks_fault_event *e)
 {
-	bool slower = (e->op == KS_FAULT_SLEW && e->amount < 0) || (e->op == KS_FAULT_DRIFT && e->amount < 0) ||
-		      e->op == KS_FAULT_HOLD;
-	bool exact = e->op == KS_FAULT_STEP || e->op == KS_FAULT_LEAP; /* the line moves, whenever that is */
+	bool bends = e->op == KS_FAULT_SLEW || e->op == KS_FAULT_SMEAR || e->op == KS_FAULT_DRIFT;
+	bool slower = (bends && e->amount < 0) || e->op == KS_FAULT_HOLD;
+	bool exact = !bends && e->op != KS_FAULT_HOLD && e->op != KS_FAULT_RELEASE; /* the line moves, whenever that is */
 
-	return now_ns(play) + (exact ? 0 : slower ? KS_FT_LEAD_NS : -KS_FT_LEAD_NS);
+	return ks_ft_play_now(play) + (exact ? 0 : slower ? KS_FT_LEAD_NS : -KS_FT_LEAD_NS);
 }
 
 static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, int64_t t_ns)
@@ -143,6 +148,15 @@ static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, i
 	case KS_FAULT_SLEW:
 		ks_clocks_slew(c, t_ns, e->amount);
 		break;
+	case KS_FAULT_SMEAR:
+		ks_clocks_bend(c, t_ns, e->extra ? ks_rate_over(e->amount, e->extra) : 0);
+		break;
+	case KS_FAULT_COARSE:
+		ks_clocks_coarse(c, (unsigned)e->amount, e->extra);
+		break;
+	case KS_FAULT_RTC:
+		ks_clocks_set_rtc(c, t_ns, e->amount);
+		break;
 	case KS_FAULT_HOLD:
 		ks_clocks_hold(c, t_ns, (unsigned)e->amount);
 		break;
@@ -160,18 +174,34 @@ static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, i
 	}
 }
 
-static int bend(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+int ks_ft_play_bend(struct ks_ft_play *play, const struct ks_fault_event *e, uint32_t k, struct ks_err *err)
 {
-	const struct ks_fault_event *e = &play->event[k];
 	struct ks_ft_node *n = &play->node[e->node];
-	struct ks_ft_change change = {.begin_ns = now_ns(play), .event = k};
+	struct ks_ft_change change = {.begin_ns = ks_ft_play_now(play), .event = k};
 
 	act_on_clocks(&n->clocks, e, meet(play, e));
-	if (show_all(play, e->node, err) != 0)
+	if (ks_ft_play_show_all(play, e->node, err) != 0)
 		return -1;
-	change.end_ns = now_ns(play);
+	change.end_ns = ks_ft_play_now(play);
 	change.line = n->clocks.seg[KS_REALTIME];
+	ks_ft_own_plan(play, e->node);
 	return note_change(play, e->node, change, err);
+}
+
+static int bend(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+{
+	return ks_ft_play_bend(play, &play->event[k], k, err);
+}
+
+static int step_to_true(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+{
+	struct ks_fault_event step = play->event[k];
+	int64_t now = ks_ft_play_now(play);
+
+	step.op = KS_FAULT_STEP;
+	step.amount = ks_ft_utc(play, now) - ks_seg_line(&play->node[step.node].clocks.seg[KS_REALTIME], now);
+	play->done[k].amount = step.amount;
+	return ks_ft_play_bend(play, &step, k, err);
 }
 
 /* ---- threads ---- */
@@ -221,16 +251,12 @@ static int signal_all(struct ks_ft_play *play, const struct ks_fault_event *e, i
 static int hold_thread(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 {
 	const struct ks_fault_event *e = &play->event[k];
-	bool first = true;
 
 	for (uint32_t i = 0; i < play->processes; i++) {
 		struct ks_ft_process *p = ks_ft_process(play, i);
 		if (!hits(e, p) || !p->area.head)
 			continue;
 		struct ks_area_lane *lane = &p->area.lane[e->thread];
-		if (first)
-			play->done[k].holds = p->area.head->nholds;
-		first = false;
 		atomic_store(&lane->hold_ns, play->plan->fault[e->fault].for_ns);
 		if (syscall(SYS_tgkill, p->proc.pid, lane->tid, KS_HOLD_SIGNAL) != 0 && errno != ESRCH)
 			return no_signal(play, p, err);
@@ -254,48 +280,76 @@ static int do_event(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 	case KS_FAULT_RESUME:
 		return bend(play, k, err) || signal_all(play, e, SIGCONT, err) ? -1 : 0;
 	case KS_FAULT_STEP:
-	case KS_FAULT_LEAP:
 	case KS_FAULT_DRIFT:
 	case KS_FAULT_SLEW:
+	case KS_FAULT_SMEAR:
+	case KS_FAULT_COARSE:
+	case KS_FAULT_RTC:
 	case KS_FAULT_HOLD:
 	case KS_FAULT_RELEASE:
 		return bend(play, k, err);
+	case KS_FAULT_TO_TRUE:
+		return step_to_true(play, k, err);
+	case KS_FAULT_ARM_LEAP:
+		ks_ft_own_arm(play, k);
+		ks_ft_own_plan(play, e->node);
+		return 0;
 	default:
 		return play->act(play->who, e, err);
 	}
 }
 
-int64_t ks_ft_play_due(const struct ks_ft_play *play)
+static int64_t plan_due(const struct ks_ft_play *play)
 {
-	return play->next < play->n ? play->start_ns + play->event[play->next].at_ns : INT64_MAX;
+	return play->next < play->n ? play->event[play->next].at_ns : INT64_MAX;
 }
 
-static int late(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+int64_t ks_ft_play_due(const struct ks_ft_play *play)
+{
+	uint32_t node;
+	int64_t plan = plan_due(play), own = ks_ft_own_due(play, &node), due = plan < own ? plan : own;
+
+	return due == INT64_MAX ? INT64_MAX : play->start_ns + due;
+}
+
+/* A tick may come late, then the clock stands longer and goes on from where it should be: on a coarse clock nobody can tell
+ * that from a longer tick, but for the proof. */
+static int late(struct ks_ft_play *play, int64_t due_ns, const char *what, struct ks_err *err)
 {
 	char text[KS_TIME_TEXT];
-	int64_t by = play->done[k].end_ns - play->event[k].at_ns;
+	int64_t by = ks_ft_play_now(play) - due_ns;
 
 	play->worst_late_ns = by > play->worst_late_ns ? by : play->worst_late_ns;
 	play->busy = by > KS_FT_LATE_MAX_NS;
-	return play->busy ? ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy",
-				    play->plan->fault[play->event[k].fault].name, ks_dur_format(text, by))
+	return play->busy ? ks_fail(err, KS_E_JUDGE, "%s came %s late: this machine is too busy", what, ks_dur_format(text, by))
 			  : 0;
+}
+
+static int run_event(struct ks_ft_play *play, struct ks_err *err)
+{
+	uint32_t k = play->next++;
+	char what[KS_NAME_MAX + 16];
+
+	play->done[k].begin_ns = ks_ft_play_now(play);
+	if (do_event(play, k, err) != 0)
+		return -1;
+	play->done[k].end_ns = ks_ft_play_now(play);
+	snprintf(what, sizeof(what), "fault '%s'", play->plan->fault[play->event[k].fault].name);
+	return late(play, play->event[k].at_ns, what, err);
 }
 
 int ks_ft_play_run(struct ks_ft_play *play, struct ks_err *err)
 {
-	while (ks_ft_play_due(play) - ks_true_ns() < READY_NS) {
-		uint32_t k = play->next;
-		ks_true_wait(ks_ft_play_due(play));
-		play->done[k].begin_ns = now_ns(play);
-		if (do_event(play, k, err) != 0)
-			return -1;
-		play->done[k].end_ns = now_ns(play);
-		if (late(play, k, err) != 0)
-			return -1;
-		play->next++;
-	}
-	return 0;
+	uint32_t node = 0;
+	int64_t due = ks_ft_play_due(play);
+
+	if (due - ks_true_ns() >= READY_NS)
+		return 0;
+	ks_true_wait(due);
+	int64_t own = ks_ft_own_due(play, &node);
+	if (plan_due(play) <= own)
+		return run_event(play, err);
+	return ks_ft_own_act(play, node, err) || late(play, own, "what a clock does by itself", err) ? -1 : 0;
 }
 
 /* ---- what it can do ---- */
@@ -308,14 +362,19 @@ unsigned ks_ft_affects(const struct ks_fault_event *e)
 	switch (e->op) {
 	case KS_FAULT_STEP:
 		return BIT(KS_REALTIME) | BIT(KS_TAI);
+	case KS_FAULT_TO_TRUE:
+		return BIT(KS_REALTIME) | BIT(KS_TAI);
 	case KS_FAULT_LEAP:
+	case KS_FAULT_ARM_LEAP:
 		return BIT(KS_REALTIME);
 	case KS_FAULT_SLEW:
+	case KS_FAULT_SMEAR:
 		return ALL_CLOCKS & ~BIT(KS_RAW);
 	case KS_FAULT_DRIFT:
 		return ALL_CLOCKS;
 	case KS_FAULT_HOLD:
 	case KS_FAULT_RELEASE:
+	case KS_FAULT_COARSE:
 		return (unsigned)e->amount;
 	case KS_FAULT_SUSPEND:
 	case KS_FAULT_RESUME: /* those that do not simply run on */
@@ -336,6 +395,10 @@ const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks)
 	    [KS_BOOTTIME] = "boottime, which the generator reads, would change too, and libfaketime changes only the wall clock"};
 	unsigned affected = ks_ft_affects(event);
 
+	if (event->op == KS_FAULT_CORES)
+		return "the cores of this machine share a clock";
+	if (event->op == KS_FAULT_COARSE && event->extra && event->extra < KS_FT_GAP_NS)
+		return "a clock is shown its ticks one by one, not more than one a ms";
 	for (int id = 0; id < KS_NCLOCKS; id++)
 		if (kernel[id] && clocks & affected & BIT(id))
 			return kernel[id];

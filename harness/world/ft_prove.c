@@ -70,13 +70,14 @@ static int unproven(const struct ctx *c, uint32_t event, const char *why)
 
 /* ---- every reading lies on the line ---- */
 
+/* A tick is shown when it is due, or late, as everything is. */
 static bool on_line(const struct ks_seg *line, const struct reading *r)
 {
-	int64_t slack = KS_FT_TOLERANCE_NS + r->width_ns;
-	int64_t low = ks_seg_at(line, r->at_ns) - slack, high = ks_seg_at(line, r->at_ns) + slack;
+	int64_t slack = KS_FT_TOLERANCE_NS + r->width_ns, value = ks_seg_line(line, r->at_ns);
 
-	/* a tick comes a little late, never early */
-	return r->value_ns >= low - line->tick_ns * (line->tick_ns > 0) && r->value_ns <= high;
+	if (line->tick_ns && r->value_ns % line->tick_ns)
+		return false;
+	return r->value_ns >= value - line->tick_ns - slack - (line->tick_ns ? KS_FT_LATE_MAX_NS : 0) && r->value_ns <= value + slack;
 }
 
 /* While a change was under way, and a little around, either line will do. */
@@ -178,6 +179,19 @@ static void stretch(const struct ctx *c, size_t i, int64_t *from, int64_t *to)
 	*to = i + 1 < node->changes ? node->change[i + 1].begin_ns : INT64_MAX;
 }
 
+/* The first reading within change i. */
+static bool first_within(const struct ctx *c, size_t i, struct reading *r)
+{
+	int64_t from, to;
+
+	stretch(c, i, &from, &to);
+	size_t k = first_since(c, from);
+	if (k == c->n)
+		return false;
+	*r = reading(c, k);
+	return r->after_ns <= to;
+}
+
 /* The last reading within change i - 1 and the first within change i. */
 static bool around(const struct ctx *c, size_t i, struct reading *before, struct reading *after)
 {
@@ -190,14 +204,7 @@ static bool around(const struct ctx *c, size_t i, struct reading *before, struct
 	if (k == 0)
 		return false;
 	*before = reading(c, k - 1);
-	if (before->before_ns < from)
-		return false;
-	stretch(c, i, &from, &to);
-	k = first_since(c, from);
-	if (k == c->n)
-		return false;
-	*after = reading(c, k);
-	return after->after_ns <= to;
+	return before->before_ns >= from && first_within(c, i, after);
 }
 
 /* What the clock moved beyond the host's between two readings. */
@@ -216,6 +223,13 @@ static int64_t bent(const struct ctx *c, size_t i, const struct reading *a, cons
 	return (int64_t)(q >> 64);
 }
 
+/* Readings of a coarse clock are no finer than its ticks, and those come late. */
+static int64_t coarseness(const struct ctx *c, size_t i)
+{
+	int64_t tick = c->play->node[c->p->node].change[i].line.tick_ns;
+	return tick ? 2 * tick + KS_FT_LATE_MAX_NS : 0;
+}
+
 static int prove_step(const struct ctx *c, uint32_t k)
 {
 	const struct ks_fault_event *e = &c->play->event[k];
@@ -225,8 +239,10 @@ static int prove_step(const struct ctx *c, uint32_t k)
 	if (!i || !around(c, i, &a, &b))
 		return unproven(c, k, "it told no reading on both sides");
 	struct ks_injection proof = {.at_ns = c->play->done[k].end_ns, .commanded = e->amount};
+	if (e->op == KS_FAULT_TO_TRUE)
+		proof.commanded = c->play->done[k].amount;
 	proof.observed = moved(&a, &b) - bent(c, i, &a, &b);
-	proof.tolerance = KS_FT_TOLERANCE_NS + a.width_ns + b.width_ns;
+	proof.tolerance = KS_FT_TOLERANCE_NS + a.width_ns + b.width_ns + coarseness(c, i);
 	return put(c, k, proof);
 }
 
@@ -307,6 +323,68 @@ static int prove_rate(const struct ctx *c, uint32_t k)
 	return put(c, k, proof);
 }
 
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+	while (b) {
+		int64_t rest = a % b;
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* What all that a coarse clock showed are multiples of. */
+static int prove_tick(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = &c->play->event[k];
+	size_t i = change_of(c, k), told = 0;
+	int64_t from, to, divisor = 0;
+
+	if (!e->extra)
+		return 0; /* its end */
+	if (!i)
+		return unproven(c, k, "nothing was done");
+	stretch(c, i, &from, &to);
+	for (size_t n = first_since(c, from); n < c->n; n++) {
+		struct reading r = reading(c, n);
+		if (r.after_ns > to || r.before_ns > c->plan->duration_ns)
+			break;
+		divisor = common_divisor(divisor, r.value_ns);
+		told++;
+	}
+	if (told < READINGS_MIN)
+		return unproven(c, k, "it told too few readings while it was coarse");
+	return put(c, k, (struct ks_injection){
+			     .at_ns = c->play->done[k].end_ns, .commanded = e->extra, .observed = divisor});
+}
+
+/* A smear moves the clock by a second in all. What the lines made of it, which were begun a little late, may be less. */
+static int prove_smear(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = &c->play->event[k];
+	const struct ks_ft_change *change = c->play->node[c->p->node].change;
+	uint32_t begin = k;
+	struct reading a, b, inside;
+
+	if (e->extra)
+		return 0; /* not its end */
+	for (uint32_t m = 0; m < k && begin == k; m++)
+		if (c->play->event[m].fault == e->fault && c->play->event[m].node == e->node)
+			begin = m;
+	size_t i = change_of(c, begin), j = change_of(c, k);
+	if (!i || !j || !around(c, i, &a, &inside) || !around(c, j, &inside, &b))
+		return unproven(c, k, "it told no reading before and after it");
+	int64_t second = c->plan->fault[e->fault].second ? KS_SEC : -KS_SEC;
+	int64_t by = ks_seg_line(&change[j].line, b.at_ns) - ks_seg_line(&change[i - 1].line, b.at_ns);
+	struct ks_injection proof = {.at_ns = c->play->done[begin].end_ns, .commanded = second};
+	int64_t drifted = ks_seg_line(&change[i - 1].line, b.at_ns) - ks_seg_line(&change[i - 1].line, a.at_ns) - (b.at_ns - a.at_ns);
+	proof.observed = moved(&a, &b) - drifted;
+	proof.tolerance = KS_FT_TOLERANCE_NS + a.width_ns + b.width_ns + distance(by, second);
+	if (distance(by, second) > KS_SEC / 100)
+		return unproven(c, k, "this machine was too busy to bend it in time");
+	return put(c, k, proof);
+}
+
 /* The event of the same fault and node that k ends. */
 static uint32_t begin_of(const struct ctx *c, uint32_t k)
 {
@@ -381,6 +459,27 @@ static int prove_thread(const struct ctx *c, uint32_t k)
 	return unproven(c, k, "the thread did not tell that it was held");
 }
 
+/* Nobody reads the RTC but a resume from s3: what the wall clock then shows tells what the RTC was set to. */
+static int prove_rtc(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = c->play->event;
+	struct reading b;
+
+	for (uint32_t m = k + 1; m < c->play->n; m++) {
+		if (e[m].node != e[k].node || e[m].op != KS_FAULT_RESUME || e[m].amount != KS_SUSPEND_S3)
+			continue;
+		size_t i = change_of(c, m);
+		if (!i || !first_within(c, i, &b))
+			return unproven(c, k, "it told no reading after the resume that reads it");
+		int64_t off = b.value_ns - ks_seg_line(&c->play->node[c->p->node].change[i].line, b.at_ns);
+		return put(c, k, (struct ks_injection){.at_ns = c->play->done[k].end_ns,
+						       .commanded = e[k].amount,
+						       .observed = e[k].amount + off,
+						       .tolerance = KS_FT_TOLERANCE_NS + b.width_ns});
+	}
+	return unproven(c, k, "nothing read it afterwards");
+}
+
 static int prove_event(const struct ctx *c, uint32_t k)
 {
 	const struct ks_fault_event *e = &c->play->event[k];
@@ -392,8 +491,15 @@ static int prove_event(const struct ctx *c, uint32_t k)
 		return begin_of(c, k) == k ? prove_moves(c, k) : 0;
 	switch (e->op) {
 	case KS_FAULT_STEP:
-	case KS_FAULT_LEAP:
+	case KS_FAULT_TO_TRUE:
+	case KS_FAULT_ARM_LEAP:
 		return prove_step(c, k);
+	case KS_FAULT_SMEAR:
+		return prove_smear(c, k);
+	case KS_FAULT_COARSE:
+		return prove_tick(c, k);
+	case KS_FAULT_RTC:
+		return prove_rtc(c, k);
 	case KS_FAULT_DRIFT:
 	case KS_FAULT_SLEW:
 		return prove_rate(c, k);
@@ -467,6 +573,8 @@ int64_t ks_ft_probe_gap(const struct ks_plan *plan, const struct ks_fault_event 
 	for (uint32_t i = 0; i < n; i++) {
 		if (event[i].op == KS_FAULT_STOP || event[i].op == KS_FAULT_SUSPEND)
 			gap = gap < KS_MS ? gap : KS_MS;
+		if (event[i].op == KS_FAULT_COARSE && event[i].extra)
+			gap = gap < event[i].extra / 2 ? gap : event[i].extra / 2;
 		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < 2 * gap; k++)
 			if (event[k].node == event[i].node && event[k].at_ns > event[i].at_ns)
 				gap = (event[k].at_ns - event[i].at_ns) / 2;

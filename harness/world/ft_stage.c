@@ -156,8 +156,8 @@ int ks_ft_line(char text[80], const struct ks_seg *line, int64_t from_unix_ns, i
 	int64_t bent = (int64_t)(((__int128)(meet - from_unix_ns) * line->rate_q64) >> 64), by = line->v0_ns - meet - bent;
 
 	if (line->held) {
-		int n = seconds(text, 60, "", line->v0_ns);
-		return n + snprintf(text + n, 20, "\n");
+		int n = seconds(text, 60, "", line->v0_ns); /* half a ns more: it is read as a double and cut off */
+		return n + snprintf(text + n, 20, "5\n");
 	}
 	int n = seconds(text, 48, by < 0 ? "-" : "+", by);
 	return n + snprintf(text + n, 32, " x%.15g\n", 1 + (double)line->rate_q64 / 18446744073709551616.0);
