@@ -4,6 +4,7 @@
 #include "foreign.h"
 #include "ks_check.h"
 #include "ks_mem.h"
+#include "lives.h"
 
 /* ---- the order of keys that are texts ---- */
 
@@ -242,7 +243,7 @@ static bool was_stopped(const struct ks_evidence *e, const struct ks_record *v)
 	for (size_t i = 0; i < e->plan->faults; i++) {
 		const struct ks_fault *f = &e->plan->fault[i];
 		int op = f->kind->op;
-		if (op != KS_FAULT_PAUSE && op != KS_FAULT_STOP_WORLD && op != KS_FAULT_SUSPEND)
+		if (op != KS_FAULT_PAUSE && op != KS_FAULT_STOP_WORLD && op != KS_FAULT_SUSPEND && op != KS_FAULT_RESTART)
 			continue;
 		if ((f->process != KS_ANY && f->process != lane->process) || (f->thread != KS_ANY && f->thread != lane->thread))
 			continue;
@@ -271,11 +272,12 @@ static bool read_a_core(const struct ks_evidence *e, const struct ks_record *v)
 	return false;
 }
 
-static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct previous *p,
+static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct ks_lives *lives, struct previous *p,
 		       const struct ks_record *v)
 {
 	uint32_t node = e->records->lanes[v->lane].node;
-	if (was_stopped(e, v)) {
+	bool lived = ks_lives_met(lives, v); /* asked of every call, in their order */
+	if (lived || was_stopped(e, v)) {
 		if (v->read_ns != KS_NO_TIME)
 			has_moved(p, v, e->noise_ns);
 		return true;
@@ -292,13 +294,16 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 {
 	const struct ks_records *r = e->records;
 	struct spans spans;
+	struct ks_lives lives;
+	if (ks_lives_init(&lives, e, err))
+		return -1;
 	struct previous *previous = ks_alloc(r->nlanes, sizeof *previous);
 	int failed = previous ? spans_init(&spans, e, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
 	if (!failed) {
 		find_latest(&spans, e->plan, r);
 		for (size_t i = 0; i < r->n; i++) { /* in fleet order, so each lane's calls come in their own order */
 			struct ks_record v = ks_record_get(r, i);
-			bool exposed = is_exposed(e, &spans, &previous[v.lane], &v);
+			bool exposed = is_exposed(e, &spans, &lives, &previous[v.lane], &v);
 			ks_record_mark(e->records, i, exposed);
 			e->nexposed += exposed;
 		}
@@ -306,6 +311,7 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 	if (previous)
 		spans_release(&spans);
 	ks_free(previous);
+	ks_lives_release(&lives);
 	return failed;
 }
 

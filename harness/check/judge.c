@@ -305,8 +305,13 @@ static unsigned moved_clocks(const struct ks_plan *plan)
 		case KS_FAULT_FREEZE:
 			mask |= (unsigned)plan->fault[i].amount;
 			break;
+		case KS_FAULT_RESTART:
+			mask |= plan->fault[i].amount ? all : 0;
+			break;
 		case KS_FAULT_PAUSE:
 		case KS_FAULT_STOP_WORLD:
+		case KS_FAULT_SNAPSHOT:
+		case KS_FAULT_CUT_OFF:
 			break;
 		default:
 			mask |= all;

@@ -47,7 +47,12 @@ struct ks_evidence {
  *   - had moved since the thread's previous reading of that clock by other than true time, beyond noise_ns, or
  *   - showed an instant that the node had lived before: not later than the latest reading of that clock on that node
  *     before the last change that a fault or the daemon that keeps it had made to the node's clocks by then, or
- *   - was read while the clocks of the machine's cores differed.
+ *   - was read while the clocks of the machine's cores differed;
+ * or when the call
+ *   - was due, or going on, while its thread was stopped or its process away, or was lost by that,
+ *   - came after a restart that lost the state of the process, where the generator has any,
+ *   - came after a rollback, or from a clone, or, after the snapshot, from the node that was cloned,
+ *   - came from a node whose worker id another node has too.
  * The first reading of a thread can meet a fault in the second way only. A free-running program's readings are not seen:
  * its calls count from the first fault on their node on. Without faults (none in the plan, or a control) every call counts.
  * Refused and lost calls count too: they were exposed, and that is why they have no key.

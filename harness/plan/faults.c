@@ -9,6 +9,14 @@ static const char *const seconds[] = {"insert", "delete", NULL};
 static const char *const smears[] = {"linear", "cosine", NULL}; /* enum ks_smear */
 static const char *const clocks[] = {"realtime", "monotonic", "raw", "boottime", "tai", NULL}; /* enum ks_clock_id */
 
+static const char *const restarts[] = {"process", "node", NULL};
+static const char *const states[] = {"lost", "kept", NULL};
+static const char *const truths[] = {"false", "true", NULL};
+static const char *const snapshot_clocks[] = {"saved", "running", NULL};
+static const char *const registries[] = {"down", NULL};
+
+#define KEYS_PLACE (KS_KEY_CALL | KS_KEY_WHERE | KS_KEY_TIMES)
+#define RESTART_NS KS_SEC /* how long a restart takes unless it says so */
 #define ALL_CLOCKS "realtime monotonic raw boottime tai"
 #define STROBE_MAX (3600 * KS_SEC)
 #define STEP_ACCEPTS "a duration, -36500d..36500d, or to-true"
@@ -31,9 +39,9 @@ const struct ks_fault_kind ks_fault_kinds[] = {
 	 "s3: monotonic raw stand; vm-stop: all stand; host-stop: all jump", KS_KEY_FOR | KS_KEY_WAKE_ERROR, KS_KEY_FOR,
 	 suspends, false},
 	{"pause", "stops a thread for a while", KS_FAULT_PAUSE, KS_OPT_DUR, 1, KS_SPAN_MAX, "none",
-	 KS_KEY_PROCESS | KS_KEY_THREAD, KS_KEY_THREAD, NULL, false},
+	 KS_KEY_PROCESS | KS_KEY_THREAD | KEYS_PLACE, KS_KEY_THREAD, NULL, false},
 	{"stop-world", "stops all threads of a process for a while", KS_FAULT_STOP_WORLD, KS_OPT_DUR, 1, KS_SPAN_MAX,
-	 "none", KS_KEY_PROCESS, 0, NULL, false},
+	 "none", KS_KEY_PROCESS | KS_KEY_THREAD | KEYS_PLACE, 0, NULL, false},
 	{"leap", "announces a leap second: UTC has it at the next midnight, a node at the first tick after its own",
 	 KS_FAULT_ARM_LEAP, KS_OPT_WORD, 0, 0, "realtime", KS_KEY_HZ, 0, seconds, false},
 	{"smear", "spreads a leap second over a while, instead of a jump", KS_FAULT_SMEAR, KS_OPT_WORD, 0, 0,
@@ -44,10 +52,17 @@ const struct ks_fault_kind ks_fault_kinds[] = {
 	 "none at once; realtime tai at the next boot; realtime boottime tai when it is set during s3", 0, 0, NULL, false},
 	{"cpu-skew", "the last core's clocks read later by so much, those between in proportion", KS_FAULT_CORES,
 	 KS_OPT_DUR, -KS_HOUR, KS_HOUR, ALL_CLOCKS ", by core", KS_KEY_FOR | KS_KEY_CORES | KS_KEY_HOP, 0, NULL, false},
-	{.name = "restart", .title = "ends a process or a node and begins it anew", .op = -1},
-	{.name = "snapshot", .title = "keeps the state of a node", .op = -1},
-	{.name = "clone", .title = "starts a new node from a snapshot", .op = -1},
-	{.name = "rollback", .title = "puts a node back to a snapshot", .op = -1},
+	{"restart", "ends a process, or the node with all of them, and begins it anew", KS_FAULT_RESTART, KS_OPT_WORD, 0, 0,
+	 "process: none; node: realtime tai from the RTC, the others from 0", KS_KEY_FOR | KS_KEY_STATE | KS_KEY_PROCESS, 0,
+	 restarts, false},
+	{"snapshot", "keeps memory, disk and clocks of a node, when none of its threads is inside a call", KS_FAULT_SNAPSHOT,
+	 KS_OPT_WORD, 0, 0, "none", 0, 0, NULL, false},
+	{"clone", "begins a new node from a snapshot", KS_FAULT_CLONE, KS_OPT_WORD, 0, 0,
+	 "all of the new node: they go on from the snapshot", KS_KEY_AS | KS_KEY_VMGENID, KS_KEY_AS, NULL, false},
+	{"rollback", "puts a node back to a snapshot; calls inside are lost", KS_FAULT_ROLLBACK, KS_OPT_WORD, 0, 0,
+	 ALL_CLOCKS ": they go on from the snapshot", KS_KEY_VMGENID | KS_KEY_CLOCKS, 0, NULL, false},
+	{"registry", "the registry that leases worker ids answers nothing for a while", KS_FAULT_CUT_OFF, KS_OPT_WORD, 0, 0,
+	 "none", KS_KEY_FOR, KS_KEY_FOR, registries, false},
 	{0},
 };
 #define KINDS_MAX 32
@@ -84,7 +99,7 @@ static int read_at(struct ks_reader *r, const struct ks_tree *n, const struct ks
 	return 0;
 }
 
-static int unknown_node(struct ks_reader *r, const struct ks_tree *n)
+int ks_unknown_node(struct ks_reader *r, const struct ks_tree *n)
 {
 	const char **names = ks_alloc(r->plan->nodes, sizeof *names);
 	if (!names)
@@ -102,7 +117,7 @@ static int hit_node(struct ks_reader *r, const struct ks_tree *n, struct draft *
 		return -1;
 	int i = ks_plan_node_find(r->plan, n->text);
 	if (i < 0)
-		return unknown_node(r, n);
+		return ks_unknown_node(r, n);
 	if (d->hit[i])
 		return ks_bad(r, n, "node '%s' is given twice", n->text);
 	d->hit[i] = true;
@@ -169,12 +184,23 @@ static const struct ks_field fault_fields[] = {
 	 KS_AT(struct draft, fault.period_ns), .type = KS_OPT_DUR, .min = KS_US, .max = STROBE_MAX},
 	{.name = "process", .help = "which process of the node; default: all", .read = ks_read_number,
 	 KS_AT(struct draft, fault.process), .type = KS_OPT_INT, .min = 0, .max = KS_THREADS_MAX},
-	{.name = "thread", .help = "which thread of the process", .read = ks_read_number,
+	{.name = "thread", .help = "which thread of the process; of a placed stop-world: whose call meets it, 0 unless given", .read = ks_read_number,
 	 KS_AT(struct draft, fault.thread), .type = KS_OPT_INT, .min = 0, .max = KS_THREADS_MAX},
 	{.name = "wake_error", .help = "of s3: by how much the wall clock is off after it; positive: later", .def = "0s",
 	 .read = ks_read_number, KS_AT(struct draft, fault.wake_error_ns), .type = KS_OPT_DUR, .min = -STROBE_MAX,
 	 .max = STROBE_MAX},
-	{.name = "state", .read = ks_read_not_carried},
+	{.name = "state", .help = "lost: it is killed, calls inside are lost; kept: it hands over what is in memory once they have returned. "
+	                          "What it persists stays in both",
+	 .def = "lost", .read = ks_read_word, KS_AT(struct draft, fault.kept), .words = states},
+	{.name = "call", .help = "places the stop inside a call: the thread's so manieth, from 0, of those that begin at `at` or later",
+	 .read = ks_read_number, KS_AT(struct draft, fault.place.call), .type = KS_OPT_INT, .max = 1000000000},
+	{.name = "where", .help = "at which of the call's environment calls; any: drawn by seed, among those that the call before had; "
+	                          "every: before the first of one call, the second of the next, .., after the last",
+	 .accepts = "before or after, a kind of environment call, and which of them unless the first, such as 'before clock' or "
+	            "'after store 2'; any; or every. Kinds: clock wait random lock unlock load store cas add identity persist registry, and call: any of them",
+	 .read = ks_read_place, KS_AT(struct draft, fault.place)},
+	{.name = "times", .help = "how many calls it stops, one after another", .def = "1", .read = ks_read_number,
+	 KS_AT(struct draft, fault.place.times), .type = KS_OPT_INT, .min = 1, .max = 1000000},
 	{.name = "hz", .help = "ticks of the kernel's timer a second", .def = "250", .read = ks_read_number,
 	 KS_AT(struct draft, fault.hz), .type = KS_OPT_INT, .min = 1, .max = 10000},
 	{.name = "second", .help = "what is smeared", .def = "insert", .read = ks_read_word,
@@ -183,8 +209,11 @@ static const struct ks_field fault_fields[] = {
 	 .read = ks_read_number, KS_AT(struct draft, fault.cores), .type = KS_OPT_INT, .min = 2, .max = KS_CORES_MAX},
 	{.name = "hop", .help = "after so long every thread goes to the next core; default: it stays on its own",
 	 .read = ks_read_number, KS_AT(struct draft, fault.hop_ns), .type = KS_OPT_DUR, .min = KS_US, .max = KS_SPAN_MAX},
-	{.name = "as", .read = ks_read_not_carried},
-	{.name = "vmgenid", .read = ks_read_not_carried},
+	{.name = "as", .help = "the name of the new node", .read = ks_read_name, KS_AT(struct draft, fault.as)},
+	{.name = "vmgenid", .help = "does the machine learn that it is another one, and reseed its random source", .def = "true",
+	 .read = ks_read_word, KS_AT(struct draft, fault.vmgenid), .words = truths},
+	{.name = "clocks", .help = "saved: they go back too; running: memory goes back, clocks do not (QEMU's loadvm with tsc)",
+	 .def = "saved", .read = ks_read_word, KS_AT(struct draft, fault.clocks_run), .words = snapshot_clocks},
 	{0},
 };
 #define NFIELDS (sizeof fault_fields / sizeof *fault_fields - 1)
@@ -261,6 +290,8 @@ static int read_amount(struct ks_reader *r, const struct ks_tree *n, const struc
 			return -1;
 	if (kind->list)
 		return 0;
+	if (ks_fault_has_label(kind))
+		return ks_parse_name(r, n, f->name, d->fault.label, sizeof d->fault.label);
 	if (kind->words) {
 		const struct ks_field w = {.name = f->name, .words = kind->words, .size = sizeof word};
 		if (ks_read_word(r, n, &w, &word))
@@ -281,7 +312,9 @@ static const struct {
 	enum ks_fault_key key;
 } optional_keys[] = {{"for", KS_KEY_FOR}, {"period", KS_KEY_PERIOD}, {"process", KS_KEY_PROCESS}, {"thread", KS_KEY_THREAD},
                      {"wake_error", KS_KEY_WAKE_ERROR}, {"hz", KS_KEY_HZ}, {"second", KS_KEY_SECOND},
-                     {"cores", KS_KEY_CORES}, {"hop", KS_KEY_HOP}};
+                     {"cores", KS_KEY_CORES}, {"hop", KS_KEY_HOP}, {"state", KS_KEY_STATE}, {"as", KS_KEY_AS},
+                     {"vmgenid", KS_KEY_VMGENID}, {"clocks", KS_KEY_CLOCKS}, {"call", KS_KEY_CALL}, {"where", KS_KEY_WHERE},
+                     {"times", KS_KEY_TIMES}};
 
 /* A key that the kind has no use for would be ignored; one that it needs has no sensible default. */
 static int check_keys(struct ks_reader *r, const struct ks_tree *item, const struct ks_fault_kind *kind)
@@ -345,8 +378,16 @@ static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct dr
 		              ks_tree_get(item, "for")->text);
 	if (kind->op == KS_FAULT_CORES && check_cores(r, item, &d->fault))
 		return -1;
+	if (kind->keys & KS_KEY_WHERE && ks_place_check(r, item, &d->fault))
+		return -1;
 	if (kind->op == KS_FAULT_PAUSE || kind->op == KS_FAULT_STOP_WORLD)
-		d->fault.for_ns = d->fault.amount;
+		d->fault.for_ns = d->fault.placed ? 0 : d->fault.amount; /* when a placed one ends, only the run can tell */
+	if (kind->op == KS_FAULT_RESTART && !d->fault.for_ns)
+		d->fault.for_ns = RESTART_NS;
+	if (kind->op == KS_FAULT_RESTART && d->fault.amount && d->fault.process != KS_ANY)
+		return ks_bad_key(r, ks_tree_get(item, "process"), "'process' of a restart of the node, which ends all of them");
+	if (kind->op == KS_FAULT_CLONE && (ks_tree_get(item, "node") || ks_tree_get(item, "zone")))
+		return ks_bad(r, item, "a clone with 'node' or 'zone', expected 'as' with the name of the new node alone");
 	return check_target(r, item, &d->fault);
 }
 
@@ -393,10 +434,12 @@ int ks_read_faults(struct ks_reader *r, const struct ks_tree *n, const struct ks
 	plan->fault = ks_alloc(n->n, sizeof *plan->fault);
 	if (!plan->fault)
 		return ks_no_memory(r);
+	if (ks_clones_announce(r, n))
+		return -1;
 	for (const struct ks_tree *c = n->first; c; c = c->next)
 		if (read_fault(r, c))
 			return -1;
-	return 0;
+	return ks_lives_finish(r, n);
 }
 
 int ks_faults_normalise(struct ks_tree *root)
@@ -423,6 +466,8 @@ const char *ks_fault_accepts(const struct ks_fault_kind *k, char *buf, size_t si
 	const struct ks_opt o = {.type = k->type, .min = k->min, .max = k->max, .words = k->words};
 	if (k->op == KS_FAULT_STEP)
 		snprintf(buf, size, "%s", STEP_ACCEPTS);
+	else if (ks_fault_has_label(k))
+		snprintf(buf, size, k->op == KS_FAULT_SNAPSHOT ? "a name for it" : "the name of a snapshot");
 	else
 		ks_opt_accepts(&o, buf, size);
 	if (k->list) {

@@ -79,6 +79,16 @@ ks_read_fn ks_read_fleet, ks_read_faults, ks_read_consumers, ks_read_expect, ks_
 /* Gives list items their default names, so that --set and messages can name them. @return 0, or -1 out of memory. */
 int ks_fleet_normalise(struct ks_tree *root);
 int ks_faults_normalise(struct ks_tree *root);
+/* lives.c: faults that name snapshots, clones, places inside a call. */
+ks_read_fn ks_read_place; /* struct ks_place: side, point and nth */
+const char *ks_place_format(const struct ks_place *place, char *buf, size_t size);
+int ks_place_check(struct ks_reader *r, const struct ks_tree *item, struct ks_fault *f);
+/* Is its main value the name of a snapshot? */
+bool ks_fault_has_label(const struct ks_fault_kind *kind);
+/* Adds the nodes that clones will be, before anything is read that may name them. */
+int ks_clones_announce(struct ks_reader *r, const struct ks_tree *list);
+/* Resolves names once all faults are read. */
+int ks_lives_finish(struct ks_reader *r, const struct ks_tree *list);
 /* Once all is read: the default duration, and what depends on it. */
 int ks_timeline_finish(struct ks_reader *r, const struct ks_tree *root);
 /* The default group of expectations. */
@@ -91,6 +101,8 @@ void ks_clocks_print(FILE *out);
 /* As a file has it. */
 void ks_clock_use_write(FILE *out, const struct ks_clock_use *use);
 
+/* An error that names the nearest node. @return -1. */
+int ks_unknown_node(struct ks_reader *r, const struct ks_tree *n);
 /* @return the index of the node, or -1. */
 int ks_plan_node_find(const struct ks_plan *plan, const char *name);
 

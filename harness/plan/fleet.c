@@ -122,6 +122,8 @@ static int read_nodes(struct ks_reader *r, const struct ks_tree *n, const struct
 
 static const char *const node_ids[] = {"index", "fixed", "random", "mac", "pid", "lease", NULL};
 
+static const char *const hosts[] = {"machine", "container", NULL}; /* enum ks_host */
+
 static const struct ks_field fixed_fields[] = {
 	{.name = "fixed", .help = "the id of every node", .def = "1", .read = ks_read_number,
 	 KS_AT(struct ks_plan, node_id_value), .max = (INT64_C(1) << 48) - 1},
@@ -141,36 +143,52 @@ static int read_node_id(struct ks_reader *r, const struct ks_tree *n, const stru
 	return ks_fields_read(r, n->kind == KS_TREE_MAP ? n : &none, fixed_fields, plan);
 }
 
+/* Of the node's first process. Who leases is known in the run alone: there every process gets another one. */
 uint64_t ks_plan_worker(const struct ks_plan *plan, uint64_t seed, uint32_t node)
 {
+	uint64_t pid = ks_host_pid(plan->host, seed, (uint64_t)node * plan->processes, 0, 0);
 	switch (plan->node_id) {
 	case KS_NODE_ID_FIXED:
 		return (uint64_t)plan->node_id_value;
 	case KS_NODE_ID_RANDOM:
 		return (uint64_t)ks_rand_in(ks_rand_at(seed, KS_STREAM_PROCESS, node, 0), 0, 1023);
+	case KS_NODE_ID_PID:
+		return pid & 1023;
+	case KS_NODE_ID_MAC:
+		return ks_worker_of_mac(ks_host_mac(plan->host, seed, node), pid);
 	default:
 		return node + 1;
 	}
 }
 
-/* --- network --- */
-
-/* Messages are not carried yet, so neither is any network but the default. */
-static int read_network_time(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+enum ks_worker_rule ks_plan_worker_rule(const struct ks_plan *plan)
 {
-	int64_t ns, def = 0;
-	const char *why;
-	(void)into;
-	if (ks_parse_number(r, n, f, &ns) || ks_dur_parse(f->def, &def, &why))
-		return -1;
-	return ns == def ? 0 : ks_bad(r, n, "network %s other than %s is not carried yet", f->name, f->def);
+	switch (plan->node_id) {
+	case KS_NODE_ID_PID:
+		return KS_WORKER_PID;
+	case KS_NODE_ID_MAC:
+		return KS_WORKER_MAC;
+	case KS_NODE_ID_LEASE:
+		return KS_WORKER_LEASE;
+	default:
+		return KS_WORKER_GIVEN;
+	}
 }
 
+const char *ks_plan_sim_only(const struct ks_plan *plan)
+{
+	if (plan->mail.rate.count)
+		return "only sim carries messages between nodes";
+	return ks_plan_worker_rule(plan) == KS_WORKER_GIVEN ? NULL : "only sim makes node ids of leases, pids and MAC addresses";
+}
+
+/* --- network --- */
+
 static const struct ks_field network_fields[] = {
-	{.name = "delay", .help = "of a message", .def = "1ms", .read = read_network_time, .type = KS_OPT_DUR,
-	 .max = KS_HOUR},
-	{.name = "jitter", .help = "of the delay", .def = "0s", .read = read_network_time, .type = KS_OPT_DUR,
-	 .max = KS_HOUR},
+	{.name = "delay", .help = "of a message, and of the way to the registry", .def = "1ms", .read = ks_read_number,
+	 KS_AT(struct ks_plan, network.delay_ns), .type = KS_OPT_DUR, .max = KS_HOUR},
+	{.name = "jitter", .help = "by how much a message may take longer, drawn by seed", .def = "0s", .read = ks_read_number,
+	 KS_AT(struct ks_plan, network.jitter_ns), .type = KS_OPT_DUR, .max = KS_HOUR},
 	{0},
 };
 
@@ -191,11 +209,13 @@ const struct ks_field ks_fleet_fields[] = {
 	 .help = "of the oscillators; positive: faster. Unless given it is drawn within +-20ppm, where clocks are not exact",
 	 .read = read_fleet_drift, .type = KS_OPT_PPB, .min = -KS_DRIFT_MAX_PPB, .max = KS_DRIFT_MAX_PPB},
 	{.name = "node_id",
-	 .help = "what tells nodes apart: index: 1, 2, ..; random: 0..1023; {fixed: 7}: all the same",
-	 .def = "index", .accepts = "index|fixed|random, or {fixed: NUMBER}", .kinds = KS_TREE_TEXT | KS_TREE_MAP,
-	 .read = read_node_id, KS_AT(struct ks_plan, node_id), .words = node_ids,
-	 .carried = 1 << KS_NODE_ID_INDEX | 1 << KS_NODE_ID_FIXED | 1 << KS_NODE_ID_RANDOM},
-	{.name = "network", .help = "between nodes; only the default is carried", .def = "{}", .kinds = KS_TREE_MAP,
+	 .help = "what tells nodes apart: index: 1, 2, ..; random: 0..1023; {fixed: 7}: all the same; pid: its low 10 bits; mac: 10 bits "
+	         "folded from MAC address and pid, as MyBatis-Plus does; lease: what the registry hands out to each process",
+	 .def = "index", .accepts = "index|fixed|random|mac|pid|lease, or {fixed: NUMBER}", .kinds = KS_TREE_TEXT | KS_TREE_MAP,
+	 .read = read_node_id, KS_AT(struct ks_plan, node_id), .words = node_ids},
+	{.name = "host", .help = "machine: pids and MAC addresses are drawn; container: as Docker gives them, 02:42 and the IP address, pid 1",
+	 .def = "machine", .read = ks_read_word, KS_AT(struct ks_plan, host), .words = hosts},
+	{.name = "network", .help = "between nodes", .def = "{}", .kinds = KS_TREE_MAP,
 	 .read = ks_read_map, .table = network_fields},
 	{0},
 };

@@ -47,12 +47,14 @@ struct ks_plan_node {
 	bool drift_drawn;  /* by the seed, see ks_plan_node_drift */
 	struct ks_clock_use clock;
 	bool own_clock;    /* it names its own, else it has the fleet's */
+	bool clone;        /* it is there from born_ns on only; such nodes come last */
+	int64_t born_ns;
 };
 
 /* A drifting clock's drift, unless given, is drawn within +-20 ppm: what a crystal of a server does. */
 #define KS_FREE_DRIFT_PPB 20000
 
-enum ks_node_id { KS_NODE_ID_INDEX, KS_NODE_ID_FIXED, KS_NODE_ID_RANDOM };
+enum ks_node_id { KS_NODE_ID_INDEX, KS_NODE_ID_FIXED, KS_NODE_ID_RANDOM, KS_NODE_ID_MAC, KS_NODE_ID_PID, KS_NODE_ID_LEASE };
 
 struct ks_fault {
 	char name[KS_NAME_MAX]; /* given, or "KIND-N", N its number in the file from 1 */
@@ -64,6 +66,13 @@ struct ks_fault {
 	int64_t hz, hop_ns;   /* of leap; of cpu-skew, 0: threads stay on their cores */
 	uint32_t cores;       /* of cpu-skew */
 	unsigned second;      /* of smear: 0 inserts, 1 deletes */
+	char label[KS_NAME_MAX]; /* of snapshot, clone, rollback: the snapshot's name; amount is its number */
+	char as[KS_NAME_MAX]; /* of clone: the new node's name */
+	unsigned kept;        /* of restart: 1: it hands its state over */
+	unsigned vmgenid;     /* of clone, rollback: 1: the machine knows, and reseeds */
+	unsigned clocks_run;  /* of rollback: 1: clocks do not go back */
+	bool placed;          /* of pause, stop-world: inside a call */
+	struct ks_place place;
 	uint32_t process, thread; /* KS_ANY */
 	char zone[KS_NAME_MAX]; /* when it names a zone instead of nodes, else "" */
 	uint32_t *nodes;  /* whom it hits, ascending */
@@ -74,9 +83,11 @@ struct ks_fault {
 
 /* Kinds of faults: one line each in faults.c. A kind of the design that is not carried yet has op < 0 and is refused
  * by name. */
-enum ks_composite { KS_FAULT_STROBE = 100, KS_FAULT_JITTER, KS_FAULT_FREEZE, KS_FAULT_PAUSE, KS_FAULT_STOP_WORLD };
+enum ks_composite { KS_FAULT_STROBE = 100, KS_FAULT_JITTER, KS_FAULT_FREEZE, KS_FAULT_PAUSE, KS_FAULT_STOP_WORLD, KS_FAULT_RESTART, KS_FAULT_CUT_OFF };
 enum ks_fault_key {
 	KS_KEY_FOR = 1, KS_KEY_PERIOD = 2, KS_KEY_PROCESS = 4, KS_KEY_THREAD = 8, KS_KEY_WAKE_ERROR = 16,
+	KS_KEY_STATE = 1 << 8, KS_KEY_AS = 1 << 9, KS_KEY_VMGENID = 1 << 10, KS_KEY_CLOCKS = 1 << 11, KS_KEY_CALL = 1 << 12,
+	KS_KEY_WHERE = 1 << 13, KS_KEY_TIMES = 1 << 14,
 	KS_KEY_HZ = 1 << 16, KS_KEY_SECOND = 1 << 17, KS_KEY_CORES = 1 << 18, KS_KEY_HOP = 1 << 19,
 };
 enum ks_smear { KS_SMEAR_LINEAR, KS_SMEAR_COSINE };
@@ -172,10 +183,14 @@ struct ks_plan {
 	bool worlds_auto;
 	unsigned require;     /* mask */
 	struct ks_plan_node *node;
-	uint32_t nodes, processes, threads; /* processes of a node, threads of a process */
+	uint32_t nodes, processes, threads; /* clones included; processes of a node, threads of a process */
+	uint32_t clones;
 	struct ks_clock_use clock; /* of the nodes that name none of their own */
 	enum ks_node_id node_id;
 	int64_t node_id_value; /* of fixed */
+	enum ks_host host;
+	struct ks_network network;
+	struct ks_mail mail;
 	struct ks_load load;
 	int64_t user_low, user_high, depth_low, depth_high; /* of the context */
 	struct ks_fault *fault;
@@ -212,6 +227,9 @@ void ks_plan_reference(FILE *out);
 /* The worker id of node i under the plan's node_id rule: index: 1 for the first; random: 0..1023, so that two nodes
  * may share one. */
 uint64_t ks_plan_worker(const struct ks_plan *plan, uint64_t seed, uint32_t node);
+enum ks_worker_rule ks_plan_worker_rule(const struct ks_plan *plan);
+/* @return what of its fleet and workload real worlds do not carry, in words, or NULL. */
+const char *ks_plan_sim_only(const struct ks_plan *plan);
 /* The error of node i's oscillator, ppb, positive runs faster: as given, or drawn by the seed. */
 int64_t ks_plan_node_drift(const struct ks_plan *plan, uint64_t seed, uint32_t node);
 

@@ -49,6 +49,39 @@ static const struct ks_field context_fields[] = {
 	{0},
 };
 
+static int read_mail_node(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	int i = ks_plan_node_find(r->plan, n->text);
+	if (i < 0)
+		return ks_unknown_node(r, n);
+	*(uint32_t *)((char *)into + f->offset) = (uint32_t)i;
+	return 0;
+}
+
+static const struct ks_field message_fields[] = {
+	{.name = "rate", .help = "how many a second, shared by the threads of the node", .def = "10/s", .accepts = "a rate such as 10/s",
+	 .read = ks_read_rate, KS_AT(struct ks_plan, mail.rate)},
+	{.name = "from", .help = "which node sends the key that a thread was given last; default: the first",
+	 .accepts = "the name of a node", .read = read_mail_node, KS_AT(struct ks_plan, mail.from)},
+	{.name = "to", .help = "which node gets it: the thread of the same number merges it, and its next call is caused by it; "
+	                       "default: the second", .accepts = "the name of a node",
+	 .read = read_mail_node, KS_AT(struct ks_plan, mail.to)},
+	{0},
+};
+
+static int read_messages(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_plan *plan = into;
+	plan->mail.to = 1;
+	if (plan->nodes < 2)
+		return ks_bad(r, n, "messages in a fleet of one node, expected at least two");
+	if (ks_fields_read(r, n, f->table, plan))
+		return -1;
+	if (plan->mail.from == plan->mail.to)
+		return ks_bad(r, n, "messages from node '%s' to itself", plan->node[plan->mail.from].name);
+	return 0;
+}
+
 static const struct ks_field workload_fields[] = {
 	{.name = "rate", .help = "calls of a node, shared by its threads", .def = "1000/s",
 	 .accepts = "a rate such as 1000/s", .read = ks_read_rate, KS_AT(struct ks_plan, load.rate)},
@@ -63,7 +96,8 @@ static const struct ks_field workload_fields[] = {
 	 .read = ks_read_word, KS_AT(struct ks_plan, load.on_refuse), .words = on_refuse},
 	{.name = "context", .help = "what calls are about", .def = "{}", .kinds = KS_TREE_MAP, .read = ks_read_map,
 	 .table = context_fields},
-	{.name = "messages", .read = ks_read_not_carried},
+	{.name = "messages", .help = "keys that one node sends to another; default: none", .kinds = KS_TREE_MAP, .read = read_messages,
+	 .table = message_fields},
 	{0},
 };
 

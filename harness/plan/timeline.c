@@ -33,7 +33,7 @@ static void emit(struct sink *s, size_t fault, uint32_t node, int64_t at_ns, enu
 	if (s->v)
 		s->v[s->n] = (struct ks_fault_event){.at_ns = at_ns, .node = node, .op = op, .amount = amount,
 		                                     .extra = op == KS_FAULT_RESUME ? f->wake_error_ns : 0,
-		                                     .process = f->process, .thread = f->thread, .fault = (uint32_t)fault};
+		                                     .process = f->process, .thread = f->thread, .place = f->place, .fault = (uint32_t)fault};
 	s->n++;
 }
 
@@ -118,6 +118,11 @@ static void cores(struct sink *s, size_t fault, uint32_t node)
 		emit_for(s, fault, node, end, KS_FAULT_CORES, 0, KS_CORES_EXTRA(f->cores, 0));
 }
 
+static int64_t restart_of(const struct ks_fault *f)
+{
+	return (f->amount ? KS_RESTART_NODE : 0) | (f->kept ? KS_RESTART_KEPT : 0);
+}
+
 static void expand(struct sink *s, size_t fault, uint32_t node)
 {
 	const struct ks_fault *f = &s->plan->fault[fault];
@@ -137,6 +142,10 @@ static void expand(struct sink *s, size_t fault, uint32_t node)
 		break;
 	case KS_FAULT_PAUSE:
 	case KS_FAULT_STOP_WORLD:
+		if (f->placed) {
+			emit(s, fault, node, begin, KS_FAULT_PLACE, f->amount);
+			break;
+		}
 		emit(s, fault, node, begin, KS_FAULT_STOP, 0);
 		emit(s, fault, node, end, KS_FAULT_RUN, 0);
 		break;
@@ -161,6 +170,19 @@ static void expand(struct sink *s, size_t fault, uint32_t node)
 	case KS_FAULT_CORES:
 		cores(s, fault, node);
 		break;
+	case KS_FAULT_RESTART:
+		emit(s, fault, node, begin, KS_FAULT_DOWN, restart_of(f));
+		emit(s, fault, node, end, KS_FAULT_UP, restart_of(f));
+		break;
+	case KS_FAULT_CLONE:
+	case KS_FAULT_ROLLBACK:
+		emit_for(s, fault, node, begin, (enum ks_fault_op)f->kind->op, f->amount,
+		         (f->vmgenid ? KS_REVIVE_RESEED : 0) | (f->clocks_run ? KS_REVIVE_CLOCKS_RUN : 0));
+		break;
+	case KS_FAULT_CUT_OFF:
+		emit(s, fault, node, begin, KS_FAULT_REGISTRY, 0);
+		emit(s, fault, node, end, KS_FAULT_REGISTRY, 1);
+		break;
 	default:
 		emit(s, fault, node, begin, (enum ks_fault_op)f->kind->op, f->amount);
 	}
@@ -171,7 +193,8 @@ static void expand_all(struct sink *s)
 	s->n = 0;
 	for (size_t i = 0; i < s->plan->faults; i++)
 		for (uint32_t j = 0; j < s->plan->fault[i].nnodes && s->n < KS_EVENTS_MAX; j++)
-			expand(s, i, s->plan->fault[i].nodes[j]);
+			if (s->plan->fault[i].at_ns >= s->plan->node[s->plan->fault[i].nodes[j]].born_ns) /* else it is not there yet */
+				expand(s, i, s->plan->fault[i].nodes[j]);
 }
 
 int ks_plan_events(const struct ks_plan *plan, uint64_t seed, struct ks_fault_event **events, uint32_t *n, struct ks_err *err)
@@ -448,6 +471,29 @@ static int64_t lasts_until(const struct ks_fault *f)
 	return f->kind->op == KS_FAULT_CORES && !f->for_ns ? INT64_MAX : f->at_ns + f->for_ns;
 }
 
+/* Ends, keeps or replaces the life of a process. */
+static bool is_life(const struct ks_fault *f)
+{
+	int op = f->kind->op;
+	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_ROLLBACK || op == KS_FAULT_RESTART;
+}
+
+/* Two processes of a node may be killed at once, nothing else. */
+static bool lives_clash(const struct ks_fault *f, const struct ks_fault *g)
+{
+	bool restarts = f->kind->op == KS_FAULT_RESTART && g->kind->op == KS_FAULT_RESTART && !f->kept && !g->kept;
+	if (!is_life(f) || !is_life(g))
+		return false;
+	return !restarts || f->process == KS_ANY || g->process == KS_ANY || f->process == g->process;
+}
+
+/* What keeps the clocks, or makes other ones of them: what holds or bends them could not be ended after it. */
+static bool makes_clocks(const struct ks_fault *f)
+{
+	int op = f->kind->op;
+	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_ROLLBACK || (op == KS_FAULT_RESTART && f->amount);
+}
+
 /* Faults that hold clocks, or bend them, undo each other when they overlap on a node: what ends first would end both. */
 static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 {
@@ -456,7 +502,9 @@ static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 	bool bend_f = f->kind->op == KS_FAULT_SLEW || f->kind->op == KS_FAULT_SMEAR;
 	bool bend_g = g->kind->op == KS_FAULT_SLEW || g->kind->op == KS_FAULT_SMEAR;
 	bool alike = f->kind->op == g->kind->op && (f->kind->op == KS_FAULT_COARSE || f->kind->op == KS_FAULT_CORES);
-	if (!((hold_f && hold_g) || (bend_f && bend_g) || alike))
+	bool lives = lives_clash(f, g) || (makes_clocks(f) && (hold_g || bend_g || g->kind->op == KS_FAULT_COARSE)) ||
+	             (makes_clocks(g) && (hold_f || bend_f || f->kind->op == KS_FAULT_COARSE));
+	if (!((hold_f && hold_g) || (bend_f && bend_g) || alike || lives))
 		return false;
 	if (f->at_ns > lasts_until(g) || g->at_ns > lasts_until(f))
 		return false;

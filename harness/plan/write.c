@@ -81,7 +81,7 @@ static void put_head(FILE *out, const struct ks_plan *p)
 /* Could `nodes: COUNT` and one drift say the same? */
 static bool nodes_are_alike(const struct ks_plan *p)
 {
-	for (uint32_t i = 0; i < p->nodes; i++) {
+	for (uint32_t i = 0; i < p->nodes - p->clones; i++) {
 		const struct ks_plan_node *n = &p->node[i];
 		char name[KS_NAME_MAX];
 		snprintf(name, sizeof name, "n%u", i + 1);
@@ -113,13 +113,14 @@ static void put_node(FILE *out, const struct ks_plan_node *n)
 
 static void put_fleet(FILE *out, const struct ks_plan *p)
 {
+	static const char *const node_ids[] = {"index", "fixed", "random", "mac", "pid", "lease"}; /* enum ks_node_id */
 	char text[KS_TIME_TEXT];
 	bool alike = nodes_are_alike(p);
 	fputs("fleet:\n  nodes:", out);
 	if (alike)
-		fprintf(out, " %u", p->nodes);
+		fprintf(out, " %u", p->nodes - p->clones);
 	fputc('\n', out);
-	for (uint32_t i = 0; i < p->nodes && !alike; i++)
+	for (uint32_t i = 0; i < p->nodes - p->clones && !alike; i++)
 		put_node(out, &p->node[i]);
 	fprintf(out, "  processes: %u\n  threads: %u\n  clock: ", p->processes, p->threads);
 	ks_clock_use_write(out, &p->clock);
@@ -129,8 +130,10 @@ static void put_fleet(FILE *out, const struct ks_plan *p)
 	if (p->node_id == KS_NODE_ID_FIXED)
 		fprintf(out, "  node_id: {fixed: %lld}\n", (long long)p->node_id_value);
 	else
-		fprintf(out, "  node_id: %s\n", p->node_id == KS_NODE_ID_RANDOM ? "random" : "index");
-	fputs("  network: {delay: 1ms, jitter: 0s}\n", out);
+		fprintf(out, "  node_id: %s\n", node_ids[p->node_id]);
+	fprintf(out, "  host: %s\n", p->host == KS_HOST_CONTAINER ? "container" : "machine");
+	fprintf(out, "  network: {delay: %s, ", ks_dur_format(text, p->network.delay_ns));
+	fprintf(out, "jitter: %s}\n", ks_dur_format(text, p->network.jitter_ns));
 }
 
 static void put_workload(FILE *out, const struct ks_plan *p)
@@ -141,6 +144,9 @@ static void put_workload(FILE *out, const struct ks_plan *p)
 		ks_rate_format(text, p->load.rate), ks_dur_format(phase, p->load.phase_ns), arrivals[p->load.arrival],
 		p->load.model == KS_MODEL_OPEN ? "open" : "closed",
 		p->load.on_refuse == KS_REFUSE_DROP ? "drop" : "retry");
+	if (p->mail.rate.count)
+		fprintf(out, "  messages: {rate: %s, from: %s, to: %s}\n", ks_rate_format(text, p->mail.rate), p->node[p->mail.from].name,
+		        p->node[p->mail.to].name);
 	fprintf(out, "  context: {user: %lld..%lld, depth: %lld..%lld}\n", (long long)p->user_low,
 	        (long long)p->user_high, (long long)p->depth_low, (long long)p->depth_high);
 }
@@ -157,6 +163,8 @@ static const char *amount_text(const struct ks_fault *f, char buf[KS_TIME_TEXT])
 		return ks_ppb_format(buf, f->amount);
 	if (f->kind->type == KS_OPT_DUR)
 		return ks_dur_format(buf, f->amount);
+	if (ks_fault_has_label(f->kind))
+		return f->label;
 	if (!f->kind->list)
 		return f->kind->words[f->amount];
 	for (int i = 0; f->kind->words[i]; i++) /* all five clocks take 39 characters */
@@ -174,7 +182,7 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 	if (*f->zone) {
 		fputs(", ", out);
 		put_pair(out, "zone", f->zone);
-	} else if (!f->everywhere) { /* a name stays a name, even where it is all there is: the fleet may grow by --set */
+	} else if (!f->everywhere && f->kind->op != KS_FAULT_CLONE) { /* a name stays a name, even where it is all there is: the fleet may grow by --set */
 		fputs(", node: [", out);
 		for (uint32_t i = 0; i < f->nnodes; i++) {
 			fputs(i ? ", " : "", out);
@@ -200,6 +208,23 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 		fprintf(out, ", process: %u", f->process);
 	if (f->thread != KS_ANY)
 		fprintf(out, ", thread: %u", f->thread);
+	if (f->placed) {
+		char place[64];
+		fprintf(out, ", call: %u, where: ", f->place.call);
+		put_text(out, ks_place_format(&f->place, place, sizeof place));
+		if (f->place.side != KS_PLACE_EVERY)
+			fprintf(out, ", times: %u", f->place.times);
+	}
+	if (f->kind->keys & KS_KEY_STATE)
+		fprintf(out, ", state: %s", f->kept ? "kept" : "lost");
+	if (f->kind->keys & KS_KEY_AS) {
+		fputs(", ", out);
+		put_pair(out, "as", f->as);
+	}
+	if (f->kind->keys & KS_KEY_VMGENID)
+		fprintf(out, ", vmgenid: %s", f->vmgenid ? "true" : "false");
+	if (f->kind->keys & KS_KEY_CLOCKS)
+		fprintf(out, ", clocks: %s", f->clocks_run ? "running" : "saved");
 	if (f->kind->keys & KS_KEY_WAKE_ERROR)
 		fprintf(out, ", wake_error: %s", ks_dur_format(text, f->wake_error_ns));
 	fputs("}\n", out);
@@ -293,6 +318,22 @@ static void add_whom(const struct ks_plan *p, const struct ks_fault *f, char *bu
 		add(buf, size, " and %u more", f->nnodes - named);
 }
 
+static void add_place(const struct ks_fault *f, char *buf, size_t size)
+{
+	char place[64], times[32] = "";
+	if (!f->placed)
+		return;
+	if (f->place.times > 1)
+		snprintf(times, sizeof times, "..%u", f->place.call + f->place.times - 1);
+	ks_place_format(&f->place, place, sizeof place);
+	if (f->place.side == KS_PLACE_EVERY)
+		add(buf, size, " at every place of its calls, one a call, from call %u on,", f->place.call);
+	else if (f->place.side == KS_PLACE_ANY)
+		add(buf, size, " at any place of call %u%s", f->place.call + 1, times);
+	else
+		add(buf, size, " %s in call %u%s", place, f->place.call, times);
+}
+
 /* What it does, in words: "steps -120ms"; one: "n2 steps", many: "n1, n2 step". */
 static void add_what(const struct ks_fault *f, bool one, char *buf, size_t size)
 {
@@ -302,6 +343,27 @@ static void add_what(const struct ks_fault *f, bool one, char *buf, size_t size)
 	switch (f->kind->op) {
 	case KS_FAULT_STOP_WORLD:
 		add(buf, size, " stop%s the world %s", s, amount);
+		add_place(f, buf, size);
+		break;
+	case KS_FAULT_PAUSE:
+		add(buf, size, " pause%s %s", s, amount);
+		add_place(f, buf, size);
+		break;
+	case KS_FAULT_RESTART:
+		add(buf, size, " restart%s%s, state %s,", s, f->amount ? "" : f->process == KS_ANY ? " its processes" : "",
+		    f->kept ? "kept" : "lost");
+		break;
+	case KS_FAULT_SNAPSHOT:
+		add(buf, size, " %s kept as snapshot %s", one ? "is" : "are", amount);
+		break;
+	case KS_FAULT_CLONE:
+		add(buf, size, " begins as a clone of snapshot %s%s", amount, f->vmgenid ? "" : ", without vmgenid,");
+		break;
+	case KS_FAULT_ROLLBACK:
+		add(buf, size, " is put back to snapshot %s%s", amount, f->clocks_run ? ", but for its clocks," : "");
+		break;
+	case KS_FAULT_CUT_OFF:
+		add(buf, size, " lose%s the registry", s);
 		break;
 	case KS_FAULT_ARM_LEAP:
 		add(buf, size, " %s%s a leap second at midnight, announced", f->amount ? "delete" : "insert", s);
@@ -359,7 +421,7 @@ const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size)
 	}
 	if (named < plan->faults)
 		add(buf, size, " and %zu more faults", plan->faults - named);
-	add(buf, size, "%s; %u node%s", plan->faults ? "" : "no faults", plan->nodes, plan->nodes > 1 ? "s" : "");
+	add(buf, size, "%s; %u node%s", plan->faults ? "" : "no faults", plan->nodes - plan->clones, plan->nodes - plan->clones > 1 ? "s" : "");
 	if (plan->processes > 1)
 		add(buf, size, " of %u processes", plan->processes);
 	if (plan->threads > 1)

@@ -161,6 +161,10 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 	struct ks_err err = {0};
 	uint32_t n = 0;
 
+	if (ks_plan_sim_only(plan)) {
+		snprintf(why, size, "%s", ks_plan_sim_only(plan));
+		return -1;
+	}
 	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, clocks_of(gen), why, size) != 0)
 		return -1;
 	if (ks_plan_events(plan, 0, &events, &n, &err) != 0) {

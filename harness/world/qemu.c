@@ -70,6 +70,8 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 {
 	if (!gen->gen)
 		return refuse(why, size, "guests run built-in generators only");
+	if (ks_plan_sim_only(plan))
+		return refuse(why, size, ks_plan_sim_only(plan));
 	if (plan->nodes > GUESTS_MAX)
 		return refuse(why, size, "at most 4 nodes: each is a guest");
 	if (plan->processes != 1 || plan->threads > THREADS_MAX)

@@ -37,7 +37,13 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 struct proof {
 	bool counts; /* false: only the beginning of something that its end proves */
 	int64_t commanded, observed, tolerance;
+	bool memory; /* true: the memory is not what it has to be */
 };
+
+static struct proof proven(int64_t commanded, int64_t observed, int64_t tolerance)
+{
+	return (struct proof){.counts = true, .commanded = commanded, .observed = observed, .tolerance = tolerance};
+}
 
 /* The events of the same fault and node before the one that is looked at; NULL: there was none. */
 struct history {
@@ -69,7 +75,7 @@ static struct proof prove_slew(const struct ks_fault_seen *seen, const struct ks
 {
 	int64_t was = begin ? begin->event.amount : 0;
 	int64_t by = slew_of(seen->monotonic_ppb, seen->raw_ppb) - slew_of(seen->monotonic_before_ppb, seen->raw_ppb);
-	return (struct proof){true, seen->event.amount, was + by, 4};
+	return proven(seen->event.amount, was + by, 4);
 }
 
 static int64_t suspended(const struct ks_fault_seen *begin, const struct ks_fault_seen *end)
@@ -96,7 +102,7 @@ static struct proof prove_smear(const struct ks_fault_seen *end, const struct hi
 	int64_t moved = end->before_ns[KS_REALTIME] - begin->after_ns[KS_REALTIME] - raw_ns - (end->set_before_ns - begin->set_after_ns);
 	/* what is bent is the oscillator's second: off by its drift */
 	__int128 off = (__int128)KS_SEC * size_of(raw_ns - length) / length;
-	return (struct proof){true, deletes ? KS_SEC : -KS_SEC, moved, raw_ns == length ? 0 : 2 * (int64_t)off + 200};
+	return proven(deletes ? KS_SEC : -KS_SEC, moved, raw_ns == length ? 0 : 2 * (int64_t)off + 200);
 }
 
 /* How far apart the cores' clocks were, from what the threads read on them. */
@@ -104,7 +110,7 @@ static struct proof prove_cores(const struct ks_fault_seen *seen, const struct h
 {
 	int64_t low = h->first && h->core_low_ns < seen->core_low_ns ? h->core_low_ns : seen->core_low_ns;
 	int64_t high = h->first && h->core_high_ns > seen->core_high_ns ? h->core_high_ns : seen->core_high_ns;
-	return (struct proof){true, size_of(amount), high - low, 1};
+	return proven(size_of(amount), high - low, 1);
 }
 
 static enum ks_clock_id first_clock(int64_t mask)
@@ -112,52 +118,98 @@ static enum ks_clock_id first_clock(int64_t mask)
 	return (enum ks_clock_id)__builtin_ctzll((unsigned long long)mask);
 }
 
-static struct proof prove_one(const struct ks_fault_seen *seen, const struct history *h, const struct ks_fault *fault)
+/* What happened last before `seen` by an operation: a snapshot of the same number. */
+static const struct ks_fault_seen *snapshot_of(const struct ks_fault_seen *seen, const struct ks_fault_seen *first)
+{
+	for (const struct ks_fault_seen *s = seen; s-- > first;)
+		if (s->event.op == KS_FAULT_SNAPSHOT && s->event.amount == seen->event.amount)
+			return s;
+	return NULL;
+}
+
+/* A process that was away, by its node's own clock; and its memory is blank, or what it was. A node's clock began at 0. */
+static struct proof prove_restart(const struct ks_fault_seen *up, const struct ks_fault_seen *down)
+{
+	int64_t length = up->event.at_ns - down->event.at_ns;
+	int64_t away = up->before_ns[KS_MONOTONIC] - down->after_ns[KS_MONOTONIC];
+	bool kept = up->event.amount & KS_RESTART_KEPT;
+	struct proof p = proven(length, away, length / 10 + 1);
+	if (up->event.amount & KS_RESTART_NODE)
+		p = proven(-down->before_ns[KS_MONOTONIC], up->after_ns[KS_MONOTONIC] - down->before_ns[KS_MONOTONIC], 0);
+	p.memory = kept ? up->memory_after != down->memory_after : up->memory_left != 0;
+	return p;
+}
+
+/* The clocks went on from the snapshot, so the wall clock is behind by what has passed since; the memory is the snapshot's. */
+static struct proof prove_revival(const struct ks_fault_seen *seen, const struct ks_fault_seen *snapshot)
+{
+	bool run = seen->event.extra & KS_REVIVE_CLOCKS_RUN;
+	if (!snapshot)
+		return (struct proof){0};
+	int64_t since = seen->event.at_ns - snapshot->event.at_ns;
+	int64_t moved = run ? seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME]
+	                    : seen->after_ns[KS_REALTIME] - snapshot->after_ns[KS_REALTIME] - since;
+	struct proof p = proven(run ? 0 : -since, moved, 0);
+	p.memory = seen->memory_after != snapshot->memory_after;
+	return p;
+}
+
+static struct proof prove_one(const struct ks_sim_result *result, const struct ks_fault_seen *seen, const struct history *h,
+                              const struct ks_fault *fault)
 {
 	const struct ks_fault_event *event = &seen->event;
-	const struct ks_fault_seen *begin = h->last;
+	const struct ks_fault_seen *begin = seen->begin == KS_ANY ? h->last : &result->seen[seen->begin];
 	int64_t length = begin ? event->at_ns - begin->event.at_ns : 0;
+	struct proof p;
 	int64_t coarse = seen->tick_ns > 1 ? seen->tick_ns : 0; /* the readings are no finer */
 	switch (event->op) {
 	case KS_FAULT_STEP:
 	case KS_FAULT_LEAP:
-		return (struct proof){true, event->amount, seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], coarse};
+		return proven(event->amount, seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], coarse);
 	case KS_FAULT_TO_TRUE:
-		return (struct proof){true, seen->utc_ns - seen->before_ns[KS_REALTIME],
-		                      seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], coarse};
+		return proven(seen->utc_ns - seen->before_ns[KS_REALTIME],
+		                      seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], coarse);
 	case KS_FAULT_DRIFT:
-		return (struct proof){true, event->amount, seen->raw_ppb, 0};
+		return proven(event->amount, seen->raw_ppb, 0);
 	case KS_FAULT_SLEW:
 		return prove_slew(seen, begin);
 	case KS_FAULT_SMEAR:
 		return prove_smear(seen, h, fault->second);
 	case KS_FAULT_COARSE:
-		return (struct proof){true, event->extra ? event->extra : 1, seen->tick_ns ? seen->tick_ns : 1, 1};
+		return proven(event->extra ? event->extra : 1, seen->tick_ns ? seen->tick_ns : 1, 1);
 	case KS_FAULT_RTC:
-		return (struct proof){true, event->amount, seen->rtc_ns, 0};
+		return proven(event->amount, seen->rtc_ns, 0);
 	case KS_FAULT_CORES:
 		return prove_cores(seen, h, fault->amount);
 	case KS_FAULT_RELEASE:
-		return (struct proof){true, length, begin ? stood(begin, seen, first_clock(event->amount)) : 0, coarse};
+		return proven(length, begin ? stood(begin, seen, first_clock(event->amount)) : 0, coarse);
 	case KS_FAULT_RESUME:
 		/* a clock that ran through it drifts; one that stood does not */
-		return (struct proof){true, length, begin ? suspended(begin, seen) : 0,
-		                      (event->amount == KS_SUSPEND_HOST_STOP ? length / 10 + 1 : 0) + coarse};
+		return proven(length, begin ? suspended(begin, seen) : 0,
+		                      (event->amount == KS_SUSPEND_HOST_STOP ? length / 10 + 1 : 0) + coarse);
 	case KS_FAULT_RUN: /* threads, not clocks: the node's own clock tells how long */
-		return (struct proof){true, length, begin ? seen->before_ns[KS_MONOTONIC] - begin->after_ns[KS_MONOTONIC] : 0,
-		                      length / 10 + 1 + coarse};
+		return proven(length, begin ? seen->before_ns[KS_MONOTONIC] - begin->after_ns[KS_MONOTONIC] : 0,
+		                      length / 10 + 1 + coarse);
+	case KS_FAULT_UP:
+		return begin ? prove_restart(seen, begin) : (struct proof){0};
+	case KS_FAULT_SNAPSHOT: /* nothing may change by it */
+		p = proven(0, seen->after_ns[KS_REALTIME] - seen->before_ns[KS_REALTIME], 0);
+		p.memory = seen->memory_after != seen->memory_before;
+		return p;
+	case KS_FAULT_CLONE:
+	case KS_FAULT_ROLLBACK:
+		return prove_revival(seen, snapshot_of(seen, result->seen));
+	case KS_FAULT_REGISTRY:
+		if (!event->amount || !begin)
+			break;
+		return proven(length, seen->before_ns[KS_MONOTONIC] - begin->after_ns[KS_MONOTONIC], length / 10 + 1 + coarse);
 	case KS_FAULT_HOLD:
 	case KS_FAULT_SUSPEND:
 	case KS_FAULT_STOP:
 	case KS_FAULT_ARM_LEAP: /* the LEAP that comes of it proves it */
 	case KS_FAULT_KEEPER:
 	case KS_FAULT_DOWN:
-	case KS_FAULT_UP:
-	case KS_FAULT_SNAPSHOT:
-	case KS_FAULT_CLONE:
-	case KS_FAULT_ROLLBACK:
 	case KS_FAULT_PLACE:
-	case KS_FAULT_REGISTRY:
 		break;
 	}
 	return (struct proof){0};
@@ -174,9 +226,9 @@ static struct ks_injection *row_of(struct ks_run_output *output, const struct ks
 	return in;
 }
 
-static bool is_sum(int op)
+static bool is_sum(const struct ks_fault *f)
 {
-	return op == KS_FAULT_STROBE || op == KS_FAULT_JITTER;
+	return f->kind->op == KS_FAULT_STROBE || f->kind->op == KS_FAULT_JITTER || f->placed;
 }
 
 static void remember(struct history *h, const struct ks_fault_seen *seen)
@@ -188,8 +240,8 @@ static void remember(struct history *h, const struct ks_fault_seen *seen)
 }
 
 /* history: of each fault x node. */
-static void prove_all(const struct ks_sim_result *result, const struct ks_plan *plan, struct history *history,
-                      struct ks_run_output *output)
+static int prove_all(const struct ks_sim_result *result, const struct ks_plan *plan, struct history *history,
+                     struct ks_run_output *output, struct ks_err *err)
 {
 	for (uint32_t i = 0; i < result->nseen; i++) {
 		const struct ks_fault_seen *seen = &result->seen[i];
@@ -197,16 +249,20 @@ static void prove_all(const struct ks_sim_result *result, const struct ks_plan *
 			continue;
 		const struct ks_fault *fault = &plan->fault[seen->event.fault];
 		struct history *h = &history[seen->event.fault * plan->nodes + seen->event.node];
-		struct proof p = prove_one(seen, h, fault);
+		struct proof p = prove_one(result, seen, h, fault);
 		remember(h, seen);
 		if (!p.counts)
 			continue;
-		int op = fault->kind->op;
-		struct ks_injection *in = row_of(output, &seen->event, is_sum(op) || op == KS_FAULT_CORES);
-		in->commanded = is_sum(op) ? in->commanded + size_of(p.commanded) : p.commanded;
-		in->observed = is_sum(op) ? in->observed + size_of(p.observed) : p.observed;
-		in->tolerance = is_sum(op) ? in->tolerance + p.tolerance : p.tolerance;
+		if (p.memory)
+			return ks_fail(err, KS_E_JUDGE, "fault '%s' not proven on %s: its memory is not what it has to be", fault->name,
+			               plan->node[seen->event.node].name);
+		bool sum = is_sum(fault), many = sum || fault->kind->op == KS_FAULT_CORES;
+		struct ks_injection *in = row_of(output, &seen->event, many);
+		in->commanded = sum ? in->commanded + size_of(p.commanded) : p.commanded;
+		in->observed = sum ? in->observed + size_of(p.observed) : p.observed;
+		in->tolerance = sum ? in->tolerance + p.tolerance : p.tolerance;
 	}
+	return 0;
 }
 
 /* Whatever set or bent a clock, in the order in which it did. */
@@ -233,9 +289,8 @@ static int prove(const struct ks_sim_result *result, const struct ks_plan *plan,
 {
 	struct history *history = ks_alloc((size_t)plan->faults * plan->nodes + 1, sizeof *history);
 	output->injection = ks_alloc(result->nseen ? result->nseen : 1, sizeof *output->injection);
-	if (history && output->injection)
-		prove_all(result, plan, history, output);
-	int failed = history && output->injection ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	int failed = history && output->injection ? prove_all(result, plan, history, output, err)
+	                                          : ks_fail(err, KS_E_INTERNAL, "out of memory");
 	ks_free(history);
 	return failed ? failed : list_changes(result, output, err);
 }
@@ -250,6 +305,7 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 	if (!request->control && ks_plan_events(plan, request->seed, &events, &nevents, err))
 		return -1;
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns, .duration_ns = plan->duration_ns, .seed = request->seed,
+	                     .worker = ks_plan_worker_rule(plan), .host = plan->host, .mail = plan->mail, .network = plan->network,
 	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = nodes,
 	                     .load = plan->load, .about = ks_plan_calls(plan), .events = events, .nevents = nevents, .gen = gen,
 	                     .cfg = cfg, .stop = request->stop, .memory = request->memory, .progress = request->progress};
@@ -304,7 +360,7 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	for (uint32_t i = 0; i < plan->nodes; i++)
 		nodes[i] = (struct ks_node_desc){.offset_ns = plan->node[i].offset_ns, .drift_ppb = ks_plan_node_drift(plan, request->seed, i),
 		                                 .worker = ks_plan_worker(plan, request->seed, i),
-		                                 .keeper = plan->node[i].clock.keeper};
+		                                 .keeper = plan->node[i].clock.keeper, .clone = plan->node[i].clone};
 	int status = request->gen->gen ? simulate(request, nodes, request->gen->gen, request->gen->cfg, output, err)
 	                               : simulate_asking(request, nodes, output, err);
 	ks_free(nodes);

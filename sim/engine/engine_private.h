@@ -135,6 +135,7 @@ struct snapshot {
 	int64_t at_ns;
 	uint32_t node;
 	struct ks_clocks clocks;
+	struct ks_keeper keeper;
 	struct process *processes; /* their persist alone counts */
 	struct ks_stream *random;  /* of each thread */
 	char *memory;              /* as ks_memory_copy lays it out */
@@ -266,6 +267,8 @@ void ks_process_up(struct ks_engine *g, struct node *n, const struct ks_fault_ev
 void ks_process_started(struct lane *first);
 void ks_snapshot_clone(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
 void ks_snapshot_roll_back(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+/* Bytes that are not 0 in the memory of the processes that the event hits. */
+uint64_t ks_memory_left(const struct ks_engine *g, const struct node *n, const struct ks_fault_event *event);
 uint64_t ks_memory_hash(const struct ks_engine *g, const struct node *n);
 
 /* place.c */

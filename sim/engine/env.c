@@ -67,41 +67,10 @@ void ks_env_lock_pass(struct ks_env *e, ks_lock *lock)
 
 /* ---- who it is ---- */
 
-/* Java's hash of a short decimal text, as the fold below has it. */
-static uint32_t text_hash(uint64_t a, uint64_t b)
+static uint64_t mac_of(const struct lane *l)
 {
-	char digits[48];
-	uint32_t n = 0, h = 0;
-	for (int part = 0; part < 2; part++) { /* backwards: b, then a before it */
-		uint64_t v = part ? a : b;
-		do
-			digits[n++] = (char)('0' + v % 10);
-		while (v /= 10);
-	}
-	while (n)
-		h = 31 * h + (unsigned char)digits[--n];
-	return h;
-}
-
-uint64_t ks_worker_of_mac(uint64_t mac, uint64_t pid)
-{
-	uint64_t two = (mac >> 8 & 0xff) | (mac & 0xff) << 8; /* the last but one byte, and above it the last */
-	uint64_t datacenter = (two >> 6) % 32;
-	return datacenter << 5 | (text_hash(datacenter, pid) & 0xffff) % 32;
-}
-
-/* Docker's default bridge: 172.17.0.2 onwards. */
-static uint64_t ip_of(const struct node *n)
-{
-	return UINT64_C(0xac110002) + n->index;
-}
-
-/* Docker's rule: 02:42 and the IP address. A machine's is Intel's prefix and what its maker burnt in. */
-static uint64_t mac_of(const struct ks_engine *g, const struct node *n)
-{
-	if (g->sim->host == KS_HOST_CONTAINER)
-		return UINT64_C(0x0242) << 32 | ip_of(n);
-	return UINT64_C(0x3cfdfe) << 24 | (ks_rand_at(g->sim->seed, KS_STREAM_PROCESS, UINT64_C(1) << 40 | n->index, 0) & 0xffffff);
+	const struct ks_sim *sim = l->env.engine->sim;
+	return ks_host_mac(sim->host, sim->seed, l->node->index);
 }
 
 static uint64_t worker_of(struct ks_env *e)
@@ -115,7 +84,7 @@ static uint64_t worker_of(struct ks_env *e)
 	case KS_WORKER_PID:
 		return l->process->pid & 1023;
 	case KS_WORKER_MAC:
-		return ks_worker_of_mac(mac_of(e->engine, l->node), l->process->pid);
+		return ks_worker_of_mac(mac_of(l), l->process->pid);
 	case KS_WORKER_GIVEN:
 		break;
 	}
@@ -129,9 +98,9 @@ uint64_t ks_env_identity(struct ks_env *e, int what)
 	case KS_ID_WORKER:
 		return worker_of(e);
 	case KS_ID_MAC:
-		return mac_of(e->engine, l->node);
+		return mac_of(l);
 	case KS_ID_IP:
-		return ip_of(l->node);
+		return ks_host_ip(l->node->index);
 	case KS_ID_PID:
 		return l->process->pid;
 	case KS_ID_HOST:

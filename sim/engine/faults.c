@@ -119,6 +119,8 @@ void ks_fault_act(struct ks_engine *g, uint32_t index)
 	apply(g, n, event); /* adds no other row */
 	if (touches_memory(event->op))
 		seen->memory_after = ks_memory_hash(g, n);
+	if (event->op == KS_FAULT_UP)
+		seen->memory_left = ks_memory_left(g, n, event);
 	ks_seen_end(g, n, seen);
 	ks_keep_notice(g, n, event);
 	ks_waits_solve(n, event->at_ns);

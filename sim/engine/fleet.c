@@ -19,10 +19,8 @@ static uint32_t backgrounds(const struct ks_sim *sim)
 
 uint64_t ks_pid_draw(const struct ks_engine *g, const struct node *n, const struct process *p)
 {
-	uint64_t id = (uint64_t)n->index * g->sim->processes + p->index;
-	if (g->sim->host == KS_HOST_CONTAINER && p->index == 0)
-		return 1;
-	return (uint64_t)ks_rand_in(ks_rand_at(g->sim->seed, KS_STREAM_PROCESS, id, p->incarnation), 2, 4194303);
+	uint64_t number = (uint64_t)n->index * g->sim->processes + p->index;
+	return ks_host_pid(g->sim->host, g->sim->seed, number, p->index, p->incarnation);
 }
 
 /* ---- threads ---- */
@@ -118,6 +116,7 @@ static void build_node(struct ks_engine *g, struct node *n, char *state)
 	n->processes = &g->processes[n->index * sim->processes];
 	n->worker = desc->worker;
 	n->born = !desc->clone;
+	n->suspends = desc->clone; /* nobody keeps its clock yet */
 	ks_clocks_init(&n->clocks, sim->start_unix_ns, desc->offset_ns, KS_UPTIME_NS, KS_TAI_OFFSET_S);
 	ks_clocks_drift(&n->clocks, 0, desc->drift_ppb);
 	ks_keep_init(g, n);

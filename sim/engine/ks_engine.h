@@ -48,6 +48,10 @@ uint64_t ks_worker_of_mac(uint64_t mac, uint64_t pid);
 /* Where processes live. machine: pids and MAC addresses are drawn. container: as Docker gives them, the MAC address is
  * 02:42 and the IP address, and the first process is pid 1. */
 enum ks_host { KS_HOST_MACHINE, KS_HOST_CONTAINER };
+/* process: its number in the fleet, in_node: on its node. */
+uint64_t ks_host_pid(enum ks_host host, uint64_t seed, uint64_t process, uint32_t in_node, uint32_t incarnation);
+uint64_t ks_host_ip(uint32_t node);
+uint64_t ks_host_mac(enum ks_host host, uint64_t seed, uint32_t node);
 
 /* Messages carry the latest key of a thread of one node to the same thread of another. */
 struct ks_mail {
@@ -143,6 +147,7 @@ struct ks_fault_seen {
 	int64_t tick_ns;              /* REALTIME changes its reading by this from one to the next, just after it */
 	int64_t rtc_ns, utc_ns;       /* what the battery-backed clock shows after it; and what UTC is */
 	uint64_t memory_before, memory_after; /* of down, up, snapshot, clone, rollback: a hash of the node's memory */
+	uint64_t memory_left;         /* of up: bytes that are not 0 in the memory of the processes that begin */
 	uint32_t begin;               /* of a run that ends a placed pause: the row of its beginning; else KS_ANY */
 	int64_t core_low_ns, core_high_ns; /* the lowest and highest reading of REALTIME of the node's threads, less the line */
 };

@@ -109,6 +109,25 @@ static bool is_hit(const struct ks_fault_event *event, const struct process *p)
 	return event->process == KS_ANY || event->process == p->index;
 }
 
+static uint64_t count_left(const char *p, size_t size)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < size; i++)
+		n += p[i] != 0;
+	return n;
+}
+
+uint64_t ks_memory_left(const struct ks_engine *g, const struct node *n, const struct ks_fault_event *event)
+{
+	size_t local = local_size(g, n) / g->sim->processes;
+	uint64_t left = 0;
+	for (uint32_t i = 0; i < g->sim->processes; i++)
+		if (is_hit(event, &n->processes[i]))
+			left += count_left(n->processes[i].shared, shared_size(g) / g->sim->processes) +
+			        count_left(local_of(n) + local * i, local);
+	return left;
+}
+
 static void end_processes(struct ks_engine *g, struct node *n, const struct ks_fault_event *event)
 {
 	for (uint32_t i = 0; i < g->sim->processes; i++)
@@ -266,6 +285,7 @@ static void save(struct ks_engine *g, struct node *n, struct snapshot *s, int64_
 	s->at_ns = now_ns;
 	s->node = n->index;
 	s->clocks = n->clocks;
+	s->keeper = n->keeper;
 	memcpy(s->processes, n->processes, g->sim->processes * sizeof *s->processes);
 	for (uint32_t i = 0; i < n->nlanes; i++)
 		s->random[i] = n->lanes[i]->env.random;
@@ -285,6 +305,17 @@ static void load(struct ks_engine *g, struct node *n, const struct snapshot *s)
 		n->processes[i].pid = s->processes[i].pid;
 		memcpy(n->processes[i].persist, s->processes[i].persist, sizeof s->processes[i].persist);
 	}
+}
+
+/* The clocks go on from the snapshot, and so does the daemon that keeps them: for it no time has passed. */
+static void load_clocks(struct node *n, const struct snapshot *s, int64_t t_ns)
+{
+	int64_t gone_ns = t_ns - s->at_ns;
+	ks_clocks_restore(&n->clocks, &s->clocks, s->at_ns, t_ns);
+	n->keeper = s->keeper;
+	n->keeper.good_at_ns += gone_ns;
+	n->keeper.slew_from_ns += gone_ns;
+	ks_keeper_resume(&n->keeper, t_ns, gone_ns);
 }
 
 /* A random source goes on from the snapshot, or, where the machine knows that it is another one, begins anew. */
@@ -309,7 +340,8 @@ void ks_snapshot_clone(struct ks_engine *g, struct node *n, const struct ks_faul
 	const struct snapshot *s = snapshot_of(g, n, event);
 	n->born = true;
 	n->worker = g->nodes[s->node].worker;
-	ks_clocks_restore(&n->clocks, &s->clocks, s->at_ns, event->at_ns);
+	n->suspends = 0;
+	load_clocks(n, s, event->at_ns);
 	load(g, n, s);
 	for (uint32_t i = 0; i < n->nlanes; i++) {
 		struct lane *l = n->lanes[i];
@@ -333,7 +365,7 @@ void ks_snapshot_roll_back(struct ks_engine *g, struct node *n, const struct ks_
 	for (uint32_t i = 0; i < n->nlanes; i++) /* what they are inside of is of a time that never was */
 		ks_lane_kill(n->lanes[i]);
 	if (!(event->extra & KS_REVIVE_CLOCKS_RUN))
-		ks_clocks_restore(&n->clocks, &s->clocks, s->at_ns, event->at_ns);
+		load_clocks(n, s, event->at_ns);
 	load(g, n, s);
 	for (uint32_t i = 0; i < n->nlanes; i++) {
 		struct lane *l = n->lanes[i];

@@ -388,6 +388,14 @@ static void test_round_trip(void)
 		"  - {at: 8s, jitter: 5ms, for: 1s}\n  - {at: 10s, freeze: [tai, realtime], for: 1s}\n"
 		"  - {at: 12s, suspend: s3, for: 1s, wake_error: -3ms}\n  - {at: 14s, node: n2, process: 1, thread: 2, pause: 5ms}\n"
 		"  - {at: 15s, process: 0, stop-world: 5ms}",
+		"keyskew: 1\nfleet: {nodes: 2, processes: 2, threads: 3, node_id: lease, host: container, network: {delay: 5ms, jitter: 1ms}}\n"
+		"workload: {messages: {rate: 5/s, from: n2, to: n1}}\nfaults:\n"
+		"  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, clone: warm, as: n9, vmgenid: false}\n"
+		"  - {at: 3s, node: n9, step: to-true}\n  - {at: 4s, rollback: warm, clocks: running}\n"
+		"  - {at: 5s, restart: process, process: 1, state: kept, for: 20ms}\n  - {at: 8s, node: n2, restart: node}\n"
+		"  - {at: 12s, thread: 1, pause: 5ms, call: 3, where: after store 2}\n"
+		"  - {at: 12s, process: 0, stop-world: 5ms, where: any, times: 7}\n"
+		"  - {at: 13s, node: n1, thread: 2, pause: 5ms, where: every}\n  - {at: 14s, registry: down, for: 2s}",
 		"keyskew: 1\nfleet: {node_id: random}\nworkload: {rate: 1/us, arrival: burst}\nduration: 100us",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -415,6 +423,7 @@ static void test_effective_text(void)
 	                             "  clock: exact\n"
 	                             "  drift: 0ppm\n"
 	                             "  node_id: index\n"
+	                             "  host: machine\n"
 	                             "  network: {delay: 1ms, jitter: 0s}\n"
 	                             "workload:\n"
 	                             "  rate: 1000/s\n"
@@ -625,11 +634,14 @@ static const struct {
 	 "bad.yaml:2:16: drift '20ppm' of an exact clock, expected 'clock: free' in the fleet"},
 	{"keyskew: 1\nfleet: {clock: free, drift: 20}", NULL, NULL,
 	 "bad.yaml:2:29: bad drift '20', expected a unit of ppm or ppb"},
-	{"keyskew: 1\nfleet: {node_id: mac}", NULL, NULL, "bad.yaml:2:18: node_id 'mac' is not carried yet"},
+	{"keyskew: 1\nfleet: {node_id: mak}", NULL, NULL,
+	 "bad.yaml:2:18: unknown node_id 'mak', expected one of index fixed random mac pid lease; did you mean 'mac'"},
+	{"keyskew: 1\nfleet: {host: contaner}", NULL, NULL,
+	 "bad.yaml:2:15: unknown host 'contaner', expected one of machine container; did you mean 'container'"},
 	{"keyskew: 1\nfleet: {node_id: {fixed: -1}}", NULL, NULL,
 	 "bad.yaml:2:26: bad fixed '-1', expected a whole number, 0..281474976710655"},
-	{"keyskew: 1\nfleet: {network: {delay: 5ms}}", NULL, NULL,
-	 "bad.yaml:2:26: network delay other than 1ms is not carried yet"},
+	{"keyskew: 1\nfleet: {network: {delay: -5ms}}", NULL, NULL,
+	 "bad.yaml:2:26: bad delay '-5ms', expected a duration, 0s..1h"},
 	{"keyskew: 1\nworkload: {rate: 1000}", NULL, NULL,
 	 "bad.yaml:2:18: bad rate '1000', expected a rate such as 1000/s"},
 	{"keyskew: 1\nworkload: {rate: 0/s}", NULL, NULL, "bad.yaml:2:18: bad rate '0/s', expected a rate above 0"},
@@ -639,7 +651,11 @@ static const struct {
 	 "bad.yaml:2:21: unknown arrival 'possion', expected one of regular poisson burst; did you mean "
 	 "'poisson'"},
 	{"keyskew: 1\nworkload: {messages: {rate: 10/s}}", NULL, NULL,
-	 "bad.yaml:2:12: 'messages' is not carried yet"},
+	 "bad.yaml:2:22: messages in a fleet of one node, expected at least two"},
+	{"keyskew: 1\nfleet: 2\nworkload: {messages: {from: n1, to: n1}}", NULL, NULL,
+	 "bad.yaml:3:22: messages from node 'n1' to itself"},
+	{"keyskew: 1\nfleet: 2\nworkload: {messages: {from: n1, to: n3}}", NULL, NULL,
+	 "bad.yaml:3:37: unknown node 'n3', expected one of n1 n2; did you mean 'n1'"},
 	{"keyskew: 1\nworkload: {context: {user: 1..}}", NULL, NULL,
 	 "bad.yaml:2:28: bad user '1..', expected a band within 0..9007199254740992"},
 	{"keyskew: 1\nworkload: {context: {depth: 6..0}}", NULL, NULL,
@@ -672,8 +688,50 @@ static const struct {
 	 "bad.yaml:3:22: bad coarse '1ns', expected a duration, 2ns..1h"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, coarse: 4ms, hz: 3}", NULL, NULL,
 	 "bad.yaml:3:27: 'hz' does not belong to fault 'coarse'"},
-	{"keyskew: 1\nfaults:\n  - {at: 1s, restart: process, state: lost}", NULL, NULL,
-	 "bad.yaml:3:14: fault 'restart' is not carried yet"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: process, state: lots}", NULL, NULL,
+	 "bad.yaml:4:39: unknown state 'lots', expected one of lost kept; did you mean 'lost'"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: nod}", NULL, NULL,
+	 "bad.yaml:4:23: unknown restart 'nod', expected one of process node; did you mean 'node'"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: node, process: 0}", NULL, NULL,
+	 "bad.yaml:4:29: 'process' of a restart of the node, which ends all of them"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: process, process: 3}", NULL, NULL,
+	 "bad.yaml:4:41: no process 3, a node has 1"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, snapshot: warm}", NULL, NULL,
+	 "bad.yaml:4:5: a snapshot of 2 nodes, expected 'node' with the one that it keeps"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, clone: worm, as: n9}", NULL, NULL,
+	 "bad.yaml:5:21: unknown snapshot 'worm', expected warm; did you mean 'warm'"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, clone: warm, as: n9}", NULL, NULL,
+	 "bad.yaml:4:21: unknown snapshot 'warm', no fault takes one"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, clone: warm}", NULL, NULL,
+	 "bad.yaml:5:5: fault 'clone' needs 'as'"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, clone: warm, as: n2}", NULL, NULL,
+	 "bad.yaml:5:31: a second node 'n2'"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 3s, node: n1, snapshot: warm}\n  - {at: 2s, clone: warm, as: n9}", NULL, NULL,
+	 "bad.yaml:5:5: fault 'clone-2' at 2s does not come after snapshot 'warm', which is taken at 3s"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, node: n2, rollback: warm}", NULL, NULL,
+	 "bad.yaml:5:20: snapshot 'warm' is of node 'n1', expected that or nothing"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, clone: warm, as: n9}\n  - {at: 1500ms, node: n9, step: 1ms}", NULL, NULL,
+	 "bad.yaml:6:24: node 'n9' is not there before 2s"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, node: n1, clone: warm, as: n9}", NULL, NULL,
+	 "bad.yaml:5:5: a clone with 'node' or 'zone', expected 'as' with the name of the new node alone"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 500ms, node: n1, restart: process}", NULL, NULL,
+	 "bad.yaml:5:5: fault 'restart-2' overlaps fault 'snapshot-1' on a node"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, thread: 0, pause: 5ms, where: before clok}", NULL, NULL,
+	 "bad.yaml:4:44: unknown environment call 'clok', expected one of clock wait random lock unlock load store cas add identity persist registry call; did you mean 'clock'"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, thread: 0, pause: 5ms, where: behind clock}", NULL, NULL,
+	 "bad.yaml:4:44: bad where 'behind clock', expected before or after, ..."},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, thread: 0, pause: 5ms, where: before clock 0}", NULL, NULL,
+	 "bad.yaml:4:44: bad where 'before clock 0', expected before or after, ..."},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, thread: 0, pause: 5ms, times: 3}", NULL, NULL,
+	 "bad.yaml:4:37: 'times' without 'call' or 'where', which place it inside calls"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, thread: 0, stop-world: 5ms}", NULL, NULL,
+	 "bad.yaml:4:14: 'thread' does not belong to a stop-world that is not placed inside a call"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, thread: 0, pause: 5ms, where: every, times: 3}", NULL, NULL,
+	 "bad.yaml:4:51: 'times' beside 'where: every', which is as often as a call has places"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, registry: up, for: 1s}", NULL, NULL,
+	 "bad.yaml:4:24: unknown registry 'up', expected down"},
+	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, registry: down}", NULL, NULL,
+	 "bad.yaml:4:5: fault 'registry' needs 'for'"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm}", NULL, NULL, "bad.yaml:3:5: fault 'slew' needs 'for'"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm, for: 0s}", NULL, NULL,
 	 "bad.yaml:3:34: bad for '0s', expected a duration, 1ns..36500d"},
@@ -830,7 +888,7 @@ static const struct {
 	 "--set flet.nodes: unknown key 'flet', expected one of keyskew title source tags start duration "
 	 "worlds require fleet workload faults consumers reported expect; did you mean 'fleet'"},
 	{"keyskew: 1", "fleet.nodez", "3",
-	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id "
+	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id host "
 	 "network; did you mean 'nodes'"},
 	{"keyskew: 1", "fleet.nodes", "x",
 	 "--set fleet.nodes: bad nodes 'x', expected a whole number, 1..1024, or a list of mappings"},
