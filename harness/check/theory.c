@@ -42,8 +42,14 @@ static void exact(struct ks_theory *t, enum ks_scope scope, int64_t mean, int64_
 	    .law = KS_LAW_EXACT, .scope = scope, .mean = (double)mean, .low = low < 0 ? 0 : low, .high = high};
 }
 
-static void never(struct ks_theory *t, enum ks_scope scope, const char *why)
+/* In that scope, or the widest in which state lasts. */
+static void never(const struct premise *p, struct ks_theory *t, enum ks_scope scope, const char *why)
 {
+	if (p->wall.lasting < 0) {
+		none(t, p->wall.missing);
+		return;
+	}
+	scope = (int)scope > p->wall.lasting ? (enum ks_scope)p->wall.lasting : scope;
 	exact(t, scope, 0, 0, 0);
 	say(t, "%s: never%s%s", why, scope == KS_SCOPE_FLEET ? "" : " in one ", scope == KS_SCOPE_FLEET ? "" : ks_scope_names[scope]);
 }
@@ -60,7 +66,7 @@ static void of_sum(struct ks_theory *t, enum ks_scope scope, const struct ks_sum
 {
 	*t = (struct ks_theory){.scope = scope};
 	ks_sum_moments(sum, &t->mean, &t->variance);
-	t->law = fabs(t->variance - t->mean) <= 0.001 * t->mean ? KS_LAW_POISSON : KS_LAW_NORMAL;
+	t->law = fabs(t->variance - t->mean) <= 0.01 * t->mean ? KS_LAW_POISSON : KS_LAW_NORMAL;
 	t->mean = six_digits(t->mean);
 	t->variance = six_digits(t->variance);
 	ks_sum_interval(sum, &t->low, &t->high);
@@ -142,6 +148,12 @@ static bool follow(struct premise *p, enum ks_clock_id clock, struct ks_theory *
 static const int64_t late_ns[] = {0, 30, 60, 125, 250, 500, KS_THEORY_LATE_NS};
 #define NLATE (sizeof late_ns / sizeof *late_ns)
 
+/* The calls of a burst follow one another in their thread: no lateness would make them one. */
+static size_t first_lateness(const struct premise *p)
+{
+	return p->plan->load.arrival == KS_ARRIVAL_BURST;
+}
+
 /* Does it matter, although no call is near a tick? Backlogs stretch by it, and short ticks of a clock that does not run true round
  * by it. */
 static bool lateness_matters(const struct premise *p, const struct ks_form *form)
@@ -166,7 +178,8 @@ static void count_exactly(const struct premise *p, const struct ks_form *form, e
 	int64_t mean = 0, low = INT64_MAX, high = 0;
 	uint64_t in_tick = 0;
 	bool all = lateness_matters(p, form);
-	for (size_t i = 0; i < NLATE && (!i || all || r.free); i++) {
+	size_t first = first_lateness(p);
+	for (size_t i = first; i < NLATE && (i == first || all || r.free); i++) {
 		if (ks_count_repeats(&p->wall, form, late_ns[i], KS_THEORY_LATE_NS, false, &r)) {
 			too_many(t);
 			return;
@@ -259,8 +272,9 @@ static int add_poisson(const struct premise *p, const struct ks_form *form, doub
 static void draws(const struct premise *p, const struct ks_form *form, double space, enum ks_scope scope, struct ks_theory *t)
 {
 	int64_t low = INT64_MAX, high = 0;
-	bool free = false, alone = !is_poisson(p), all = p->wall.stops > 0;
-	for (size_t i = 0; i < NLATE && (!i || all || free); i++) {
+	bool free = false, alone = !is_poisson(p), all = lateness_matters(p, form);
+	size_t first = first_lateness(p);
+	for (size_t i = first; i < NLATE && (i == first || all || free); i++) {
 		struct ks_sum sum = {0};
 		int failed = is_poisson(p) ? add_poisson(p, form, space, late_ns[i], &sum)
 					   : add_draws(p, form, space, late_ns[i], &free, &alone, &sum);
@@ -358,7 +372,7 @@ static void shard_key(struct premise *p, struct ks_theory *t)
 	if (option_is(p->spec, "variant", "blind"))
 		bare(p, (struct ks_form){.tick_ns = option(p->spec, "period", 300 * KS_SEC)}, t);
 	else
-		never(t, ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS, "the task is counted");
+		never(p, t, ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS, "the task is counted");
 }
 
 /* ---- counter, null: each process, each thread counts from 1 ---- */
@@ -368,11 +382,11 @@ static void counters(const struct premise *p, uint32_t own_lanes, enum ks_scope 
 	const struct ks_plan *plan = p->plan;
 	uint64_t lanes = lanes_of_node(plan);
 	if (plan->nodes * lanes == own_lanes) {
-		never(t, KS_SCOPE_FLEET, "one counter");
+		never(p, t, KS_SCOPE_FLEET, "one counter");
 		return;
 	}
 	if (is_poisson(p) || !times_known(p, t) || p->wall.stops) {
-		never(t, own, "it counts, and the fleet's number has no closed form");
+		never(p, t, own, "it counts, and the fleet's number has no closed form");
 		return;
 	}
 	/* The first counter of a node has the most: its lanes come first. */
@@ -404,7 +418,7 @@ static void mono_offset(struct premise *p, struct ks_theory *t)
 	if (!follow(p, KS_MONOTONIC, t))
 		return;
 	if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || !times_known(p, t)) {
-		never(t, KS_SCOPE_PROCESS, "it counts");
+		never(p, t, KS_SCOPE_PROCESS, "it counts");
 		return;
 	}
 	count_exactly(p, &form, KS_SCOPE_FLEET, UINT64_MAX, t);
@@ -414,13 +428,14 @@ static void mono_offset(struct premise *p, struct ks_theory *t)
 
 static void lamport(struct premise *p, struct ks_theory *t)
 {
-	never(t, ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS, "it counts, and has its node's id");
+	if (follow(p, KS_MONOTONIC, t))
+		never(p, t, ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS, "it counts, and has its node's id");
 }
 
 static void truetime(struct premise *p, struct ks_theory *t)
 {
-	(void)p;
-	never(t, KS_SCOPE_PROCESS, "each stamp is larger than the last");
+	if (follow(p, KS_REALTIME, t))
+		never(p, t, KS_SCOPE_PROCESS, "each stamp is larger than the last");
 }
 
 /* ---- a tick and a count within it ---- */
@@ -447,7 +462,7 @@ static void hlc(struct premise *p, struct ks_theory *t)
 	    (p->plan->load.model == KS_MODEL_CLOSED || p->wall.missing || calls_in_fall(p) > 65536))
 		none(t, "more keys may share a ms than 16 bits count");
 	else
-		never(t, KS_SCOPE_PROCESS, "each stamp is larger than the last");
+		never(p, t, KS_SCOPE_PROCESS, "each stamp is larger than the last");
 }
 
 /* Unchecked: ticks that are lived again, numbered again. */
@@ -481,13 +496,13 @@ static void snowflake(struct premise *p, struct ks_theory *t)
 	if (!follow(p, KS_REALTIME, t))
 		return;
 	if (checked)
-		never(t, scope, "a clock that went back is refused");
+		never(p, t, scope, "a clock that went back is refused");
 	else if (p->plan->nodes >> option(p->spec, "node_bits", 10))
 		none(t, "node ids that do not fit their field are refused");
 	else if (!option_is(p->spec, "variant", "unchecked"))
 		none(t, "a variant of snowflake without a theory");
 	else if (!p->wall.missing && !p->wall.fall_ns && scope == KS_SCOPE_FLEET)
-		never(t, scope, "the clock never goes back");
+		never(p, t, scope, "the clock never goes back");
 	else
 		replays(p, scope, t);
 }
@@ -500,7 +515,7 @@ static void random_bits(struct premise *p, int bits, bool counts, int64_t keeps_
 	if (!follow(p, KS_REALTIME, t))
 		return;
 	if (counts && p->plan->nodes * p->plan->processes == 1 && !p->wall.missing && p->wall.fall_ns < keeps_ns)
-		never(t, KS_SCOPE_FLEET, "one counter that no step back resets");
+		never(p, t, KS_SCOPE_FLEET, "one counter that no step back resets");
 	else
 		birthday(p, KS_MS, ldexp(1, bits), "random values", t);
 }

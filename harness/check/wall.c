@@ -93,6 +93,19 @@ static void act(struct ks_wall *w, struct ks_clocks *c, const struct ks_fault_ev
 	case KS_FAULT_RTC:
 		ks_clocks_set_rtc(c, e->at_ns, e->amount);
 		break;
+	case KS_FAULT_SNAPSHOT:
+	case KS_FAULT_REGISTRY:
+		break;
+	case KS_FAULT_DOWN:
+	case KS_FAULT_UP:
+	case KS_FAULT_CLONE:
+		w->missing = "processes that begin anew, or are copied";
+		w->lasting = w->lasting > KS_SCOPE_PROCESS ? KS_SCOPE_PROCESS : w->lasting;
+		break;
+	case KS_FAULT_ROLLBACK:
+		w->missing = "a node that is rolled back";
+		w->lasting = -1;
+		break;
 	default:
 		w->missing = "no closed form for one of the faults";
 	}
@@ -148,7 +161,7 @@ int ks_wall_init(struct ks_wall *w, const struct ks_plan *plan, uint64_t seed, e
 {
 	struct ks_fault_event *events = NULL;
 	uint32_t n = 0;
-	*w = (struct ks_wall){.plan = plan, .seed = seed};
+	*w = (struct ks_wall){.plan = plan, .seed = seed, .lasting = KS_SCOPE_FLEET};
 	if (ks_plan_events(plan, seed, &events, &n, err))
 		return -1;
 	w->v = ks_alloc((size_t)n + 2 * plan->nodes, /* a leap second each */
