@@ -31,20 +31,64 @@ static void claim_words(const struct ks_gen_spec *spec, char *buf, size_t size)
 		used += (size_t)snprintf(buf + used, size - used, "%s%s", i ? " " : "", claims[i].text);
 }
 
+static json_t *generator(const struct ks_gen_spec *spec)
+{
+	char clocks[80], claims[400];
+	clock_words(spec->gen->clocks(spec->cfg), clocks, sizeof clocks);
+	claim_words(spec, claims, sizeof claims);
+	return json_pack("{ss ss ss ss ss}", "name", spec->text, "title", spec->gen->title, "reads", clocks, "claims", claims, "source",
+	                 spec->gen->source);
+}
+
 static json_t *generators(void)
 {
 	json_t *list = json_array();
 	for (const struct ks_gen *const *g = ks_gens_sim; *g; g++) {
 		struct ks_gen_spec spec;
 		struct ks_err err;
-		char clocks[80], claims[400];
-		if (ks_gen_parse(ks_gens_sim, (*g)->name, &spec, &err))
-			continue;
-		clock_words((*g)->clocks(spec.cfg), clocks, sizeof clocks);
-		claim_words(&spec, claims, sizeof claims);
-		json_array_append_new(list, json_pack("{ss ss ss ss ss}", "name", (*g)->name, "title", (*g)->title, "reads", clocks,
-		                                      "claims", claims, "source", (*g)->source));
+		if (ks_gen_parse(ks_gens_sim, (*g)->name, &spec, &err) == 0)
+			json_array_append_new(list, generator(&spec));
 	}
+	return list;
+}
+
+/* NAME:OPTION=VALUE: as it is with those options. NULL with an error. */
+static json_t *generator_with_options(const char *text, struct ks_err *err)
+{
+	struct ks_gen_spec spec;
+	if (ks_gen_parse(ks_gens_sim, text, &spec, err))
+		return NULL;
+	return json_pack("[o]", generator(&spec));
+}
+
+static json_t *layout(const struct ks_gen_spec *spec)
+{
+	bool numeric = !ks_gen_issues_texts(spec) && ks_gen_compare(spec) == KS_COMPARE_NUMERIC;
+	return json_pack("[{ss ss}]", "layout", spec->gen->layout, "sorts", numeric ? "as a number" : "byte by byte");
+}
+
+static json_t *claims(const struct ks_gen_spec *spec)
+{
+	struct ks_claim claim[KS_CLAIMS_MAX];
+	json_t *list = json_array();
+	for (int i = 0, n = ks_gen_claims(spec, claim); i < n; i++)
+		json_array_append_new(list, json_pack("{ss ss}", "claim", claim[i].text, "claimed_by", claim[i].source));
+	return list;
+}
+
+static json_t *words(const struct ks_gen_spec *spec)
+{
+	json_t *list = json_array();
+	for (const struct ks_word_meaning *w = spec->gen->words; w && w->word; w++)
+		json_array_append_new(list, json_pack("{ss ss}", "word", w->word, "meaning", w->meaning));
+	return list;
+}
+
+static json_t *refusals(const struct ks_gen_spec *spec)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < KS_REASONS_MAX && spec->gen->reasons[i]; i++)
+		json_array_append_new(list, json_pack("{ss}", "refuses_because", spec->gen->reasons[i]));
 	return list;
 }
 
@@ -288,8 +332,15 @@ static void print_one(const struct kind *k, json_t *one, bool as_json)
 	const char *name = json_string_value(json_object_get(entry, "name"));
 	if (!as_json)
 		print_table(one);
-	if (k->list == generators)
-		print_more(entry, "options", options(ks_gen_find(ks_gens_sim, name)->opts), as_json);
+	struct ks_gen_spec spec;
+	struct ks_err err;
+	if (k->list == generators && ks_gen_parse(ks_gens_sim, name, &spec, &err) == 0) {
+		print_more(entry, "layouts", layout(&spec), as_json);
+		print_more(entry, "sources", claims(&spec), as_json);
+		print_more(entry, "options", options(spec.gen->opts), as_json);
+		print_more(entry, "words", words(&spec), as_json);
+		print_more(entry, "refusals", refusals(&spec), as_json);
+	}
 	if (k->list == faults)
 		print_more(entry, "parameters", fault_params(name), as_json);
 	if (k->list == clocks)
@@ -328,7 +379,8 @@ static int list(const char *kind, const char *name, bool as_json, struct ks_err 
 		print(entries, as_json);
 		return 0;
 	}
-	json_t *one = pick(entries, k->name, name, err);
+	bool has_options = k->list == generators && strchr(name, ':');
+	json_t *one = has_options ? generator_with_options(name, err) : pick(entries, k->name, name, err);
 	json_decref(entries);
 	if (!one)
 		return -1;

@@ -10,8 +10,8 @@ struct shared {
 static int claims(const void *cfg, struct ks_claim *c)
 {
 	(void)cfg;
-	c[0] = (struct ks_claim){"unique@process", "G5"};
-	c[1] = (struct ks_claim){"increasing@process", "G5"};
+	c[0] = (struct ks_claim){"unique@process", "field report G5: no conflicts"};
+	c[1] = (struct ks_claim){"increasing@process", "field report G5: an atomic sequence"};
 	return 2;
 }
 
@@ -53,6 +53,7 @@ static const struct ks_opt opts[] = {{0}};
 const struct ks_gen KS_GEN(counter) = {
 	.name = "counter",
 	.title = "atomic counter of the process, 16 hexadecimal digits",
+	.layout = "16 hexadecimal digits: count of the process, from 1",
 	.source = "field report G5",
 	.opts = opts,
 	.shared_size = sizeof(struct shared),

@@ -38,6 +38,12 @@ static const char *const paths[] = {"user", "user.profile", "user.profile.addres
                                     "user.profile.address.city.street"};
 #define PATHS (sizeof paths / sizeof *paths)
 
+static const struct ks_word_meaning words[] = {
+	{"reported", "to depth 4 the path, deeper an id in RFC 4648's base 32, which does not keep order"},
+	{"repaired", "an id at every depth, in base32hex; the ms never goes back and a count decides within it"},
+	{0},
+};
+
 static int claims(const void *cfg, struct ks_claim *claim)
 {
 	const struct cfg *c = cfg;
@@ -176,8 +182,10 @@ static enum ks_outcome next(struct ks_env *env, const void *cfg, void *shared, v
 const struct ks_gen KS_GEN(depth_aware) = {
 	.name = "depth-aware",
 	.title = "by depth: the path, or UUIDv7 and a count in base 32",
+	.layout = "reported: to depth 4 a path, below 39 letters of base 32; repaired: 39 letters of base32hex: 128 UUIDv7, 64 count",
 	.source = "field report G11",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare = KS_COMPARE_BYTES,

@@ -44,6 +44,15 @@ static const struct ks_opt opts[] = {
 	{0},
 };
 
+static const struct ks_word_meaning words[] = {
+	{"wrapping", "field report G10: 16 bits of counter, masked: the 65537th in a ms repeats the first"},
+	{"carrying", "a full counter carries into the ms"},
+	{"cockroach", "CockroachDB: wall ns and 32 bits of logical time"},
+	{"increment", "a stamp that is received counts as an event (Kulkarni 2014)"},
+	{"max", "the larger of both is kept (field report G10)"},
+	{0},
+};
+
 static int configure(void *cfg, struct ks_err *err)
 {
 	const struct cfg *c = cfg;
@@ -230,8 +239,10 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(hlc) = {
 	.name = "hlc",
 	.title = "hybrid logical clock: wall clock and counter, merged with what is received",
+	.layout = "decimal: 48 unix ms, 16 counter; json: {\"data\":{},\"hlc\":N}; cockroach: <unix ns>.<10 digits of logical time>",
 	.source = "Kulkarni et al. 2014; field report G10",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare_of = compare,

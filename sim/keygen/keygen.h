@@ -23,6 +23,11 @@ struct ks_claim {
 	const char *source; /* who promises it: a specification, a README, the field report */
 };
 
+/* A word that an option takes, where its name alone does not say it. */
+struct ks_word_meaning {
+	const char *word, *meaning;
+};
+
 /* What a key says of itself. */
 struct ks_fields {
 	bool has_time;
@@ -48,8 +53,10 @@ struct ks_background {
 struct ks_gen {
 	const char *name;
 	const char *title;  /* one line */
+	const char *layout; /* the printed form; of numbers their fields in bits, from the top */
 	const char *source; /* of the layout and the policy */
 	const struct ks_opt *opts; /* ends with a NULL name */
+	const struct ks_word_meaning *words; /* what the words of its options mean; ends with a NULL word. May be NULL */
 	size_t cfg_size;    /* of the struct that opts describes */
 	size_t shared_size; /* of the state that the threads of a process share; zeroed, 64-byte aligned */
 	size_t local_size;  /* of the state of one thread; zeroed */

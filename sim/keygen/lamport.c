@@ -70,6 +70,7 @@ static void decode(const void *cfg, struct ks_key key, struct ks_fields *f)
 const struct ks_gen KS_GEN(lamport) = {
 	.name = "lamport",
 	.title = "logical clock and node id",
+	.layout = "decimal: 54 count, 10 node",
 	.source = "Lamport, Time, Clocks, and the Ordering of Events, 1978",
 	.opts = opts,
 	.shared_size = sizeof(struct shared),

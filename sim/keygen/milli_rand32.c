@@ -94,6 +94,7 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(milli_rand32) = {
 	.name = "milli-rand32",
 	.title = "evt:, wall clock in ms, 32 random bits in hexadecimal",
+	.layout = "evt:<unix ms>:<32 random bits, 1 to 8 hexadecimal digits>",
 	.source = "field report G3",
 	.opts = opts,
 	.compare = KS_COMPARE_BYTES,

@@ -53,6 +53,7 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(mono_offset) = {
 	.name = "mono-offset",
 	.title = "counter of the process, monotonic ns within the second",
+	.layout = "decimal: 33 count of the process, 30 ns within the second",
 	.source = "field report G8",
 	.opts = opts,
 	.shared_size = sizeof(struct shared),

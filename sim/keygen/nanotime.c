@@ -88,6 +88,7 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(nanotime) = {
 	.name = "nanotime",
 	.title = "monotonic clock in ns, 19 digits, then parent and name",
+	.layout = "<19 digits of ns since boot>:user<user>:field<depth>",
 	.source = "field report G9",
 	.opts = opts,
 	.compare = KS_COMPARE_BYTES,

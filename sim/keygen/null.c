@@ -49,6 +49,7 @@ static const struct ks_opt opts[] = {{0}};
 const struct ks_gen KS_GEN(null) = {
 	.name = "null",
 	.title = "numbers the calls of each thread; the cost of keyskew itself",
+	.layout = "decimal: count of the thread",
 	.source = "keyskew",
 	.opts = opts,
 	.local_size = sizeof(struct local),

@@ -28,6 +28,12 @@ static const struct ks_opt opts[] = {
 	{0},
 };
 
+static const struct ks_word_meaning words[] = {
+	{"blind", "the shard alone: all tasks of a shard share a key"},
+	{"compare-and-set", "shard and task: a row is one task's"},
+	{0},
+};
+
 static int claims(const void *cfg, struct ks_claim *claim)
 {
 	const struct cfg *c = cfg;
@@ -108,8 +114,10 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(shard_key) = {
 	.name = "shard-key",
 	.title = "wall clock / 300 s, alone or with the task",
+	.layout = "decimal: unix time / period; compare-and-set: <shard>:<task>, 32 worker, 32 count",
 	.source = "field report G12",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare_of = compare,

@@ -79,6 +79,7 @@ extern const struct ks_gen KS_GEN(skeleton);
 const struct ks_gen KS_GEN(skeleton) = {
 	.name = "skeleton",
 	.title = "an example to copy",
+	.layout = "decimal: 48 unix ms, 16 sequence",
 	.source = "keyskew",
 	.opts = opts,
 	.cfg_size = sizeof(struct cfg),

@@ -69,6 +69,22 @@ static const struct ks_opt opts[] = {
 	{0},
 };
 
+static const struct ks_word_meaning words[] = {
+	{"checked", "Twitter 2012: refuses, the state is left alone"},
+	{"twitter-2010", "refuses too, but has zeroed the sequence before it looks (twitter-archive/snowflake issue 6)"},
+	{"unchecked", "bwmarrin/snowflake before 2019: does not look (issues 18, 20)"},
+	{"monotonic", "bwmarrin/snowflake since: the wall clock as it was at the start, plus the monotonic clock since"},
+	{"ms20", "field report G6: ms << 20 | counter++, the counter not masked; no node id"},
+	{"leaf", "Meituan Leaf: up to 5 ms behind it sleeps twice as long; tells the registry its time every 3 s"},
+	{"hutool", "Hutool since 5.4.7: less than 2 s behind it keeps the last ms and counts on"},
+	{"hutool-5.4.6", "before: a sequence that is used up while behind starts again (issue 1206)"},
+	{"mybatis-plus", "a wall clock that a background thread updates every ms; up to 5 ms behind as leaf"},
+	{"lease", "the registry hands out worker ids at the start, and may not answer"},
+	{"mac-pid", "mybatis-plus: 5 bits of the MAC, 5 of a hash with the pid; containers have few of either"},
+	{"mono-offset", "without a lease: a count of the process and monotonic ns, in the same column"},
+	{0},
+};
+
 static int configure(void *cfg, struct ks_err *err)
 {
 	struct cfg *c = cfg;
@@ -417,8 +433,10 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(snowflake) = {
 	.name = "snowflake",
 	.title = "41 bits of ms, node id, sequence",
+	.layout = "decimal: 41 ms since the epoch (Twitter's), 10 node, 12 sequence; ms20: 43 unix ms, 20 counter",
 	.source = "twitter-archive/snowflake 2012; field report G6, G7",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare = KS_COMPARE_NUMERIC,

@@ -86,6 +86,7 @@ static void decode(const void *cfg, struct ks_key key, struct ks_fields *f)
 const struct ks_gen KS_GEN(timer) = {
 	.name = "timer",
 	.title = "sleeps for a while; the key is when it should wake up",
+	.layout = "decimal: unix ns at which it ought to wake up",
 	.source = "field report C5: timers on the wall clock",
 	.opts = opts,
 	.cfg_size = sizeof(struct cfg),

@@ -30,6 +30,13 @@ static const struct ks_opt opts[] = {
 	{0},
 };
 
+static const struct ks_word_meaning words[] = {
+	{"sound", "letters from the system's random source"},
+	{"equal", "a generator of the process that all processes seed alike"},
+	{"start-second", "the same, seeded with the second of the process's start"},
+	{0},
+};
+
 static int claims(const void *cfg, struct ks_claim *claim)
 {
 	(void)cfg;
@@ -144,8 +151,10 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(trace_id) = {
 	.name = "trace-id",
 	.title = "wall clock in ms, a dash, random letters",
+	.layout = "<unix ms>-<length letters of the alphabet>",
 	.source = "field report G4",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare = KS_COMPARE_BYTES,

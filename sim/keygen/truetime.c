@@ -71,6 +71,7 @@ static void decode(const void *cfg, struct ks_key key, struct ks_fields *f)
 const struct ks_gen KS_GEN(truetime) = {
 	.name = "truetime",
 	.title = "latest possible wall clock in ns, commit wait",
+	.layout = "decimal: unix ns, the latest that it could be",
 	.source = "Spanner, OSDI 2012",
 	.opts = opts,
 	.cfg_size = sizeof(struct cfg),

@@ -28,6 +28,13 @@ static const struct ks_opt opts[] = {
 	{0},
 };
 
+static const struct ks_word_meaning words[] = {
+	{"plain", "80 random bits in every id"},
+	{"monotonic", "npm ulid: while the ms is not a later one, the last id + 1"},
+	{"oklog", "oklog/ulid: counts up in the same ms only; a smaller ms draws anew"},
+	{0},
+};
+
 static int claims(const void *cfg, struct ks_claim *claim)
 {
 	const struct cfg *c = cfg;
@@ -116,8 +123,10 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(ulid) = {
 	.name = "ulid",
 	.title = "48 bits of unix ms, 80 random bits, Crockford's base 32",
+	.layout = "26 letters of Crockford's base 32: 48 unix ms, 80 random",
 	.source = "github.com/ulid/spec",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare = KS_COMPARE_BYTES,

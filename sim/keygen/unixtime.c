@@ -94,7 +94,7 @@ static int parse(const struct cfg *c, const char *between, const char *text, str
 }
 
 /* One generator for each tick. */
-#define GENERATOR(NAME, TICK_NS, BETWEEN, TITLE, SOURCE)                                                               \
+#define GENERATOR(NAME, TICK_NS, BETWEEN, TITLE, LAYOUT, SOURCE)                                                       \
 	static enum ks_outcome NAME##_next(struct ks_env *env, const void *cfg, void *shared, void *local,             \
 	                                   struct ks_key *key, uint8_t *why)                                           \
 	{                                                                                                              \
@@ -116,6 +116,7 @@ static int parse(const struct cfg *c, const char *between, const char *text, str
 	const struct ks_gen KS_GEN(NAME) = {                                                                           \
 		.name = #NAME,                                                                                         \
 		.title = TITLE,                                                                                        \
+		.layout = LAYOUT,                                                                                      \
 		.source = SOURCE,                                                                                      \
 		.opts = opts,                                                                                          \
 		.cfg_size = sizeof(struct cfg),                                                                        \
@@ -129,5 +130,5 @@ static int parse(const struct cfg *c, const char *between, const char *text, str
 		.parse = NAME##_parse,                                                                                 \
 	}
 
-GENERATOR(unixmilli, NS_PER_MS, ":log:", "wall clock in ms", "field report G1");
-GENERATOR(unixnano, 1, ":", "wall clock in ns", "field report G2");
+GENERATOR(unixmilli, NS_PER_MS, ":log:", "wall clock in ms", "decimal: unix ms; user: user:<user>:log:<unix ms>", "field report G1");
+GENERATOR(unixnano, 1, ":", "wall clock in ns", "decimal: unix ns; user: user:<user>:<unix ns>", "field report G2");

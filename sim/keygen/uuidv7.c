@@ -57,6 +57,17 @@ static bool is_random(const struct cfg *c)
 	return c->variant == RFC && c->method == RANDOM;
 }
 
+static const struct ks_word_meaning words[] = {
+	{"random", "74 random bits; follows the clock"},
+	{"counter", "RFC 9562 6.2 method 1 (LiosK): 42 bits of counter; up to 10 s behind the ms is kept"},
+	{"monotonic-random", "method 2 (npm uuid 11): 32 bits of sequence; the ms is kept however far behind"},
+	{"submilli", "method 3 (PostgreSQL 18): 12 bits of the ms's fraction; each at least 245 ns after the last"},
+	{"google", "google/uuid: ms and fraction are one number, at least one more than the last"},
+	{"cpython-3.14", "while behind, every call takes the last ms + 1 (cpython issue 138862)"},
+	{"rust-contextv7", "uuid 1.15 to 1.23.1: while behind, the larger part below a second with the old second"},
+	{0},
+};
+
 static int configure(void *cfg, struct ks_err *err)
 {
 	const struct cfg *c = cfg;
@@ -281,8 +292,10 @@ static int parse(const void *cfg, const char *text, struct ks_key *key)
 const struct ks_gen KS_GEN(uuidv7) = {
 	.name = "uuidv7",
 	.title = "RFC 9562 version 7: 48 bits of unix ms, 74 bits random or counted",
+	.layout = "UUID: 48 unix ms, 4 version, 12 and 62 by method, 2 variant",
 	.source = "RFC 9562",
 	.opts = opts,
+	.words = words,
 	.cfg_size = sizeof(struct cfg),
 	.shared_size = sizeof(struct shared),
 	.compare = KS_COMPARE_BYTES,

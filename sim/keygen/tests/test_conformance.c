@@ -73,7 +73,7 @@ static void table_is_whole(const struct ks_gen_spec *spec)
 	static const char *const scopes[] = {"@thread", "@process", "@node", "@fleet", NULL};
 	const struct ks_gen *g = spec->gen;
 	struct ks_claim claims[KS_CLAIMS_MAX];
-	if (!g->title || !g->source || !g->opts || !g->claims || !g->clocks || !g->next || g->cfg_size > sizeof spec->cfg)
+	if (!g->title || !g->layout || !g->source || !g->opts || !g->claims || !g->clocks || !g->next || g->cfg_size > sizeof spec->cfg)
 		blame(spec, "its table has gaps");
 	if (!g->decode_text && (!g->decode || !g->format || !g->parse))
 		blame(spec, "its keys are numbers, but decode, format or parse is missing");
@@ -94,9 +94,26 @@ static void table_is_whole(const struct ks_gen_spec *spec)
 		blame(spec, "too much runs beside its calls");
 }
 
+static bool is_a_word_of(const struct ks_gen *g, const char *word)
+{
+	for (const struct ks_opt *o = g->opts; o->name; o++)
+		for (int i = 0; o->type == KS_OPT_WORD && o->words[i]; i++)
+			if (!strcmp(o->words[i], word))
+				return true;
+	return false;
+}
+
+static void words_are_options(const struct ks_gen_spec *spec)
+{
+	for (const struct ks_word_meaning *w = spec->gen->words; w && w->word; w++)
+		if (!is_a_word_of(spec->gen, w->word) || !w->meaning)
+			blame(spec, "it explains a word that no option takes");
+}
+
 static void tables(void)
 {
 	with_every_variant(table_is_whole);
+	with_every_variant(words_are_options);
 }
 
 /* ---- printed forms ---- */
