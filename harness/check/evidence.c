@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "foreign.h"
+#include "exposure.h"
 #include "ks_check.h"
 #include "ks_mem.h"
 #include "lives.h"
@@ -115,203 +116,22 @@ static int find_order(struct ks_evidence *e, struct ks_err *err)
 	return 0;
 }
 
-/* ---- exposure ---- */
-
-/* The faults cut the time of each node into spans; span 0 ends at its first fault. */
-struct spans {
-	uint32_t *start; /* nodes + 1: node i has the faults at_ns[start[i]] .. at_ns[start[i + 1] - 1], by time */
-	int64_t *at_ns;
-	int64_t *latest_ns; /* a span and clock each: the latest reading in it; then: the latest before it */
-};
-
-static void spans_release(struct spans *s)
-{
-	ks_free(s->start);
-	ks_free(s->at_ns);
-	ks_free(s->latest_ns);
-}
-
-/* A node has one span more than faults. */
-static size_t slot(const struct spans *s, uint32_t node, uint32_t span, int clock)
-{
-	return (((size_t)s->start[node] + node) + span) * KS_NCLOCKS + (size_t)clock;
-}
-
-/* The changes of clocks: as the world saw them, else as the plan has them. *owned: to be freed. */
-static int find_changes(const struct ks_evidence *e, const struct ks_clock_change **change, size_t *n,
-			struct ks_clock_change **owned, struct ks_err *err)
-{
-	struct ks_fault_event *events = NULL;
-	uint32_t nevents = 0;
-	*owned = NULL;
-	*change = e->change;
-	*n = e->nchange;
-	if (e->change)
-		return 0;
-	if (ks_plan_events_real(e->plan, e->seed, &events, &nevents, err))
-		return -1;
-	*change = *owned = ks_alloc(nevents ? nevents : 1, sizeof **owned);
-	*n = nevents;
-	for (uint32_t i = 0; *owned && i < nevents; i++)
-		(*owned)[i] = (struct ks_clock_change){.at_ns = events[i].at_ns, .node = events[i].node};
-	ks_free(events);
-	return *owned ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for %u faults", nevents);
-}
-
-static int spans_init(struct spans *s, const struct ks_evidence *e, struct ks_err *err)
-{
-	const struct ks_plan *plan = e->plan;
-	const struct ks_clock_change *change;
-	struct ks_clock_change *owned;
-	size_t n = 0;
-	*s = (struct spans){0};
-	if (find_changes(e, &change, &n, &owned, err))
-		return -1;
-	size_t slots = (n + plan->nodes) * KS_NCLOCKS;
-	s->start = ks_alloc((size_t)plan->nodes + 2, sizeof *s->start);
-	s->at_ns = ks_alloc(n, sizeof *s->at_ns);
-	s->latest_ns = ks_alloc(slots, sizeof *s->latest_ns);
-	if (!s->start || !s->at_ns || !s->latest_ns) {
-		ks_free(owned);
-		return ks_fail(err, KS_E_INTERNAL, "out of memory for %zu changes of clocks", n);
-	}
-	for (size_t i = 0; i < n; i++)
-		s->start[change[i].node + 2]++;
-	for (uint32_t i = 2; i <= plan->nodes; i++)
-		s->start[i] += s->start[i - 1];
-	for (size_t i = 0; i < n; i++)
-		s->at_ns[s->start[change[i].node + 1]++] = change[i].at_ns;
-	for (size_t i = 0; i < slots; i++)
-		s->latest_ns[i] = INT64_MIN;
-	ks_free(owned);
-	return 0;
-}
-
-static uint32_t span_of(const struct spans *s, uint32_t node, int64_t t_ns)
-{
-	uint32_t low = s->start[node], high = s->start[node + 1];
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		if (s->at_ns[mid] <= t_ns)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low - s->start[node];
-}
-
-static void find_latest(struct spans *s, const struct ks_plan *plan, const struct ks_records *r)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		struct ks_record v = ks_record_get(r, i);
-		if (v.read_ns == KS_NO_TIME)
-			continue;
-		uint32_t node = r->lanes[v.lane].node;
-		int64_t *at = &s->latest_ns[slot(s, node, span_of(s, node, v.read_at_ns), v.clock)];
-		*at = v.read_ns > *at ? v.read_ns : *at;
-	}
-	for (uint32_t node = 0; node < plan->nodes; node++)
-		for (int clock = 0; clock < KS_NCLOCKS; clock++) {
-			int64_t before = INT64_MIN;
-			for (uint32_t span = 0; span <= s->start[node + 1] - s->start[node]; span++) {
-				int64_t *at = &s->latest_ns[slot(s, node, span, clock)], own = *at;
-				*at = before;
-				before = own > before ? own : before;
-			}
-		}
-}
-
-/* What a thread read before. */
-struct previous {
-	int64_t error_ns; /* reading - true time */
-	uint8_t clock, known;
-};
-
-/* Has the clock moved by other than true time since? */
-static bool has_moved(struct previous *p, const struct ks_record *v, int64_t noise_ns)
-{
-	int64_t error_ns = v->read_ns - v->read_at_ns;
-	int64_t by_ns = p->known && p->clock == v->clock ? error_ns - p->error_ns : 0;
-	*p = (struct previous){error_ns, v->clock, 1};
-	return by_ns > noise_ns || by_ns < -noise_ns;
-}
-
-/* Was the thread stopped while the call was due or going on? */
-static bool was_stopped(const struct ks_evidence *e, const struct ks_record *v)
-{
-	const struct ks_lane *lane = &e->records->lanes[v->lane];
-	for (size_t i = 0; i < e->plan->faults; i++) {
-		const struct ks_fault *f = &e->plan->fault[i];
-		int op = f->kind->op;
-		if (op != KS_FAULT_PAUSE && op != KS_FAULT_STOP_WORLD && op != KS_FAULT_SUSPEND && op != KS_FAULT_RESTART)
-			continue;
-		if ((f->process != KS_ANY && f->process != lane->process) || (f->thread != KS_ANY && f->thread != lane->thread))
-			continue;
-		if (v->flags & KS_CALL_UNKNOWN || v->due_ns >= f->at_ns + f->for_ns ||
-		    (v->return_ns != KS_NO_TIME && v->return_ns <= f->at_ns))
-			continue;
-		for (uint32_t k = 0; k < f->nnodes; k++)
-			if (f->nodes[k] == lane->node)
-				return true;
-	}
-	return false;
-}
-
-/* Did the clocks of its machine's cores differ when it read one? */
-static bool read_a_core(const struct ks_evidence *e, const struct ks_record *v)
-{
-	uint32_t node = e->records->lanes[v->lane].node;
-	for (size_t i = 0; i < e->plan->faults; i++) {
-		const struct ks_fault *f = &e->plan->fault[i];
-		if (f->kind->op != KS_FAULT_CORES || v->read_at_ns < f->at_ns || (f->for_ns && v->read_at_ns >= f->at_ns + f->for_ns))
-			continue;
-		for (uint32_t k = 0; k < f->nnodes; k++)
-			if (f->nodes[k] == node)
-				return true;
-	}
-	return false;
-}
-
-static bool is_exposed(const struct ks_evidence *e, const struct spans *s, struct ks_lives *lives, struct previous *p,
-		       const struct ks_record *v)
-{
-	uint32_t node = e->records->lanes[v->lane].node;
-	bool lived = ks_lives_met(lives, v); /* asked of every call, in their order */
-	if (lived || was_stopped(e, v)) {
-		if (v->read_ns != KS_NO_TIME)
-			has_moved(p, v, e->noise_ns);
-		return true;
-	}
-	if (v->read_ns != KS_NO_TIME) {
-		bool moved = has_moved(p, v, e->noise_ns);
-		uint32_t span = span_of(s, node, v->read_at_ns);
-		return moved || read_a_core(e, v) || v->read_ns <= s->latest_ns[slot(s, node, span, v->clock)];
-	}
-	return v->flags & KS_CALL_UNKNOWN && v->return_ns != KS_NO_TIME && span_of(s, node, v->return_ns) > 0;
-}
-
 static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 {
 	const struct ks_records *r = e->records;
-	struct spans spans;
-	struct ks_lives lives;
-	if (ks_lives_init(&lives, e, err))
-		return -1;
-	struct previous *previous = ks_alloc(r->nlanes, sizeof *previous);
-	int failed = previous ? spans_init(&spans, e, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
-	if (!failed) {
-		find_latest(&spans, e->plan, r);
-		for (size_t i = 0; i < r->n; i++) { /* in fleet order, so each lane's calls come in their own order */
-			struct ks_record v = ks_record_get(r, i);
-			bool exposed = is_exposed(e, &spans, &lives, &previous[v.lane], &v);
-			ks_record_mark(e->records, i, exposed);
-			e->nexposed += exposed;
-		}
+	struct ks_exposure x;
+	int failed = ks_exposure_init(&x, e, err);
+	for (size_t i = 0; !failed && i < r->n; i++) {
+		struct ks_record v = ks_record_get(r, i);
+		failed = ks_exposure_learn(&x, r->lanes, &v, err);
 	}
-	if (previous)
-		spans_release(&spans);
-	ks_free(previous);
-	ks_lives_release(&lives);
+	for (size_t i = 0; !failed && i < r->n; i++) {
+		struct ks_record v = ks_record_get(r, i);
+		bool exposed = ks_exposure_judge(&x, r->lanes, &v);
+		ks_record_mark(e->records, i, exposed);
+		e->nexposed += exposed;
+	}
+	ks_exposure_release(&x);
 	return failed;
 }
 

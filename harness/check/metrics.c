@@ -1,6 +1,6 @@
 #include "groups.h"
 
-#include "ks_mem.h"
+#include "stalls.h"
 
 int64_t ks_metric_get(const struct ks_metrics *m, enum ks_metric metric, enum ks_scope scope)
 {
@@ -63,35 +63,19 @@ static void time_metrics(const struct ks_evidence *e, bool times_known, struct k
 	}
 }
 
-/* The nearest rank: the smallest of n sorted values that at least p per cent do not exceed. */
-static size_t rank(size_t n, unsigned percent)
-{
-	return (n * percent + 99) / 100 - 1;
-}
-
-/* Signed values sort as unsigned ones with the sign bit turned. */
-#define SIGN (UINT64_C(1) << 63)
-
 static int stall_metrics(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err)
 {
-	size_t n = 0, cap = e->records->n;
-	struct ks_key *stall = ks_alloc(cap, sizeof *stall), *spare = ks_alloc(cap, sizeof *spare);
-	int failed = stall && spare ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory for the stalls of %zu calls", cap);
-	for (size_t i = 0; !failed && i < cap; i++) {
+	struct ks_stalls stalls;
+	int failed = ks_stalls_init(&stalls);
+	for (size_t i = 0; !failed && i < e->records->n; i++) {
 		struct ks_record r = ks_record_get(e->records, i);
 		if (r.outcome != KS_LOST)
-			stall[n++] = ks_key64((uint64_t)(r.return_ns - r.due_ns) ^ SIGN);
+			failed = ks_stalls_add(&stalls, r.return_ns - r.due_ns);
 	}
-	if (!failed && n) {
-		ks_keys_sort(stall, spare, n);
-		m->plain[KS_M_STALL_NS_MAX - KS_NSCOPED_METRICS] = (int64_t)(stall[n - 1].lo ^ SIGN);
-		m->plain[KS_M_STALL_NS_P50 - KS_NSCOPED_METRICS] = (int64_t)(stall[rank(n, 50)].lo ^ SIGN);
-		m->plain[KS_M_STALL_NS_P99 - KS_NSCOPED_METRICS] = (int64_t)(stall[rank(n, 99)].lo ^ SIGN);
-		m->known[KS_M_STALL_NS_MAX] = m->known[KS_M_STALL_NS_P50] = m->known[KS_M_STALL_NS_P99] = true;
-	}
-	ks_free(stall);
-	ks_free(spare);
-	return failed;
+	if (!failed)
+		ks_stalls_metrics(&stalls, m);
+	ks_stalls_release(&stalls);
+	return failed ? ks_fail(err, KS_E_INTERNAL, "out of memory for the stalls of %zu calls", e->records->n) : 0;
 }
 
 /* @return whether the times of all calls are known. */
