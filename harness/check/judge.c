@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "groups.h"
+#include "judge.h"
 #include "ks_mem.h"
 
 /* What the search of one property works on. */
@@ -241,13 +242,7 @@ static const struct checker {
 
 /* ---- exposure ---- */
 
-/* What there is to judge. */
-struct counts {
-	uint64_t calls, keys, exposed_keys, with_time, with_cause;
-	bool times_unknown;
-};
-
-static int count_exposed(const struct search *s, struct counts *c, struct ks_err *err)
+static int count_exposed(const struct search *s, struct ks_counts *c, struct ks_err *err)
 {
 	const struct ks_evidence *e = s->e;
 	const struct ks_records *r = e->records;
@@ -255,7 +250,7 @@ static int count_exposed(const struct search *s, struct counts *c, struct ks_err
 	uint64_t *before = ks_alloc(s->g->n, sizeof *before); /* returned calls of the group so far */
 	if (!before)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for %u groups", s->g->n);
-	*c = (struct counts){.calls = r->n};
+	*c = (struct ks_counts){.calls = r->n};
 	for (size_t i = 0; i < r->n; i++) {
 		struct ks_record v = ks_record_get(r, i);
 		bool cause = has_cause(e, s->g, i);
@@ -335,7 +330,7 @@ static void explain_unexposed(const struct ks_evidence *e, char *why, size_t siz
 }
 
 /* @return whether the property could not be tested, with the reason. */
-static bool is_untested(const struct ks_evidence *e, const struct checker *checker, const struct counts *c,
+static bool is_untested(const struct ks_evidence *e, const struct checker *checker, const struct ks_counts *c,
 			struct ks_judgement *j)
 {
 	const char *why = NULL;
@@ -365,7 +360,7 @@ static double six_digits(double v)
 	return strtod(text, NULL);
 }
 
-static void decide(const struct ks_evidence *e, const struct counts *c, struct ks_judgement *j)
+void ks_decide(const struct ks_evidence *e, const struct ks_counts *c, struct ks_judgement *j)
 {
 	const struct ks_gen *gen = e->gen->gen;
 	if (j->count)
@@ -382,7 +377,7 @@ int ks_judge(const struct ks_evidence *e, struct ks_claim_ref claim, struct ks_j
 {
 	struct ks_groups groups;
 	struct search s = {e, &groups, claim.bound_ns, j};
-	struct counts c = {0};
+	struct ks_counts c = {0};
 	*j = (struct ks_judgement){.claim = claim, .witness = {-1, -1}};
 	ks_claim_format(j->text, claim);
 	int failed = ks_groups_init(&groups, e->records, claim.scope, err);
@@ -391,7 +386,7 @@ int ks_judge(const struct ks_evidence *e, struct ks_claim_ref claim, struct ks_j
 	if (!failed)
 		failed = count_exposed(&s, &c, err);
 	if (!failed)
-		decide(e, &c, j);
+		ks_decide(e, &c, j);
 	ks_groups_release(&groups);
 	return failed;
 }

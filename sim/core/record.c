@@ -219,8 +219,9 @@ int ks_records_add(struct ks_records *r, const struct ks_record *v)
 	return 0;
 }
 
-int ks_records_take(void *records, const struct ks_record *v, size_t n, struct ks_err *err)
+int ks_records_take(void *records, const struct ks_lane *lanes, const struct ks_record *v, size_t n, struct ks_err *err)
 {
+	(void)lanes;
 	for (size_t i = 0; i < n; i++)
 		if (ks_records_add(records, &v[i]))
 			return ks_records_full(records, err);

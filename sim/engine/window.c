@@ -135,7 +135,8 @@ static void sort(struct ks_window *w, const struct ks_record *v, size_t n, int64
 /* ---- handing over ---- */
 
 /* Parents came before their children: row by row, as what is taken can be found. */
-static int take(struct ks_window *w, struct ks_record *v, size_t n, const struct ks_sink *sink, struct ks_err *err)
+static int take(struct ks_window *w, const struct ks_lane *lanes, struct ks_record *v, size_t n, const struct ks_sink *sink,
+                struct ks_err *err)
 {
 	size_t from = 0;
 	int status = 0;
@@ -143,13 +144,13 @@ static int take(struct ks_window *w, struct ks_record *v, size_t n, const struct
 		if (v[i].parent == KS_NO_PARENT)
 			continue;
 		if (i > from)
-			status = sink->take(sink->context, v + from, i - from, err);
+			status = sink->take(sink->context, lanes, v + from, i - from, err);
 		from = i;
 		struct ks_cause cause = w->causes[v[i].parent];
 		v[i].parent = status || !sink->row ? KS_NO_PARENT : sink->row(sink->context, cause.lane, cause.seq);
 	}
 	if (status == 0 && from < n)
-		status = sink->take(sink->context, v + from, n - from, err);
+		status = sink->take(sink->context, lanes, v + from, n - from, err);
 	w->taken += n;
 	return status;
 }
@@ -218,7 +219,7 @@ int ks_window_flush(struct ks_window *w, int64_t until_ns, const struct ks_lane 
 		sort(w, v, ready.n, ready.low, ready.high, lanes);
 		v = w->sorted;
 	}
-	int status = ready.n ? take(w, v, ready.n, sink, err) : 0;
+	int status = ready.n ? take(w, lanes, v, ready.n, sink, err) : 0;
 	w->n -= ready.n;
 	memmove(w->v, w->v + ready.n, w->n * sizeof *w->v);
 	keep_causes(w);
@@ -238,5 +239,5 @@ int ks_window_finish(struct ks_window *w, const struct ks_lane *lanes, const str
 		return status;
 	qsort_r(w->lost, w->nlost, sizeof *w->lost, lost_cmp, (void *)(uintptr_t)lanes);
 	w->taken += w->nlost;
-	return sink->take(sink->context, w->lost, w->nlost, err);
+	return sink->take(sink->context, lanes, w->lost, w->nlost, err);
 }
