@@ -135,12 +135,23 @@ static int find_exposed(struct ks_evidence *e, struct ks_err *err)
 	return failed;
 }
 
+void ks_evidence_ticks(struct ks_evidence *e)
+{
+	const struct ks_gen *gen = e->gen->gen;
+	e->tick = (struct ks_tick_field){0};
+	if (!gen || !gen->ticks || !gen->ticks(e->gen->cfg, &e->tick) || e->plan->start_unix_ns < 0)
+		e->tick.tick_ns = 0;
+	else
+		e->tick_max = (uint64_t)((INT64_MAX - e->tick.epoch_unix_ns) / e->tick.tick_ns) - 2;
+}
+
 int ks_evidence_init(struct ks_evidence *e, struct ks_err *err)
 {
 	size_t n = e->records->n;
 	if (n >= UINT32_MAX)
 		return ks_fail(err, KS_E_INTERNAL, "%zu records, more than can be judged", n);
 	e->order = NULL;
+	ks_evidence_ticks(e);
 	e->all_exposed = e->control || !e->plan->faults;
 	e->nexposed = e->all_exposed ? n : 0;
 	int failed = find_order(e, err);
@@ -165,7 +176,7 @@ static int64_t clamp(__int128 v)
 	return v > INT64_MAX ? INT64_MAX : v <= INT64_MIN ? INT64_MIN + 1 : (int64_t)v;
 }
 
-bool ks_embedded(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns)
+bool ks_embedded_slow(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns)
 {
 	struct ks_fields f;
 	if (r->outcome != KS_KEY || !ks_gen_decode(e->gen, &e->records->texts, r->key, &f))

@@ -35,6 +35,8 @@ struct ks_evidence {
 	bool all_exposed; /* every call met a fault, else those that are marked (see ks_evidence_init) */
 	uint64_t nexposed;
 	struct ks_key *order;    /* a record each, of foreign keys: their ranks; NULL: a key is its own number */
+	struct ks_tick_field tick; /* of the generator; tick_ns 0: none */
+	uint64_t tick_max;         /* no later one is within int64 */
 	enum ks_compare compare; /* how the printed keys sort: the generator's word, or found from foreign keys */
 };
 
@@ -70,7 +72,18 @@ static inline bool ks_exposed(const struct ks_evidence *e, size_t row)
 void ks_evidence_release(struct ks_evidence *e);
 
 /* The instant that a key names, in ns since the start of the scenario, hi excluded. @return false: it names none. */
-bool ks_embedded(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns);
+bool ks_embedded_slow(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns);
+static inline bool ks_embedded(const struct ks_evidence *e, const struct ks_record *r, int64_t *lo_ns, int64_t *hi_ns)
+{
+	uint64_t tick = (e->tick.upper ? r->key.hi : r->key.lo) >> e->tick.shift;
+	if (!e->tick.tick_ns || tick > e->tick_max)
+		return ks_embedded_slow(e, r, lo_ns, hi_ns);
+	*lo_ns = e->tick.epoch_unix_ns + (int64_t)tick * e->tick.tick_ns - e->plan->start_unix_ns;
+	*hi_ns = *lo_ns + e->tick.tick_ns;
+	return r->outcome == KS_KEY;
+}
+/* Part of ks_evidence_init. */
+void ks_evidence_ticks(struct ks_evidence *e);
 
 /* What a call is about (see ks_call.h), drawn from the plan's ranges: the same that the generator was told. */
 struct ks_call_context ks_context(const struct ks_plan *plan, uint64_t seed, const struct ks_lane *lane, uint32_t seq);

@@ -102,6 +102,7 @@ struct ks_stream_check *ks_stream_check_new(const struct ks_evidence *e, const s
 	if (s) {
 		s->e = *e;
 		s->e.records = &s->none;
+		ks_evidence_ticks(&s->e);
 		s->e.all_exposed = e->control || !e->plan->faults;
 		s->ascending = true;
 		s->judgements = n;

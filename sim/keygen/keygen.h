@@ -40,6 +40,14 @@ struct ks_fields {
 	int nfields;
 };
 
+/* Where a time that is a plain field of the key stands: the bits of a word from `shift` up count ticks after the epoch. */
+struct ks_tick_field {
+	int64_t epoch_unix_ns; /* not negative */
+	int64_t tick_ns;
+	bool upper; /* word */
+	uint8_t shift;
+};
+
 /* Something that runs again and again, period_ns of true time after it began the last time. */
 struct ks_background {
 	int64_t period_ns;
@@ -87,6 +95,9 @@ struct ks_gen {
 	int (*decode_text)(const void *cfg, const char *text, struct ks_fields *fields);
 	/* What the key says. Pure. */
 	void (*decode)(const void *cfg, struct ks_key key, struct ks_fields *fields);
+	/* The key's time as a field, where it is one: what decode says, for checkers in a hurry. Pure. May be NULL.
+	 * @return false: with these options it is none. */
+	bool (*ticks)(const void *cfg, struct ks_tick_field *field);
 	/* The printed form. Pure. */
 	char *(*format)(const void *cfg, struct ks_key key, char buf[KS_KEY_TEXT]);
 	/* Reads the printed form back. Pure. @return 0, or -1. */

@@ -423,6 +423,13 @@ static void decode(const void *cfg, struct ks_key key, struct ks_fields *f)
 	ks_field(f, c->variant == MS20 ? "counter" : "seq", key.lo & ((UINT64_C(1) << c->seq_bits) - 1));
 }
 
+static bool ticks(const void *cfg, struct ks_tick_field *f)
+{
+	const struct cfg *c = cfg;
+	*f = (struct ks_tick_field){c->epoch_ns, NS_PER_MS, false, (uint8_t)(c->node_bits + c->seq_bits)};
+	return true;
+}
+
 static int parse(const void *cfg, const char *text, struct ks_key *key)
 {
 	if (ks_parse_decimal(cfg, text, key))
@@ -450,6 +457,7 @@ const struct ks_gen KS_GEN(snowflake) = {
 	.next = next,
 	.background = background,
 	.decode = decode,
+	.ticks = ticks,
 	.format = ks_print_decimal,
 	.parse = parse,
 };

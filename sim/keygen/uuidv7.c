@@ -281,6 +281,13 @@ static void decode(const void *cfg, struct ks_key key, struct ks_fields *f)
 		ks_field(f, "fraction", key.hi & 0xfff);
 }
 
+static bool ticks(const void *cfg, struct ks_tick_field *f)
+{
+	(void)cfg;
+	*f = (struct ks_tick_field){0, NS_PER_MS, true, 16};
+	return true;
+}
+
 static int parse(const void *cfg, const char *text, struct ks_key *key)
 {
 	(void)cfg;
@@ -306,6 +313,7 @@ const struct ks_gen KS_GEN(uuidv7) = {
 	.clocks = ks_reads_wall,
 	.next = next,
 	.decode = decode,
+	.ticks = ticks,
 	.format = ks_print_uuid,
 	.parse = parse,
 };

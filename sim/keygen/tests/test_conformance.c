@@ -183,6 +183,13 @@ static void prints(const struct ks_gen_spec *spec)
 			blame(spec, "a key that it issued does not read back");
 		if (!ks_gen_decode(spec, &r.records.texts, v.key, &f) || says_nonsense(&f))
 			blame(spec, "a key that it issued says nonsense");
+		struct ks_tick_field t;
+		if (spec->gen->ticks && spec->gen->ticks(spec->cfg, &t)) {
+			uint64_t tick = (t.upper ? v.key.hi : v.key.lo) >> t.shift;
+			int64_t lo = t.epoch_unix_ns + (int64_t)tick * t.tick_ns;
+			if (!f.has_time || f.embed_lo_unix_ns != lo || f.embed_hi_unix_ns != lo + t.tick_ns)
+				blame(spec, "its field of ticks is not what a key says");
+		}
 		if (keys && !spec->gen->decode_text && ks_gen_compare(spec) == KS_COMPARE_BYTES &&
 		    (strcmp(last, text) < 0) != ks_key_less(last_key, v.key))
 			blame(spec, "its numbers do not sort as their printed forms do");
