@@ -185,7 +185,7 @@ bool ks_exposure_judge(struct ks_exposure *x, const struct ks_lane *lanes, const
 	bool lived = ks_lives_met(&x->lives, v); /* asked of every call, in their order */
 	bool stopped = lived || was_stopped(e, lane, v);
 	if (v->read_ns == KS_NO_TIME)
-		return stopped || (!e->gen->gen && v->return_ns != KS_NO_TIME && span_of(x, lane->node, v->return_ns) > 0);
+		return stopped || (v->flags & KS_CALL_UNKNOWN && v->return_ns != KS_NO_TIME && span_of(x, lane->node, v->return_ns) > 0);
 	bool moved = has_moved(&x->previous[v->lane], v, e->noise_ns);
 	if (stopped || moved || read_a_core(e, lane->node, v))
 		return true;
