@@ -120,7 +120,7 @@ struct ks_stream_check *ks_stream_check_new(const struct ks_evidence *e, const s
 	}
 	for (size_t i = 0; !failed && i < n; i++)
 		failed = add_claim(s, &s->judgement[i], claims[i]);
-	if (failed || (!s->e.all_exposed && ks_exposure_init(&s->exposure, &s->e, err))) {
+	if (failed) {
 		ks_stream_check_free(s);
 		ks_fail(err, KS_E_INTERNAL, "out of memory for checkers");
 		return NULL;
@@ -177,16 +177,33 @@ static int name_lanes(struct ks_stream_check *s, struct ks_err *err)
 	return 0;
 }
 
+/* Other faults leave traces that only whole records tell. */
+static bool is_carried(const struct ks_plan *plan)
+{
+	for (size_t i = 0; i < plan->faults; i++) {
+		const struct ks_fault *f = &plan->fault[i];
+		int op = f->kind->op;
+		if (f->placed || op == KS_FAULT_RESTART || op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_ROLLBACK)
+			return false;
+	}
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		if (plan->node[i].clock.keeper.kind != KS_KEEPER_NONE) /* it moves the clock when it likes */
+			return false;
+	return true;
+}
+
 static int begin(struct ks_stream_check *s, const struct ks_lane *lanes, struct ks_err *err)
 {
 	const uint32_t *of_lane[KS_NSCOPES] = {0};
 	uint32_t groups[KS_NSCOPES] = {0};
-	if (name_lanes(s, err))
+	if (name_lanes(s, err) || (!s->e.all_exposed && ks_exposure_init(&s->exposure, &s->e, err)))
 		return -1;
-	if (memcmp(lanes, s->none.lanes, s->none.nlanes * sizeof *lanes)) {
+	if (memcmp(lanes, s->none.lanes, s->none.nlanes * sizeof *lanes))
 		inexact(s, "the threads are not those of the plan");
+	if (!is_carried(s->e.plan))
+		inexact(s, "what begins, ends or repeats lives, or stops them inside a call, needs the records");
+	if (s->why)
 		return ks_fail(err, KS_E_JUDGE, "not judged as it passed: %s", s->why);
-	}
 	for (int i = 0; i < KS_NSCOPES; i++) {
 		struct scope *scope = &s->scope[i];
 		struct ks_groups g;
