@@ -295,7 +295,9 @@ static int do_event(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 		ks_ft_own_plan(play, e->node);
 		return 0;
 	default:
-		return play->act(play->who, e, err);
+		if (play->act)
+			return play->act(play->who, e, err);
+		return ks_fail(err, KS_E_JUDGE, "fault '%s' is not carried by this world", play->plan->fault[e->fault].name);
 	}
 }
 
@@ -386,6 +388,29 @@ unsigned ks_ft_affects(const struct ks_fault_event *e)
 	}
 }
 
+static bool is_known(enum ks_fault_op op)
+{
+	switch (op) {
+	case KS_FAULT_STEP:
+	case KS_FAULT_DRIFT:
+	case KS_FAULT_SLEW:
+	case KS_FAULT_HOLD:
+	case KS_FAULT_RELEASE:
+	case KS_FAULT_STOP:
+	case KS_FAULT_RUN:
+	case KS_FAULT_SUSPEND:
+	case KS_FAULT_RESUME:
+	case KS_FAULT_TO_TRUE:
+	case KS_FAULT_ARM_LEAP:
+	case KS_FAULT_SMEAR:
+	case KS_FAULT_COARSE:
+	case KS_FAULT_RTC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* libfaketime moves REALTIME and TAI together, and nothing else. */
 const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks)
 {
@@ -397,6 +422,8 @@ const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks)
 
 	if (event->op == KS_FAULT_CORES)
 		return "the cores of this machine share a clock";
+	if (!is_known(event->op))
+		return "only the simulation carries it";
 	if (event->op == KS_FAULT_COARSE && event->extra && event->extra < KS_FT_GAP_NS)
 		return "a clock is shown its ticks one by one, not more than one a ms";
 	for (int id = 0; id < KS_NCLOCKS; id++)
