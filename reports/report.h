@@ -94,6 +94,9 @@ struct ks_rp_sum {
 };
 struct ks_rp_sum ks_rp_sum(const struct ks_rp_cell *cell);
 
+/* Where a scenario ran in several worlds: what each found of the same claims, beside each other. */
+void ks_rp_put_worlds(const struct ks_rp_blocks *blocks, FILE *out);
+
 /* A text in memory that becomes a file: written beside PATH and renamed onto it, unless PATH is a device or a pipe. */
 struct ks_rp_text {
 	FILE *f;

@@ -568,6 +568,8 @@ int ks_report_text(const json_t *result, FILE *out, bool colour, int width, cons
 		             !strcmp(blocks.v[i].about, blocks.v[i - 1].about);
 		rc = print_block(&blocks.v[i], again, out, colour, width < 40 ? 40 : width);
 	}
+	if (!rc)
+		ks_rp_put_worlds(&blocks, out);
 	ks_rp_blocks_release(&blocks);
 	if (!rc)
 		print_closing(result, out, colour, where);

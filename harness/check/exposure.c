@@ -178,6 +178,23 @@ static bool read_a_core(const struct ks_evidence *e, uint32_t node, const struct
 	return false;
 }
 
+/* Was the clock's rate bent when it read it? Where readings have no noise they show it themselves. */
+static bool read_a_bent_clock(const struct ks_evidence *e, uint32_t node, const struct ks_record *v)
+{
+	for (size_t i = 0; e->noise_ns && !e->control && i < e->plan->faults; i++) {
+		const struct ks_fault *f = &e->plan->fault[i];
+		bool drift = f->kind->op == KS_FAULT_DRIFT;
+		if (!drift && (v->clock == KS_RAW || (f->kind->op != KS_FAULT_SLEW && f->kind->op != KS_FAULT_SMEAR)))
+			continue;
+		if (v->read_at_ns < f->at_ns || (!drift && v->read_at_ns >= f->at_ns + f->for_ns) || (drift && !f->amount))
+			continue;
+		for (uint32_t k = 0; k < f->nnodes; k++)
+			if (f->nodes[k] == node)
+				return true;
+	}
+	return false;
+}
+
 bool ks_exposure_judge(struct ks_exposure *x, const struct ks_lane *lanes, const struct ks_record *v)
 {
 	const struct ks_evidence *e = x->e;
@@ -187,7 +204,7 @@ bool ks_exposure_judge(struct ks_exposure *x, const struct ks_lane *lanes, const
 	if (v->read_ns == KS_NO_TIME)
 		return stopped || (v->flags & KS_CALL_UNKNOWN && v->return_ns != KS_NO_TIME && span_of(x, lane->node, v->return_ns) > 0);
 	bool moved = has_moved(&x->previous[v->lane], v, e->noise_ns);
-	if (stopped || moved || read_a_core(e, lane->node, v))
+	if (stopped || moved || read_a_core(e, lane->node, v) || read_a_bent_clock(e, lane->node, v))
 		return true;
 	struct ks_span *s = &x->span[slot(x, lane->node, span_of(x, lane->node, v->read_at_ns), v->clock)];
 	if (v->read_ns <= s->before_ns)

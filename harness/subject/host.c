@@ -145,6 +145,7 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 				      (enum ks_on_refuse)c->on_refuse,
 				      c->phase_ns};
 	crew->duration_ns = c->duration_ns;
+	crew->read_width_ns = h->hooks->read_width_ns ? h->hooks->read_width_ns : KS_READ_WIDTH_MAX_NS;
 	crew->wake_fd = h->wake[1];
 	pthread_mutex_init(&crew->gate, NULL);
 	pthread_cond_init(&crew->opened, NULL);

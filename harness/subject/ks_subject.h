@@ -25,12 +25,15 @@
 /* A clock reading whose bracket of true time is wider than this (the thread was preempted inside it) is not told:
  * nobody knows when the clock showed it. So every reading that is told is known to within half of this. */
 #define KS_READ_WIDTH_MAX_NS 1000000
+/* Of a process on this machine, under libfaketime: a reading takes 2 us, with cold caches up to 100. */
+#define KS_READ_WIDTH_PROCESS_NS 200000
 
 struct ks_subject_hooks {
 	const char *system;    /* for HELLO; NULL: name and release of the kernel */
 	const char *state_dir; /* an existing folder that outlives the process: what generators persist */
 	size_t record_bytes;   /* memory for records, of all threads; not of a shared area */
 	const struct ks_gen_spec *spec; /* the generator, whatever the configuration names; NULL: what it names */
+	int64_t read_width_ns; /* see KS_READ_WIDTH_MAX_NS; 0: that */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
 };

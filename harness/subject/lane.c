@@ -30,7 +30,7 @@ static void note_reading(const struct ks_lane_thread *l, struct ks_wire_record *
 
 	r->read_ns = KS_NO_TIME;
 	r->read_at_ns = KS_NO_TIME;
-	if (!e->has_read || e->read_width_ns > KS_READ_WIDTH_MAX_NS)
+	if (!e->has_read || e->read_width_ns > l->crew->read_width_ns)
 		return;
 	r->clock = e->read_clock;
 	r->read_ns = e->read_value;

@@ -19,6 +19,7 @@ struct ks_crew {
 	struct ks_env_process process;
 	struct ks_load load;
 	int64_t duration_ns;
+	int64_t read_width_ns; /* wider readings are not told */
 	void *shared;
 	int wake_fd;          /* gets a byte when a lane is through, or at its limit */
 	pthread_mutex_t gate; /* guards the next two */

@@ -115,7 +115,10 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_term);
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* end of file says so too, unless this thread is stuck */
 	struct ks_gen_spec spec = {.gen = &ks_gen_ask_real};
-	struct ks_subject_hooks hooks = {.state_dir = argv[1], .area_fd = area, .spec = argc > 3 ? &spec : NULL};
+	struct ks_subject_hooks hooks = {.state_dir = argv[1],
+					 .area_fd = area,
+					 .spec = argc > 3 ? &spec : NULL,
+					 .read_width_ns = KS_READ_WIDTH_PROCESS_NS};
 	if (argc > 3) {
 		struct ks_ask_cfg cfg = {prepare(argv)};
 		memcpy(spec.cfg, &cfg, sizeof(cfg));

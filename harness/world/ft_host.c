@@ -498,7 +498,7 @@ static void describe(struct run *r)
 	snprintf(out->detail, sizeof(out->detail), "%s, calls begun at most %s late%s%s", lib,
 		 ks_dur_format(text, out->machine.call_late_ns_max), r->play.n ? ", faults at most " : "",
 		 r->play.n ? ks_dur_format(faults, r->play.worst_late_ns) : "");
-	out->noise_ns = KS_READ_WIDTH_MAX_NS; /* the difference of two readings, each known to half of it */
+	out->noise_ns = KS_READ_WIDTH_PROCESS_NS; /* the difference of two readings, each known to half of it */
 }
 
 /* ---- all of it ---- */
