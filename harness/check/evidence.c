@@ -51,30 +51,31 @@ static size_t collect(struct text *text, const struct ks_records *r, enum ks_com
 	return n;
 }
 
+static enum ks_collation collation_of(const struct ks_gen_spec *gen)
+{
+	return !gen->gen && gen->foreign ? gen->foreign->collation : KS_BY_FORM;
+}
+
 /* The forms that are compared, where a generator file says how. *arena: the caller's. */
 static int normalise(const struct ks_evidence *e, struct text *text, size_t n, char **arena, struct ks_err *err)
 {
 	size_t need = 0, used = 0;
 	for (size_t i = 0; i < n; i++)
-		need += text[i].len;
+		need += text[i].len > KS_NORMAL_MIN ? text[i].len : KS_NORMAL_MIN;
 	*arena = ks_alloc(need + 1, 1);
 	if (!*arena)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for the order of %zu keys", n);
 	for (size_t i = 0; i < n; i++) {
-		int len = ks_foreign_normal(e->gen->foreign->collation, text[i].s, text[i].len, *arena + used);
+		int len = ks_foreign_normal(e->gen->foreign, text[i].s, text[i].len, *arena + used);
 		if (len < 0)
-			return ks_fail(err, KS_E_JUDGE, "key '%.*s' is no decimal number, as 'compare: numeric' has it",
-			               (int)(text[i].len < 100 ? text[i].len : 100), text[i].s);
+			return ks_fail(err, KS_E_JUDGE, "key '%.*s' is no %s, as 'compare' has it",
+			               (int)(text[i].len < 100 ? text[i].len : 100), text[i].s,
+			               collation_of(e->gen) == KS_BY_NUMBER ? "decimal number" : "number of the layout");
 		text[i].s = *arena + used;
 		text[i].len = (size_t)len;
 		used += (size_t)len;
 	}
 	return 0;
-}
-
-static enum ks_collation collation_of(const struct ks_gen_spec *gen)
-{
-	return !gen->gen && gen->foreign ? gen->foreign->collation : KS_BY_FORM;
 }
 
 static int rank_texts(struct ks_evidence *e, struct ks_err *err)

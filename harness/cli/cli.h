@@ -29,6 +29,12 @@ void ks_generator_release(struct ks_gen_spec *spec);
  * @return a static string, or NULL. */
 const char *ks_library(void);
 
+/* The folder of ready-made generator files of foreign programs: KEYSKEW_SUBJECTS, or as above. @return likewise. */
+const char *ks_subjects(void);
+
+/* What keyskew list says of them. */
+json_t *ks_list_subjects(void);
+
 /* Finds what a user names: a path that exists, or a bare name in the library ("ntp-step-back", "suites/nightly").
  * @return 0 with the path, or -1 (KS_E_USAGE) with the nearest name. */
 int ks_library_find(const char *name, char *path, size_t size, struct ks_err *err);

@@ -240,7 +240,8 @@ static const struct kind {
 	const char *name;
 	json_t *(*list)(void);
 } kinds[] = {{"scenarios", scenarios}, {"generators", generators}, {"faults", faults}, {"clocks", clocks},
-             {"worlds", worlds}, {"consumers", consumers}, {"metrics", metrics},       {"properties", properties}, {NULL, NULL}};
+             {"worlds", worlds}, {"consumers", consumers}, {"metrics", metrics},       {"properties", properties},
+             {"subjects", ks_list_subjects}, {NULL, NULL}};
 
 static const struct kind *find_kind(const char *name, struct ks_err *err)
 {
@@ -420,7 +421,7 @@ const struct ks_command ks_command_list = {
 	.name = "list",
 	.summary = "scenarios, generators, faults, clocks, worlds, consumers",
 	.synopsis = synopsis,
-	.text = "KIND: scenarios, generators, faults, clocks, worlds, consumers, metrics, properties",
+	.text = "KIND: scenarios, generators, faults, clocks, worlds, consumers, metrics, properties, subjects (ready-made\ngenerator files of foreign programs: what is installed, and the line that installs the rest)",
 	.options = cli_options,
 	.complete = KS_COMPLETE_KIND,
 	.run = cmd_list,

@@ -1,6 +1,8 @@
 /* Generators as a user names them: a built-in, a program in any language, a generator file. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "foreign.h"
@@ -17,6 +19,16 @@ static int from_command(struct ks_gen_spec *spec, enum ks_speaks speaks, const c
 	return spec->foreign ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
 }
 
+/* A file that there is, or one of the ready-made ones by its bare name. */
+static const char *find_file(const char *name, char path[PATH_MAX])
+{
+	const char *ready = ks_subjects();
+	if (access(name, F_OK) == 0 || strchr(name, '/') || !ready)
+		return name;
+	snprintf(path, PATH_MAX, "%.3000s/%s", ready, name);
+	return access(path, F_OK) == 0 ? path : name;
+}
+
 int ks_generator_parse(const char *text, struct ks_gen_spec *spec, struct ks_err *err)
 {
 	bool ask = !strncmp(text, "ask:", 4), exec = !strncmp(text, "exec:", 5);
@@ -31,7 +43,8 @@ int ks_generator_parse(const char *text, struct ks_gen_spec *spec, struct ks_err
 		return from_command(spec, ask ? KS_SPEAKS_ASK : KS_SPEAKS_LINES, ask ? "ask:" : "exec:", text, err);
 	if (!ks_is_genfile(text))
 		return ks_fail(err, KS_E_USAGE, "generator '%.100s': plug-ins are not carried yet", text);
-	spec->foreign = ks_genfile_load(text, err);
+	char path[PATH_MAX];
+	spec->foreign = ks_genfile_load(find_file(text, path), err);
 	return spec->foreign ? 0 : -1;
 }
 

@@ -19,32 +19,42 @@ static bool is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-const char *ks_library(void)
+/* A folder of ours: installed beside the program, or of the source tree. */
+static const char *find_folder(const char *installed, const char *source, char found[PATH_MAX])
 {
-	static char found[PATH_MAX];
-	const char *given = getenv("KEYSKEW_SCENARIOS");
-	if (given && *given)
-		return given;
-	if (*found)
-		return found;
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (*found)
+		return found;
 	if (n > 0) {
 		self[n] = 0;
 		char *slash = strrchr(self, '/');
 		if (slash)
 			*slash = 0;
-		snprintf(found, sizeof found, "%.3000s/../share/keyskew/scenarios", self);
+		snprintf(found, PATH_MAX, "%.3000s/%s", self, installed);
 		if (is_folder(found))
 			return found;
 	}
-	snprintf(found, sizeof found, "%s", KS_SOURCE_SCENARIOS);
+	snprintf(found, PATH_MAX, "%s", source);
 	if (is_folder(found))
 		return found;
 	*found = 0;
 	return NULL;
 }
 
+const char *ks_library(void)
+{
+	static char found[PATH_MAX];
+	const char *given = getenv("KEYSKEW_SCENARIOS");
+	return given && *given ? given : find_folder("../share/keyskew/scenarios", KS_SOURCE_SCENARIOS, found);
+}
+
+const char *ks_subjects(void)
+{
+	static char found[PATH_MAX];
+	const char *given = getenv("KEYSKEW_SUBJECTS");
+	return given && *given ? given : find_folder("../share/keyskew/subjects", KS_SOURCE_SUBJECTS, found);
+}
 
 static int walk(const char *folder, int depth, int (*visit)(const char *, void *), void *context, struct ks_err *err)
 {

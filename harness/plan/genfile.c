@@ -1,4 +1,6 @@
 /* Generator files: anyone's program as a generator, NAME.gen.yaml. */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fields.h"
@@ -6,14 +8,48 @@
 #include "ks_mem.h"
 
 #define SUFFIX ".gen.yaml"
+#define CACHE "{cache}"
 #define TIMEOUT_MAX KS_HOUR
 #define LAYOUT_BITS_MAX 128
 
 static const char *const speaks_words[] = {"lines", "ask", NULL};
-static const char *const compare_words[] = {"form", "numeric", "bytes", "text", NULL};
-static const char *const form_words[] = {"decimal", "hex", NULL};
+static const char *const compare_words[] = {"form", "numeric", "bytes", "text", "layout", NULL};
+static const char *const form_words[] = {"decimal", "hex", "dashed", NULL};
 
 /* ---- commands ---- */
+
+/* Where programs are made: $KEYSKEW_CACHE, $XDG_CACHE_HOME/keyskew or ~/.cache/keyskew. */
+static int cache_folder(struct ks_reader *r, const struct ks_tree *c, char buf[PATH_MAX])
+{
+	const char *own = getenv("KEYSKEW_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	if (own && *own == '/')
+		snprintf(buf, PATH_MAX, "%.3000s", own);
+	else if (xdg && *xdg == '/')
+		snprintf(buf, PATH_MAX, "%.3000s/keyskew", xdg);
+	else if (home && *home == '/')
+		snprintf(buf, PATH_MAX, "%.3000s/.cache/keyskew", home);
+	else
+		return ks_bad(r, c, "'%s' names the cache, and there is no home for it: set KEYSKEW_CACHE to a folder", c->text);
+	return 0;
+}
+
+static int copy_word(struct ks_reader *r, const struct ks_tree *c, char **word)
+{
+	char cache[PATH_MAX], whole[PATH_MAX + 2 * KS_TREE_TEXT_MAX];
+	const char *at = strstr(c->text, CACHE);
+	snprintf(whole, sizeof whole, "%s", c->text);
+	if (at && cache_folder(r, c, cache))
+		return -1;
+	if (at)
+		snprintf(whole, sizeof whole, "%.*s%s%s", (int)(at - c->text), c->text, cache, at + strlen(CACHE));
+	*word = ks_strdup(whole);
+	return *word ? 0 : ks_no_memory(r);
+}
+
+static int read_makes(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	return copy_word(r, n, (char **)(void *)((char *)into + f->offset));
+}
 
 static int read_words(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
 {
@@ -27,9 +63,8 @@ static int read_words(struct ks_reader *r, const struct ks_tree *n, const struct
 			return -1;
 		if (c == n->first && !*c->text)
 			return ks_bad(r, c, "the first word of '%s' is empty, expected a program", f->name);
-		*word = ks_strdup(c->text);
-		if (!*word++)
-			return ks_no_memory(r);
+		if (copy_word(r, c, word++))
+			return -1;
 	}
 	return 0;
 }
@@ -125,8 +160,8 @@ static const struct ks_field layout_fields[] = {
 	{.name = "epoch", .help = "when it counts 0", .def = "0s",
 	 .accepts = "a duration since 1970 such as 1288834974657ms, or an instant such as 2010-11-04T01:42:54.657Z",
 	 .read = read_epoch},
-	{.name = "form", .help = "how the number is printed", .def = "decimal", .read = ks_read_word, .words = form_words,
-	 KS_AT(struct ks_layout, hex)},
+	{.name = "form", .help = "how the number is printed; dashed: a decimal number for each field", .def = "decimal", .read = ks_read_word, .words = form_words,
+	 KS_AT(struct ks_layout, form)},
 	{0},
 };
 
@@ -144,13 +179,18 @@ static int read_layout(struct ks_reader *r, const struct ks_tree *n, const struc
 
 static const struct ks_field file_fields[] = {
 	{.name = "title", .help = "what it is, in one line", .read = ks_read_text, KS_AT(struct ks_foreign, title)},
-	{.name = "command", .help = "the program and its arguments, without a shell; {node_id} {node} {seed} are replaced",
+	{.name = "command", .help = "the program and its arguments, without a shell; {node_id} {node} {seed} {cache} are replaced",
 	 .accepts = WORDS, .kinds = KS_TREE_LIST, .read = read_words, KS_AT(struct ks_foreign, word)},
 	{.name = "build", .help = "makes the program; run once before it, in the same folder", .accepts = WORDS,
 	 .kinds = KS_TREE_LIST, .read = read_words, KS_AT(struct ks_foreign, build)},
+	{.name = "makes", .help = "a file that the build makes: when it is there, nothing is built", .accepts = "a path; {cache} is keyskew's cache",
+	 .read = read_makes, KS_AT(struct ks_foreign, makes)},
+	{.name = "needs", .help = "what must be installed", .accepts = "a list of programs and files, which may be patterns",
+	 .kinds = KS_TREE_LIST, .read = read_words, KS_AT(struct ks_foreign, needs)},
+	{.name = "install", .help = "the line that installs what it needs", .read = ks_read_text, KS_AT(struct ks_foreign, install)},
 	{.name = "speaks", .help = "lines: a key a line, at its own pace; ask: a key when asked for one", .def = "ask",
 	 .read = ks_read_word, .words = speaks_words, KS_AT(struct ks_foreign, speaks)},
-	{.name = "compare", .help = "how keys sort; form: as numbers if all are, else bytes; text: without regard to case",
+	{.name = "compare", .help = "how keys sort; form: as numbers if all are, else bytes; text: case does not count; layout: by its fields",
 	 .def = "form", .read = ks_read_word, .words = compare_words, KS_AT(struct ks_foreign, collation)},
 	{.name = "layout", .help = "the fields of a key", .kinds = KS_TREE_MAP, .read = read_layout, .table = layout_fields},
 	{.name = "claims", .help = "what it promises; default: unique@fleet", .accepts = "a list such as [unique@fleet, increasing@thread]",

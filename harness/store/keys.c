@@ -63,7 +63,7 @@ static void put_normal(const struct ks_evidence *e, const struct ks_record *r, c
 	char plain[KS_KEY_TEXT], normal[KS_KEY_TEXT];
 	size_t len, n = 0;
 	const char *text = ks_gen_print(e->gen, &e->records->texts, r->key, plain, &len);
-	int size = len < sizeof normal ? ks_foreign_normal(e->gen->foreign->collation, text, len, normal) : -1;
+	int size = len < sizeof normal ? ks_foreign_normal(e->gen->foreign, text, len, normal) : -1;
 	for (int i = 0; i < size && n + 5 <= KS_ESCAPED_TEXT; i++)
 		n += (size_t)escape(buf + n, (unsigned char)normal[i]);
 	buf[n] = 0;

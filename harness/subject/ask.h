@@ -60,8 +60,8 @@ int ks_ask_is_quiet(struct ks_ask *ask, struct ks_err *err);
 
 /* The generator of a world. Its cfg is a struct ks_ask_cfg. */
 struct ks_ask_fleet {
-	/* The program of the process that the lane belongs to; one that runs already is ended first: the process begins anew. */
-	struct ks_ask *(*start)(struct ks_ask_fleet *fleet, uint32_t lane, uint64_t node_id, struct ks_err *err);
+	/* The program of a process, by its number in the fleet; one that runs already is ended first: the process begins anew. */
+	struct ks_ask *(*start)(struct ks_ask_fleet *fleet, uint32_t process, uint64_t node_id, struct ks_err *err);
 };
 struct ks_ask_cfg {
 	struct ks_ask_fleet *fleet;

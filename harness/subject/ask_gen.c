@@ -26,10 +26,10 @@ static unsigned clocks(const void *cfg)
 }
 
 /* Whose program it is: in the simulation all processes have theirs here, in a real one there is one. */
-static uint32_t lane_of(const struct ks_env *env)
+static uint32_t process_of(const struct ks_env *env)
 {
 #ifdef KS_ENV_SIM
-	return env->lane;
+	return ks_env_process(env);
 #else
 	(void)env;
 	return 0;
@@ -42,7 +42,7 @@ static void init(struct ks_env *env, const void *cfg, void *shared)
 	struct shared *s = shared;
 	static _Thread_local struct ks_err err;
 	uint64_t node_id = env_identity(env, KS_ID_WORKER);
-	s->program = c->fleet->start(c->fleet, lane_of(env), node_id, &err);
+	s->program = c->fleet->start(c->fleet, process_of(env), node_id, &err);
 	s->err = &err; /* read by the first call, on this thread */
 }
 

@@ -76,11 +76,11 @@ static void note(const char *dir, long pid)
 		close(fd);
 }
 
-static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t lane, uint64_t node_id, struct ks_err *err)
+static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t process, uint64_t node_id, struct ks_err *err)
 {
 	struct asked *a = (struct asked *)fleet;
 
-	(void)lane, (void)node_id; /* the harness has replaced the placeholders */
+	(void)process, (void)node_id; /* the harness has replaced the placeholders */
 	if (ks_ask_start(&a->program, a->argv[4], a->argv + 6, err) != 0)
 		return NULL;
 	note(a->argv[1], a->program.proc.pid);

@@ -357,6 +357,88 @@ def real_fails(t):
         t.check(any(word in reason for word in says), "%s: %r" % (name, reason))
 
 
+# --- adapters: programs that are there already --------------------------------------------------------------------------
+
+CACHE = os.environ.get("KEYSKEW_CACHE") or os.path.expanduser("~/.cache/keyskew")
+ADAPTERS = ["libuuid-v1", "perl-data-uuid", "python-uuid1", "node-uuid-v1", "node-uuid-v6", "node-uuid-v7", "node-ulid",
+            "node-snowflake", "go-wall", "go-google-uuid", "redis-streams", "postgres-uuid", "postgres-clock"]
+
+
+# "list subjects says what is installed and how to install the rest"; "npm packages ... never at build"
+def adapter(name):
+    def run(t):
+        need_faketime()
+        env = dict(tools(), KEYSKEW_CACHE=CACHE)
+        subject = json.loads(t.run("list", "subjects", name + ".gen.yaml", "--json", code=0, env=env).out)[0]
+        if subject["state"].startswith("not installed"):
+            t.check(subject["install"].startswith("apt-get install "), "no line installs it: %r" % subject)
+            raise Skip("%s; %s" % (subject["state"], subject["install"]))
+        if name.startswith("node-") and subject["state"] != "ready":
+            raise Skip("its npm package is not in the cache; keyskew run steady -w faketime -g %s.gen.yaml puts it there" % name)
+        slow = name.startswith("postgres-")
+        t.write("s.yaml", scenario(fleet="1" if slow else "2", duration="14s" if slow else "3s",
+                                   faults="  - {name: back, at: %s, node: n1, step: -120ms}\n" % ("10s" if slow else "1500ms")))
+        static = name.startswith("go-")
+        # two tries: programs that have just been made, or that start slowly, on a busy machine
+        for attempt in (1, 2):
+            result = t.run("run", "s.yaml", "-g", name + ".gen.yaml", "--json", "r.json", code=3 if static else (0, 1) + (3,) * (attempt < 2),
+                           timeout=90, env=env)
+            if result.code != 3 or static:
+                break
+        run = t.json("r.json")["runs"][0]
+        if static:
+            t.check("does not see libfaketime" in run["reason"], "%r" % run.get("reason"))
+            return
+        observed = recompute.as_int(run["injection"][0]["observed_ns"])
+        t.check(-130000000 < observed < -110000000, "observed %r" % observed)
+        t.check(run["keys"] > 200, "%r keys" % run["keys"])
+        # snowflake-id goes on from the clock that it reads: a step back makes it repeat itself
+        duplicates = metric(run, "duplicates", "node")
+        t.check((duplicates > 0) == (name == "node-snowflake") or name == "postgres-clock", "%r duplicates" % duplicates)
+    run.__name__ = "adapter_" + name.replace("-", "_")
+    return run
+
+
+for adapter_name in ADAPTERS:
+    test("adapter")(adapter(adapter_name))
+
+
+# each adapter names its packages
+@test("list")
+def list_subjects(t):
+    subjects = json.loads(t.run("list", "subjects", "--json", code=0).out)
+    t.check([s["name"] for s in subjects] == sorted(a + ".gen.yaml" for a in ADAPTERS), "%r" % [s["name"] for s in subjects])
+    empty = t.path("bin")
+    os.mkdir(empty)
+    for subject in json.loads(t.run("list", "subjects", "--json", code=0, env={"PATH": empty}).out):
+        t.check(subject["state"].startswith("not installed: ") and subject["install"].startswith("apt-get install "), "%r" % subject)
+    result = t.run("run", "steady", "-g", "node-ulid.gen.yaml", code=3, env={"PATH": empty})
+    t.check("apt-get install nodejs npm" in result.err, tail(result))
+    genfile(t, "x.gen.yaml", "sh", "needs: [/no/such/*.file]\ninstall: make one\n")
+    result = t.run("run", "steady", "-g", "x.gen.yaml", code=3)
+    t.check("'/no/such/*.file' is not installed: make one" in result.err, tail(result))
+
+
+# "A restart of the simulated process restarts the child"; what copies memory is untested with its reason
+@test("ask")
+def ask_restart(t):
+    python(t, "count.py", "for n, _ in enumerate(sys.stdin):\n    print('clock wall', flush=True)\n    sys.stdin.readline()\n"
+                          "    print('key', n, flush=True)\n")
+    genfile(t, "count.gen.yaml", "python3, count.py", "compare: numeric\nclaims: [unique@node, increasing@process]\n")
+    t.write("s.yaml", scenario(expect="  other: {unique@node: broken, increasing@process: kept}\n",
+                               faults="  - {name: again, at: 2s, node: n1, restart: process, state: lost}\n"))
+    result = t.run("run", "s.yaml", "-g", "count.gen.yaml,counter", "--json", "r.json", code=(0, 1, 2), env=tools())
+    if "not carried yet" in result.err:
+        raise Skip("scenarios do not carry restarts yet")
+    document = t.json("r.json")
+    own, built_in = run_of(document, "count.gen.yaml"), run_of(document, "counter")
+    t.check(metric(own, "duplicates", "node") == metric(built_in, "duplicates", "node") > 1000,
+            "duplicates: %r, counter has %r" % (metric(own, "duplicates", "node"), metric(built_in, "duplicates", "node")))
+    t.write("s.yaml", scenario(faults="  - {name: again, at: 2s, node: n1, restart: process, state: kept}\n"))
+    result = t.run("run", "s.yaml", "-g", "count.gen.yaml", code=0, env=tools())
+    t.check("outside sim" in result.out and "1 run untested" in result.out.replace("runs", "run"), tail(result))
+
+
 # a build that fails is told, and nothing ran
 @test("genfile")
 def genfile_build(t):

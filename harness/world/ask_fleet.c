@@ -19,12 +19,11 @@ struct ks_ask_fleet_sim {
 	bool pinned;
 };
 
-static struct ks_ask *start(struct ks_ask_fleet *fleet, uint32_t lane, uint64_t node_id, struct ks_err *err)
+static struct ks_ask *start(struct ks_ask_fleet *fleet, uint32_t process, uint64_t node_id, struct ks_err *err)
 {
 	struct ks_ask_fleet_sim *f = (struct ks_ask_fleet_sim *)fleet;
 	const struct ks_plan *plan = f->request->plan;
 	const struct ks_gen_spec *gen = f->request->gen;
-	uint32_t process = lane / plan->threads;
 	struct ks_ask *a = &f->program[process];
 	const char *node = plan->node[process / plan->processes].name;
 	struct ks_command_values values = {.node_id = node_id, .seed = f->request->seed, .node = node};

@@ -133,6 +133,7 @@ static int launch(struct run *r, uint32_t number, const char *stdbuf)
 	p->p.node = number / r->plan->processes;
 	p->p.process = number % r->plan->processes;
 	p->p.slot = number;
+	p->p.folder = *r->request->gen->foreign->folder ? r->request->gen->foreign->folder : NULL;
 	p->p.from_unix_ns = ks_true_unix_ns(); /* ms before it counts: a rate of ppm makes ns of that */
 	struct ks_command_values values = {.node_id = ks_plan_worker(r->plan, r->request->seed, p->p.node),
 					   .seed = r->request->seed,

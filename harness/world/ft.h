@@ -55,6 +55,7 @@ void ks_ft_close(struct ks_ft_stage *stage);
 
 /* A process that sees a faked clock. */
 struct ks_ft_process {
+	const char *folder;   /* its working folder; NULL: ours */
 	struct ks_proc proc;
 	uint32_t node, process, incarnation;
 	uint32_t slot;        /* its control file */

@@ -131,7 +131,7 @@ static int control(const struct ks_ft_stage *stage, uint32_t slot, const char *t
 
 	snprintf(temp, sizeof(temp), "%s/new-%u", stage->dir, slot);
 	snprintf(path, sizeof(path), "%s/clock-%u", stage->dir, slot);
-	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	bool ok = fd >= 0 && write(fd, text, (size_t)length) == length;
 	int no = errno;
 	if (fd >= 0)
@@ -220,7 +220,7 @@ int ks_ft_start(struct ks_ft_stage *stage, struct ks_ft_process *process, char *
 	if (!env)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	process->grouped = ks_ft_group_add(stage->dir, process->slot, procs, sizeof(procs));
-	const struct ks_proc_place place = {.group = process->grouped ? procs : NULL};
+	const struct ks_proc_place place = {.folder = process->folder, .group = process->grouped ? procs : NULL};
 	int status = ks_proc_start_in(&process->proc, &place, argv, env, with_input, err);
 	if (status == 0)
 		ks_ft_note_process(stage->dir, process->proc.pid);

@@ -1,6 +1,5 @@
 /* World sim: simulated time in this process. Carries everything that a plan can say. */
 #include <stdio.h>
-#include <string.h>
 
 #include "ask_fleet.h"
 #include "foreign.h"
@@ -14,23 +13,34 @@ static int available(char *why, size_t size)
 	return 0;
 }
 
+static bool copies_memory(const struct ks_fault_event *e)
+{
+	return e->op == KS_FAULT_SNAPSHOT || e->op == KS_FAULT_CLONE || e->op == KS_FAULT_ROLLBACK ||
+	       (e->op == KS_FAULT_UP && e->amount & KS_RESTART_KEPT);
+}
+
 static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
-	static const char *const memory[] = {"snapshot", "clone", "rollback"};
 	if (gen->gen)
 		return 0;
 	if (gen->foreign->speaks == KS_SPEAKS_LINES) {
 		snprintf(why, size, "a free-running program keeps real time; in sim it must be asked for keys (speaks: ask)");
 		return -1;
 	}
-	for (size_t i = 0; i < plan->faults; i++)
-		for (size_t k = 0; k < sizeof memory / sizeof *memory; k++)
-			if (!strcmp(plan->fault[i].kind->name, memory[k])) {
-				snprintf(why, size, "fault '%s' copies the memory of a process, and a program of its own has that outside sim",
-				         plan->fault[i].name);
-				return -1;
-			}
-	return 0;
+	struct ks_fault_event *events = NULL;
+	struct ks_err err = {0};
+	uint32_t n = 0;
+	int status = ks_plan_events(plan, 0, &events, &n, &err);
+	if (status)
+		snprintf(why, size, "%s", err.text);
+	for (uint32_t i = 0; i < n && !status; i++)
+		if (copies_memory(&events[i])) {
+			snprintf(why, size, "fault '%s' keeps or copies the memory of a process, and a program of its own has that outside sim",
+			         plan->fault[events[i].fault].name);
+			status = -1;
+		}
+	ks_free(events);
+	return status;
 }
 
 /* What the node's own clocks showed of one event, in the unit of what was commanded. */

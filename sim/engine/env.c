@@ -119,6 +119,12 @@ struct ks_call_context ks_env_context(struct ks_env *e)
 	return ks_call_draw(&sim->about, sim->seed, ks_caller(ids, sim->processes, sim->threads), l->seq);
 }
 
+uint32_t ks_env_process(const struct ks_env *e)
+{
+	const struct ks_lane *ids = &e->engine->result->records.lanes[e->lane];
+	return ids->node * e->engine->sim->processes + ids->process;
+}
+
 uint8_t ks_env_reason(struct ks_env *e, const char *text, size_t len)
 {
 	return ks_reason_number(&e->engine->result->records.reasons, text, len);

@@ -62,6 +62,8 @@ struct ks_call_context ks_env_context(struct ks_env *env);
 /* Ends the run: the generator itself has failed, which is no outcome of a call. */
 struct ks_err;
 _Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why);
+/* The number of the caller's process in the fleet: node x processes of a node + process. The same for all incarnations. */
+uint32_t ks_env_process(const struct ks_env *env);
 uint8_t ks_env_reason(struct ks_env *env, const char *text, size_t len);
 struct ks_key ks_env_text(struct ks_env *env, const char *bytes, size_t len);
 

@@ -26,7 +26,9 @@ void ks_foreign_free(struct ks_foreign *f)
 	for (int i = 0; i < KS_FOREIGN_WORDS; i++) {
 		ks_free(f->word[i]);
 		ks_free(f->build[i]);
+		ks_free(f->needs[i]);
 	}
+	ks_free(f->makes[0]);
 	ks_free(f);
 }
 
@@ -58,6 +60,30 @@ static bool read_number(const char *text, size_t len, bool hex, unsigned __int12
 	return digits > 0;
 }
 
+/* "1768471200000-0" */
+static bool read_dashed(const struct ks_layout *l, const char *text, size_t len, unsigned __int128 *number)
+{
+	unsigned __int128 v = 0, part;
+	for (int i = 0; i < l->n; i++) {
+		const char *dash = memchr(text, '-', len);
+		size_t n = dash ? (size_t)(dash - text) : len;
+		unsigned bits = l->field[i].bits;
+		if ((dash == NULL) != (i == l->n - 1) || !read_number(text, n, false, &part) || part >> bits)
+			return false;
+		v = v << bits | part; /* 128 bits in all, so only zeros leave at the top */
+		text += n + (dash != NULL);
+		len -= n + (dash != NULL);
+	}
+	*number = v;
+	return true;
+}
+
+static bool read_whole(const struct ks_layout *l, const char *text, size_t len, unsigned __int128 *number)
+{
+	return l->form == KS_FORM_DASHED ? read_dashed(l, text, len, number)
+	                                 : read_number(text, len, l->form == KS_FORM_HEX, number);
+}
+
 /* [time, time + 1) in units since the epoch, where it lies within what int64 ns can say. */
 static bool read_time(const struct ks_layout *l, uint64_t time, struct ks_fields *f)
 {
@@ -73,7 +99,7 @@ static bool read_time(const struct ks_layout *l, uint64_t time, struct ks_fields
 static bool read_layout(const struct ks_layout *l, const char *text, size_t len, struct ks_fields *f)
 {
 	unsigned __int128 v;
-	if (!read_number(text, len, l->hex, &v))
+	if (!read_whole(l, text, len, &v))
 		return false;
 	for (int i = l->n; i-- > 0;) {
 		unsigned bits = l->field[i].bits; /* 1..64 */
@@ -117,12 +143,24 @@ static int normal_number(const char *text, size_t len, char *buf)
 	return len ? (int)(len - from) : -1;
 }
 
-int ks_foreign_normal(enum ks_collation collation, const char *text, size_t len, char *buf)
+static int normal_layout(const struct ks_layout *l, const char *text, size_t len, char *buf)
 {
-	if (collation == KS_BY_NUMBER)
+	unsigned __int128 v;
+	if (!l->n || !read_whole(l, text, len, &v))
+		return -1;
+	for (int i = 0; i < 32; i++)
+		buf[i] = "0123456789abcdef"[(unsigned)(v >> (124 - 4 * i)) & 15];
+	return 32;
+}
+
+int ks_foreign_normal(const struct ks_foreign *foreign, const char *text, size_t len, char *buf)
+{
+	if (foreign->collation == KS_BY_NUMBER)
 		return normal_number(text, len, buf);
+	if (foreign->collation == KS_BY_LAYOUT)
+		return normal_layout(&foreign->layout, text, len, buf);
 	for (size_t i = 0; i < len; i++) {
-		bool upper = collation == KS_BY_TEXT && text[i] >= 'A' && text[i] <= 'Z';
+		bool upper = foreign->collation == KS_BY_TEXT && text[i] >= 'A' && text[i] <= 'Z';
 		buf[i] = upper ? (char)(text[i] | 0x20) : text[i];
 	}
 	return (int)len;

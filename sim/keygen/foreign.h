@@ -19,6 +19,13 @@ enum ks_collation {
 	KS_BY_NUMBER,  /* decimal numbers of any length; leading zeros do not count */
 	KS_BY_BYTES,   /* byte by byte */
 	KS_BY_TEXT,    /* as a column that ignores case: ASCII letters are equal in both cases */
+	KS_BY_LAYOUT,  /* as the number that the layout's fields make */
+};
+
+enum ks_layout_form {
+	KS_FORM_DECIMAL, /* one number */
+	KS_FORM_HEX,     /* one number, dashes between its digits ignored */
+	KS_FORM_DASHED,  /* a decimal number for each field, dashes between them */
 };
 
 #define KS_LAYOUT_FIELDS 6 /* as many as struct ks_fields holds */
@@ -32,7 +39,7 @@ struct ks_layout {
 	} field[KS_LAYOUT_FIELDS];
 	int n;      /* 0: no layout */
 	int time;   /* index of the field that is time, -1: none */
-	unsigned hex; /* printed in hexadecimal digits, dashes between them ignored; else decimal */
+	enum ks_layout_form form;
 	int64_t unit_ns, epoch_unix_ns; /* of the time: it counts units since the epoch */
 };
 
@@ -49,6 +56,9 @@ struct ks_foreign {
 	char *build[KS_FOREIGN_WORDS + 1];   /* owned; what makes the program, run once before it; may be empty */
 	char claim[KS_CLAIMS_MAX][64];
 	int claims;
+	char *needs[KS_FOREIGN_WORDS + 1];   /* owned; programs, or patterns of files, that must be there */
+	char install[256];                   /* the line that installs them */
+	char *makes[2];                      /* owned; what the build makes: when it is there, nothing is built; may be none */
 	int64_t timeout_ns; /* an answer takes at most this; 0: the default */
 };
 
@@ -60,8 +70,9 @@ void ks_foreign_free(struct ks_foreign *foreign);
  * @return false: nothing. */
 bool ks_foreign_decode(const struct ks_foreign *foreign, const char *text, size_t len, struct ks_fields *fields);
 
-/* The form of a key that is compared, for a collation other than KS_BY_FORM: buf of at least len bytes.
- * @return its length, or -1: it has none (no number). */
-int ks_foreign_normal(enum ks_collation collation, const char *text, size_t len, char *buf);
+/* The form of a key that is compared, for a collation other than KS_BY_FORM: at most len bytes, or KS_NORMAL_MIN if that is
+ * more. @return its length, or -1: it has none (no number). */
+#define KS_NORMAL_MIN 32
+int ks_foreign_normal(const struct ks_foreign *foreign, const char *text, size_t len, char *buf);
 
 #endif
