@@ -93,6 +93,24 @@ int ks_sum_repeats(struct ks_sum *s, uint64_t balls, double boxes, double count)
 	return add(s, p, n, count) ? 0 : -1;
 }
 
+int ks_sum_chance(struct ks_sum *s, double p, double count)
+{
+	double *v = p >= 0 && p <= 1 ? ks_alloc(2, sizeof *v) : NULL;
+	if (!v)
+		return -1;
+	v[0] = 1 - p;
+	v[1] = p;
+	return add(s, v, 2, count) ? 0 : -1;
+}
+
+int ks_sum_constant(struct ks_sum *s, double value)
+{
+	struct ks_part *part = add(s, NULL, 0, 1);
+	if (part)
+		part->shift = value;
+	return part ? 0 : -1;
+}
+
 int ks_sum_lesser(struct ks_sum *s, double mean_a, double mean_b, double count)
 {
 	size_t na = 0, nb = 0;

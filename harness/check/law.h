@@ -30,6 +30,8 @@ int ks_sum_excess(struct ks_sum *s, double mean, double count);                 
 int ks_sum_lesser(struct ks_sum *s, double mean_a, double mean_b, double count); /* min(K, L) */
 /* How many of `balls` balls fall into a box that has one, each box of `boxes` equally likely: n - distinct of keys that are drawn. */
 int ks_sum_repeats(struct ks_sum *s, uint64_t balls, double boxes, double count);
+int ks_sum_chance(struct ks_sum *s, double p, double count);                    /* 1 with probability p, else 0 */
+int ks_sum_constant(struct ks_sum *s, double value);
 void ks_sum_release(struct ks_sum *s);
 
 void ks_sum_moments(const struct ks_sum *s, double *mean, double *variance);

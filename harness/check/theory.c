@@ -489,18 +489,69 @@ static void replays(struct premise *p, enum ks_scope scope, struct ks_theory *t)
 	ks_sum_release(&sum);
 }
 
+/* The last ms is counted from 1 again once the clock has caught up with it. */
+static void zeroed(const struct premise *p, struct ks_theory *t)
+{
+	const struct ks_form form = {.tick_ns = KS_MS, .who = KS_WHO_WORKER, .within = KS_WITHIN_ZEROED};
+	if (!times_known(p, t))
+		return;
+	if (is_poisson(p)) {
+		none(t, "with Poisson arrivals the last ms before a step back may have no second key");
+		return;
+	}
+	count_exactly(p, &form, KS_SCOPE_FLEET, UINT64_C(1) << option(p->spec, "seq_bits", 12), t);
+	if (t->law == KS_LAW_EXACT)
+		say(t, "second and later keys of the ms before a step back, numbered again");
+}
+
+/* A count of the process beside the ms, and nothing of the node: nodes that run alike count alike. */
+static void ms20(const struct premise *p, struct ks_theory *t)
+{
+	const struct ks_form form = {.tick_ns = KS_MS, .within = KS_WITHIN_NTH};
+	double calls = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns * (double)p->plan->duration_ns;
+	if (p->plan->load.model == KS_MODEL_CLOSED || calls + 8 * sqrt(calls) + 8 > 1 << 20) {
+		none(t, "a count of more than 20 bits spills into the ms");
+	} else if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || p->wall.missing) {
+		never(p, t, KS_SCOPE_PROCESS, "it counts");
+	} else if (times_known(p, t)) {
+		count_exactly(p, &form, KS_SCOPE_FLEET, UINT64_MAX, t);
+		if (t->law == KS_LAW_EXACT)
+			say(t, "calls of one number in their process and one ms");
+	}
+}
+
+/* Variants that refuse, wait, go on counting in the last ms, or read a clock that does not fall. Those that count on must not run out
+ * of numbers before the clock is back. */
+static bool never_falls(const struct premise *p)
+{
+	static const char *const refuse[] = {"checked", "leaf", "mybatis-plus", "hutool"};
+	bool counts_on = option_is(p->spec, "variant", "hutool-5.4.6") && p->plan->load.model == KS_MODEL_OPEN && !p->wall.missing &&
+			 calls_in_fall(p) < (double)(UINT64_C(1) << option(p->spec, "seq_bits", 12));
+	for (size_t i = 0; i < sizeof refuse / sizeof *refuse; i++)
+		counts_on = counts_on || option_is(p->spec, "variant", refuse[i]);
+	return counts_on || (option_is(p->spec, "variant", "monotonic") && p->wall.fall_ns == 0 && !p->wall.missing);
+}
+
 static void snowflake(struct premise *p, struct ks_theory *t)
 {
 	enum ks_scope scope = ids_differ(p) ? KS_SCOPE_FLEET : KS_SCOPE_PROCESS;
-	bool checked = option_is(p->spec, "variant", "checked");
-	if (!follow(p, KS_REALTIME, t))
+	bool given = option_is(p->spec, "worker", "given"); /* others are a process's, and its own affair */
+	if (!given)
+		scope = KS_SCOPE_PROCESS;
+	if (!follow(p, option_is(p->spec, "variant", "monotonic") ? KS_MONOTONIC : KS_REALTIME, t))
 		return;
-	if (checked)
-		never(p, t, scope, "a clock that went back is refused");
+	if (option_is(p->spec, "variant", "ms20"))
+		ms20(p, t);
+	else if (never_falls(p))
+		never(p, t, scope, "it does not follow a clock that goes back");
+	else if (!given)
+		none(t, "node ids that are leased, or made of MAC and pid");
 	else if (p->plan->nodes >> option(p->spec, "node_bits", 10))
 		none(t, "node ids that do not fit their field are refused");
+	else if (option_is(p->spec, "variant", "twitter-2010"))
+		zeroed(p, t);
 	else if (!option_is(p->spec, "variant", "unchecked"))
-		none(t, "a variant of snowflake without a theory");
+		none(t, "more keys may be counted while the clock is behind than a sequence holds");
 	else if (!p->wall.missing && !p->wall.fall_ns && scope == KS_SCOPE_FLEET)
 		never(p, t, scope, "the clock never goes back");
 	else
@@ -510,35 +561,40 @@ static void snowflake(struct premise *p, struct ks_theory *t)
 /* ---- a tick and random bits ---- */
 
 /* counts: a counter that only ever starts at random; keeps: how far the clock may fall before it does so again. */
-static void random_bits(struct premise *p, int bits, bool counts, int64_t keeps_ns, struct ks_theory *t)
+static void random_bits(struct premise *p, int64_t tick_ns, int bits, bool counts, int64_t keeps_ns, struct ks_theory *t)
 {
 	if (!follow(p, KS_REALTIME, t))
 		return;
 	if (counts && p->plan->nodes * p->plan->processes == 1 && !p->wall.missing && p->wall.fall_ns < keeps_ns)
 		never(p, t, KS_SCOPE_FLEET, "one counter that no step back resets");
 	else
-		birthday(p, KS_MS, ldexp(1, bits), "random values", t);
+		birthday(p, tick_ns, ldexp(1, bits), "random values", t);
 }
 
 static void uuidv7(struct premise *p, struct ks_theory *t)
 {
-	if (option_is(p->spec, "method", "random"))
-		random_bits(p, 74, false, 0, t);
-	else if (option_is(p->spec, "method", "counter"))
-		random_bits(p, 74, true, option(p->spec, "rollback", 0), t);
-	else
-		none(t, "a method of uuidv7 without a theory");
+	bool rfc = option_is(p->spec, "variant", "rfc");
+	if (rfc && option_is(p->spec, "method", "random"))
+		random_bits(p, KS_MS, 74, false, 0, t);
+	else if (rfc && option_is(p->spec, "method", "counter"))
+		random_bits(p, KS_MS, 74, true, option(p->spec, "rollback", 0), t);
+	else if (option_is(p->spec, "variant", "google"))
+		random_bits(p, 256, 62, true, INT64_MAX, t);
+	else if (rfc && option_is(p->spec, "method", "submilli"))
+		random_bits(p, 244, 62, true, INT64_MAX, t);
+	else /* a counter that starts with its highest bit clear */
+		random_bits(p, KS_MS, 73, true, INT64_MAX, t);
 }
 
 static void ulid(struct premise *p, struct ks_theory *t)
 {
 	bool oklog = option_is(p->spec, "variant", "oklog");
-	random_bits(p, 80, !option_is(p->spec, "variant", "plain"), oklog ? 1 : INT64_MAX, t);
+	random_bits(p, KS_MS, 80, !option_is(p->spec, "variant", "plain"), oklog ? 1 : INT64_MAX, t);
 }
 
 static void milli_rand32(struct premise *p, struct ks_theory *t)
 {
-	random_bits(p, 32, false, 0, t);
+	random_bits(p, KS_MS, 32, false, 0, t);
 }
 
 /* Letters of a sound source, or of sources that are seeded alike: then the n-th call of each process draws the same. */
@@ -562,6 +618,43 @@ static void trace_id(struct premise *p, struct ks_theory *t)
 	}
 }
 
+/* Shallow calls: the path of their depth is the key, whoever calls. */
+static void paths(const struct premise *p, struct ks_theory *t)
+{
+	const struct ks_plan *plan = p->plan;
+	int64_t deep = option(p->spec, "deep", 5), low = plan->depth_low, high = plan->depth_high;
+	double depths = (double)(high - low) + 1, shallow = deep > high ? depths : deep > low ? (double)(deep - low) : 0;
+	double calls = (double)plan->nodes * (double)ks_calls_before(&plan->load, plan->duration_ns);
+	if (is_poisson(p))
+		calls = (double)plan->nodes * (double)plan->load.rate.count / (double)plan->load.rate.per_ns *
+			(double)(plan->duration_ns - plan->load.phase_ns);
+	struct ks_sum sum = {0};
+	if (!times_known(p, t))
+		return;
+	if (p->wall.stops || calls / depths < 64) {
+		none(t, "threads that stop, or too few calls to meet every depth");
+		return;
+	}
+	int failed = is_poisson(p) ? ks_sum_poisson(&sum, calls * shallow / depths, 1) : ks_sum_chance(&sum, shallow / depths, calls);
+	if (failed || ks_sum_constant(&sum, -shallow))
+		none(t, "out of memory");
+	else
+		of_sum(t, KS_SCOPE_FLEET, &sum);
+	ks_sum_release(&sum);
+	if (t->law != KS_LAW_NONE)
+		say(t, "calls at depths whose key is the path, less a key a depth");
+}
+
+static void depth_aware(struct premise *p, struct ks_theory *t)
+{
+	if (!follow(p, KS_REALTIME, t))
+		return;
+	if (option_is(p->spec, "variant", "reported"))
+		paths(p, t);
+	else
+		never(p, t, KS_SCOPE_PROCESS, "it counts");
+}
+
 /* One line a generator that has a theory. */
 static const struct {
 	const char *generator;
@@ -577,6 +670,7 @@ static const struct {
 	{"mono-offset", mono_offset},
 	{"nanotime", nanotime},
 	{"hlc", hlc},
+	{"depth-aware", depth_aware},
 	{"shard-key", shard_key},
 	{"uuidv7", uuidv7},
 	{"ulid", ulid},

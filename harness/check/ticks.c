@@ -256,6 +256,10 @@ static void put_key(struct walk *k, uint32_t node, const struct call *c)
 	uint64_t within = 0;
 	if (k->form->within == KS_WITHIN_FROZEN && s->calls && tick < s->tick)
 		tick = s->tick;
+	if (k->form->within == KS_WITHIN_ZEROED && s->calls && tick < s->tick) {
+		s->in_tick = 1;
+		return;
+	}
 	s->in_tick = s->calls && s->tick == tick ? s->in_tick + 1 : 1;
 	s->tick = tick;
 	s->calls++;

@@ -12,6 +12,7 @@ enum ks_within {
 	KS_WITHIN_NOTHING,
 	KS_WITHIN_COUNT,  /* the number within the tick: from 0 again whenever the tick is another than the last one */
 	KS_WITHIN_FROZEN, /* the same, but a tick below the last one is not taken: the last one goes on */
+	KS_WITHIN_ZEROED, /* a tick below the last one is refused, but the last one is then counted from 0 on again */
 	KS_WITHIN_NTH,    /* the number of the call in its process */
 };
 
