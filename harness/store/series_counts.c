@@ -104,8 +104,10 @@ static int put_counts(struct ks_sr_job *j, const char *name, struct tallies *t)
 		struct tally run = t->run[i], control = t->control[i];
 		if (!run.n && !control.n)
 			continue;
-		qsort(run.at_ns, run.n, sizeof(*run.at_ns), by_time);
-		qsort(control.at_ns, control.n, sizeof(*control.at_ns), by_time);
+		if (run.n)
+			qsort(run.at_ns, run.n, sizeof(*run.at_ns), by_time);
+		if (control.n)
+			qsort(control.at_ns, control.n, sizeof(*control.at_ns), by_time);
 		t->run[i].at_ns = t->control[i].at_ns = NULL; /* moved */
 		t->run[n] = run;
 		t->control[n++] = control;

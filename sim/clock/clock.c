@@ -16,7 +16,7 @@ int64_t ks_rate_q64(int64_t ppb)
 int64_t ks_rate_over(int64_t delta_ns, int64_t length_ns)
 {
 	/* rounded up, so that what the product with the length loses is less than what rounding added */
-	__int128 wide = (__int128)delta_ns << 64;
+	__int128 wide = (__int128)delta_ns * ((__int128)1 << 64);
 	return (int64_t)(wide / length_ns + (wide % length_ns > 0));
 }
 

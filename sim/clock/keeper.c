@@ -42,7 +42,7 @@ static void set_freq(struct ks_keeper *k, __int128 freq_q64, int64_t limit_ppb)
 /* ppb x 2^16 as deviation x 2^64: ns of the offset a second are ppb. */
 static int64_t of_ppb_q16(int64_t ppb_q16)
 {
-	return (int64_t)(((__int128)ppb_q16 << 48) / KS_SEC);
+	return (int64_t)((__int128)ppb_q16 * (INT64_C(1) << 48) / KS_SEC);
 }
 
 /* ---- loops that hand out an offset second by second: the kernel's and ntpd's own ---- */
@@ -89,7 +89,7 @@ static void loop_update(struct ks_keeper *k, struct ks_clocks *c, int64_t t, int
 	}
 	since_s = since_s > most_s ? most_s : since_s;
 	/* ns x s / 2^shift is ppb */
-	__int128 ppb_q16 = (((__int128)offset_ns * since_s) << 16) / ((__int128)1 << shift);
+	__int128 ppb_q16 = (__int128)offset_ns * since_s * 65536 / ((__int128)1 << shift);
 	set_freq(k, k->freq_q64 + (__int128)of_ppb_q16(clamp(ppb_q16, FREQ_MAX_PPB << 17)), FREQ_MAX_PPB);
 	k->left_q16 = offset_ns * (INT64_C(1) << 16);
 	loop_second(k, c, t);

@@ -182,7 +182,8 @@ static int split(struct ks_window *w, int64_t until_ns, struct ready *ready, con
 			w->v[ready->n] = w->v[i];
 		ready->n++;
 	}
-	memcpy(w->v + ready->n, w->sorted, late * sizeof *w->v);
+	if (late)
+		memcpy(w->v + ready->n, w->sorted, late * sizeof *w->v);
 	return 0;
 }
 
@@ -221,7 +222,8 @@ int ks_window_flush(struct ks_window *w, int64_t until_ns, const struct ks_lane 
 	}
 	int status = ready.n ? take(w, lanes, v, ready.n, sink, err) : 0;
 	w->n -= ready.n;
-	memmove(w->v, w->v + ready.n, w->n * sizeof *w->v);
+	if (w->n)
+		memmove(w->v, w->v + ready.n, w->n * sizeof *w->v);
 	keep_causes(w);
 	move_on(w, until_ns, ready.n);
 	return status;
