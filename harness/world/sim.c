@@ -198,6 +198,8 @@ static struct proof prove_one(const struct ks_sim_result *result, const struct k
 		return proven(length, begin ? suspended(begin, seen) : 0,
 		                      (event->amount == KS_SUSPEND_HOST_STOP ? length / 10 + 1 : 0) + coarse);
 	case KS_FAULT_RUN: /* threads, not clocks: the node's own clock tells how long */
+		if (seen->begin != KS_ANY && length < event->amount)
+			length = event->amount; /* of a placed pause; another fault may have made it longer */
 		return proven(length, begin ? seen->before_ns[KS_MONOTONIC] - begin->after_ns[KS_MONOTONIC] : 0,
 		                      length / 10 + 1 + coarse);
 	case KS_FAULT_UP:

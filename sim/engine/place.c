@@ -121,7 +121,8 @@ static void stop_here(struct lane *l, struct trap *t)
 	ks_queue_push(l, until_ns);
 	ks_engine_suspend(l);
 	l->cpu_limit_ns = l->env.now_ns + KS_CPU_BUDGET_NS;
-	g->result->seen[note(l, &event, KS_FAULT_RUN)].begin = begin;
+	uint32_t end = note(l, &event, KS_FAULT_RUN); /* which may move the rows */
+	g->result->seen[end].begin = begin;
 }
 
 static bool matches(struct trap *t, enum ks_point point)
