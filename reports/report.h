@@ -116,7 +116,7 @@ bool ks_rp_is_name(const char *id);
 char *ks_rp_read(const char *path, size_t max, size_t *len);
 
 /* Files of this folder, built in. */
-extern const char ks_rp_page_css[], ks_rp_page_js[], ks_rp_style_gp[], ks_rp_panels_gp[], ks_rp_shares_gp[], ks_rp_trend_gp[];
+extern const char ks_rp_page_css[], ks_rp_page_js[], ks_rp_style_gp[], ks_rp_panels_gp[], ks_rp_shares_gp[], ks_rp_chart_gp[];
 
 /* Rewrites an SVG file of gnuplot's, smaller. Longer than KS_RP_SVG_MAX is an error. */
 #define KS_RP_SVG_MAX (4u << 20)

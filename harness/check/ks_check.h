@@ -94,6 +94,16 @@ int ks_metrics_compute(const struct ks_evidence *e, struct ks_metrics *m, struct
  * words a key. @return 0, or -1 (KS_E_INTERNAL): out of memory. */
 int ks_metrics_disorder(const struct ks_evidence *e, struct ks_metrics *m, struct ks_err *err);
 
+/* What the keys of a run are like, measured on up to 20,000 of them, evenly spread over it. */
+struct ks_traits {
+	uint64_t keys;               /* looked at; 0: the rest says nothing */
+	size_t chars_min, chars_max; /* of the printed form, bytes */
+	bool text_sorts;             /* byte by byte, as the keys do */
+	bool tells_time;             /* the key names an instant, to within */
+	int64_t time_ns;             /* that */
+};
+void ks_traits_find(const struct ks_evidence *e, struct ks_traits *traits);
+
 /* A property, judged in a scope. Violations, each found at its later call:
  *   unique      the key equals an earlier one of its group
  *   increasing  the key is smaller than one whose call had returned before this one began. Calls of one thread follow

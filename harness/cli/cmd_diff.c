@@ -36,7 +36,7 @@ static const struct ks_cli_option options[] = {
 
 static int cmd_diff(int argc, char **argv);
 static const char *const synopsis[] = {"BASE [NEW] [--json|--markdown]", NULL};
-const struct ks_command ks_command_diff = {
+const struct ks_cli_command ks_command_diff = {
 	.name = "diff",
 	.summary = "what changed between two results",
 	.synopsis = synopsis,

@@ -43,7 +43,7 @@ static void examine(void)
 static int cmd_doctor(int argc, char **argv);
 static const char *const synopsis[] = {"", NULL};
 static const struct ks_cli_option options[] = {{0}};
-const struct ks_command ks_command_doctor = {
+const struct ks_cli_command ks_command_doctor = {
 	.name = "doctor",
 	.summary = "what works on this machine, and what would help",
 	.synopsis = synopsis,

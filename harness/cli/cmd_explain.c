@@ -110,7 +110,7 @@ enum { FIRST };
 
 static int cmd_explain(int argc, char **argv);
 static const char *const synopsis[] = {"[DIR] --first", "[DIR] KEY", NULL};
-const struct ks_command ks_command_explain = {
+const struct ks_cli_command ks_command_explain = {
 	.name = "explain",
 	.summary = "tell the first violation of a run, or the life of a key",
 	.synopsis = synopsis,

@@ -26,7 +26,7 @@ static int cmd_history(int argc, char **argv);
 static const char *const synopsis[] = {"[list]", "changes [SCENARIO]", "trend METRIC[@SCOPE] [SCENARIO] [-o FILE]", "add DIR...",
                                        "rebuild DIR...", NULL};
 static const char *const verb_names[] = {"list", "changes", "trend", "add", "rebuild", NULL};
-const struct ks_command ks_command_history = {
+const struct ks_cli_command ks_command_history = {
 	.name = "history",
 	.summary = "results over time: trends, the night a verdict changed",
 	.synopsis = synopsis,

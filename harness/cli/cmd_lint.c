@@ -79,7 +79,7 @@ enum { EFFECTIVE, SET, WORDS };
 
 static int cmd_lint(int argc, char **argv);
 static const char *const synopsis[] = {"[--effective] [--set PATH=VALUE]... FILE...", "--words", NULL};
-const struct ks_command ks_command_lint = {
+const struct ks_cli_command ks_command_lint = {
 	.name = "lint",
 	.summary = "check scenario, suite and generator files; --effective prints every default",
 	.synopsis = synopsis,

@@ -417,7 +417,7 @@ static const struct ks_cli_option cli_options[] = {
 
 static int cmd_list(int argc, char **argv);
 static const char *const synopsis[] = {"[KIND [NAME]] [--json]", NULL};
-const struct ks_command ks_command_list = {
+const struct ks_cli_command ks_command_list = {
 	.name = "list",
 	.summary = "scenarios, generators, faults, clocks, worlds, consumers",
 	.synopsis = synopsis,

@@ -8,7 +8,7 @@
 static int cmd_man(int argc, char **argv);
 static const char *const man_synopsis[] = {"[COMMAND]", NULL};
 static const struct ks_cli_option none[] = {{0}};
-const struct ks_command ks_command_man = {
+const struct ks_cli_command ks_command_man = {
 	.name = "man",
 	.summary = "print a man page: keyskew man run | man -l -",
 	.synopsis = man_synopsis,
@@ -16,7 +16,7 @@ const struct ks_command ks_command_man = {
 	.run = cmd_man,
 };
 
-static const struct ks_command *find(const char *name, struct ks_err *err)
+static const struct ks_cli_command *find(const char *name, struct ks_err *err)
 {
 	const char *names[32];
 	size_t n = 0;
@@ -31,7 +31,7 @@ static const struct ks_command *find(const char *name, struct ks_err *err)
 }
 
 /* The words of a command that takes no options. @return how many, or -1 - exit code. */
-static int words(struct ks_cli *cli, const struct ks_command *command, int argc, char **argv, size_t most)
+static int words(struct ks_cli *cli, const struct ks_cli_command *command, int argc, char **argv, size_t most)
 {
 	char *value;
 	ks_cli_begin(cli, command, argc, argv);
@@ -45,7 +45,7 @@ static int cmd_man(int argc, char **argv)
 {
 	struct ks_cli cli;
 	int n = words(&cli, &ks_command_man, argc, argv, 1), code = n < 0 ? -1 - n : 0;
-	const struct ks_command *c = n == 1 ? find(cli.word[0], &cli.err) : NULL;
+	const struct ks_cli_command *c = n == 1 ? find(cli.word[0], &cli.err) : NULL;
 	if (n == 1 && !c)
 		code = ks_cli_error(&cli.err);
 	else if (n >= 0)
@@ -59,7 +59,7 @@ static int cmd_man(int argc, char **argv)
 static int cmd_completion(int argc, char **argv);
 static const char *const completion_synopsis[] = {"bash|zsh", "scenarios|generators|worlds|kinds|commands", NULL};
 static const char *const completion_words[] = {"bash", "zsh", "scenarios", "generators", "worlds", "kinds", "commands", NULL};
-const struct ks_command ks_command_completion = {
+const struct ks_cli_command ks_command_completion = {
 	.name = "completion",
 	.summary = "print shell completion: source <(keyskew completion bash)",
 	.synopsis = completion_synopsis,

@@ -33,7 +33,7 @@ static const struct ks_cli_option options[] = {
 	{"lang", 'l', "LANGUAGE", "c, go, java, node, python or rust", KS_COMPLETE_WORDS, language_words},
 	{0},
 };
-const struct ks_command ks_command_new = {
+const struct ks_cli_command ks_command_new = {
 	.name = "new",
 	.summary = "write a generator of your own to begin with",
 	.synopsis = synopsis,

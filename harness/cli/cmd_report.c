@@ -15,7 +15,7 @@ static const struct ks_cli_option options[] = {
 	{"output", 'o', "DIR", "where the joined result goes", KS_COMPLETE_FOLDER, NULL},
 	{0},
 };
-const struct ks_command ks_command_report = {
+const struct ks_cli_command ks_command_report = {
 	.name = "report",
 	.summary = "write page, JUnit, Markdown and plots again; join the parts of --shard",
 	.synopsis = synopsis,

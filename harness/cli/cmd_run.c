@@ -112,7 +112,9 @@ static int run(const struct ks_run_args *a, struct ks_schedule *s, const json_t 
 		status = finish(a, s, folder, (double)(ks_now_ns() - watch.begin_ns) / 1e9, &document, err);
 	ks_watch_end(&watch);
 	bool json_out = a->json && !strcmp(a->json, "-");
-	if (!status && !json_out)
+	int compared = !status && a->compare ? ks_compare_finish(document, folder, err) : 0;
+	status = compared < 0 ? compared : status;
+	if (!status && !json_out && !a->compare)
 		status = ks_report_text(document, stdout, ks_colour(), ks_width(), a->folder ? folder : ".keyskew/last");
 	if (!status && a->accept && !ks_signal)
 		status = ks_accept(s, json_out ? stderr : stdout, err);
@@ -120,7 +122,7 @@ static int run(const struct ks_run_args *a, struct ks_schedule *s, const json_t 
 		fprintf(stderr, "keyskew: interrupted; %zu of %zu runs are finished and kept in %s\n  go on: keyskew run --resume %s\n",
 		        json_array_size(json_object_get(document, "runs")), s->jobs, folder, folder);
 	if (!status)
-		status = ks_result_exit(document);
+		status = a->compare ? compared : ks_result_exit(document);
 	json_decref(document);
 	ks_journal_close(&journal, status >= 0 && !ks_signal);
 	return status;
@@ -186,12 +188,12 @@ static int run_again(const struct ks_run_args *a, struct ks_schedule *s, struct 
 	return status;
 }
 
-int ks_cmd_run(int argc, char **argv)
+static int run_command(int argc, char **argv, int (*parse)(struct ks_run_args *, int, char **))
 {
 	struct ks_run_args args;
 	struct ks_schedule schedule = {0};
 	struct ks_err err = {.code = KS_E_INTERNAL, .text = "cannot write to standard output"};
-	int code = ks_run_args_parse(&args, argc, argv);
+	int code = parse(&args, argc, argv);
 	if (code == 0) {
 		bool again = args.resume || args.failed;
 		code = again ? run_again(&args, &schedule, &err) : run(&args, &schedule, NULL, &err);
@@ -202,4 +204,14 @@ int ks_cmd_run(int argc, char **argv)
 	ks_schedule_release(&schedule);
 	ks_run_args_release(&args);
 	return code;
+}
+
+int ks_cmd_run(int argc, char **argv)
+{
+	return run_command(argc, argv, ks_run_args_parse);
+}
+
+int ks_cmd_compare_run(int argc, char **argv)
+{
+	return run_command(argc, argv, ks_compare_args_parse);
 }

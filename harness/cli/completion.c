@@ -32,7 +32,7 @@ static void bash_reply(FILE *out, enum ks_complete what, const char *const *word
 	}
 }
 
-static void bash_command(FILE *out, const struct ks_command *c)
+static void bash_command(FILE *out, const struct ks_cli_command *c)
 {
 	fprintf(out, "\t%s)\n\t\tcase $prev in\n", c->name);
 	for (const struct ks_cli_option *o = c->options; o->name; o++) {
@@ -143,7 +143,7 @@ void ks_completion_zsh(FILE *out)
 	}
 	fputs("\t\t)\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tlocal command=$words[2]\n\tshift words; ((CURRENT--))\n\tcase $command in\n", out);
 	for (size_t i = 0; ks_commands[i]; i++) {
-		const struct ks_command *c = ks_commands[i];
+		const struct ks_cli_command *c = ks_commands[i];
 		fprintf(out, "\t%s)\n\t\t_arguments", c->name);
 		for (const struct ks_cli_option *o = c->options; o->name; o++) {
 			if (o->letter)

@@ -106,7 +106,7 @@ static void page_of_program(FILE *out)
 	      ".TP\n.B KEYSKEW_HISTORY\nthe file of \\fBkeyskew\\-history\\fR(1)\n.TP\n.B NO_COLOR\nno colours on the terminal\n", out);
 }
 
-void ks_man(const struct ks_command *c, FILE *out)
+void ks_man(const struct ks_cli_command *c, FILE *out)
 {
 	char name[64];
 	if (!c) {

@@ -8,7 +8,7 @@
 
 static const struct ks_cli_option help_option = {"help", 'h', NULL, "this text", KS_COMPLETE_NONE, NULL};
 
-void ks_cli_begin(struct ks_cli *cli, const struct ks_command *command, int argc, char **argv)
+void ks_cli_begin(struct ks_cli *cli, const struct ks_cli_command *command, int argc, char **argv)
 {
 	*cli = (struct ks_cli){.command = command, .argv = argv, .argc = argc, .at = 1};
 }
@@ -130,7 +130,7 @@ int ks_cli_end(const struct ks_cli *cli, int result)
 	return result == KS_CLI_HELP ? 0 : ks_cli_error(&cli->err);
 }
 
-int ks_cli_usage(const struct ks_command *command)
+int ks_cli_usage(const struct ks_cli_command *command)
 {
 	for (size_t i = 0; command->synopsis[i]; i++)
 		fprintf(stderr, "%s keyskew %s %s\n", i ? "      " : "usage:", command->name, command->synopsis[i]);
@@ -151,7 +151,7 @@ static void put_option(FILE *out, const struct ks_cli_option *o)
 		fprintf(out, "%-30s%s\n", left, o->help);
 }
 
-void ks_command_help(const struct ks_command *c, FILE *out)
+void ks_command_help(const struct ks_cli_command *c, FILE *out)
 {
 	for (size_t i = 0; c->synopsis[i]; i++)
 		fprintf(out, "%s keyskew %s %s\n", i ? "      " : "usage:", c->name, c->synopsis[i]);

@@ -29,7 +29,7 @@ struct ks_cli_option {
 	const char *const *words; /* NULL-terminated, of KS_COMPLETE_WORDS */
 };
 
-struct ks_command {
+struct ks_cli_command {
 	const char *name;
 	const char *summary;         /* one line */
 	const char *const *synopsis; /* what follows the name, one form each; NULL-terminated */
@@ -42,7 +42,7 @@ struct ks_command {
 
 /* A command line while it is read. */
 struct ks_cli {
-	const struct ks_command *command;
+	const struct ks_cli_command *command;
 	char **argv;
 	int argc, at;
 	const char *cluster;  /* letters behind one dash that are still to come */
@@ -56,22 +56,22 @@ struct ks_cli {
 #define KS_CLI_BAD (-2)  /* err is set: KS_E_USAGE with the nearest name, KS_E_INTERNAL */
 #define KS_CLI_HELP (-3) /* printed */
 
-void ks_cli_begin(struct ks_cli *cli, const struct ks_command *command, int argc, char **argv);
+void ks_cli_begin(struct ks_cli *cli, const struct ks_cli_command *command, int argc, char **argv);
 /* The next option as its index in the table, its value in *value (NULL: it takes none); words go into cli->word. Options and
  * words may be mixed; a word "-" is a word. */
 int ks_cli_next(struct ks_cli *cli, char **value);
 void ks_cli_release(struct ks_cli *cli);
 /* What to return after KS_CLI_HELP or KS_CLI_BAD (err is printed), or for words that do not fit: prints the usage. */
 int ks_cli_end(const struct ks_cli *cli, int result);
-int ks_cli_usage(const struct ks_command *command);
+int ks_cli_usage(const struct ks_cli_command *command);
 
-void ks_command_help(const struct ks_command *command, FILE *out);
+void ks_command_help(const struct ks_cli_command *command, FILE *out);
 
 /* Ends with NULL. */
-extern const struct ks_command *const ks_commands[];
+extern const struct ks_cli_command *const ks_commands[];
 
 /* man.c: pages of section 1 in man(7), of one command or (NULL) of the program. */
-void ks_man(const struct ks_command *command, FILE *out);
+void ks_man(const struct ks_cli_command *command, FILE *out);
 /* completion.c */
 void ks_completion_bash(FILE *out);
 void ks_completion_zsh(FILE *out);

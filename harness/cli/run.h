@@ -20,7 +20,7 @@ struct ks_run_args {
 	struct ks_cli cli;
 	json_t *command; /* the words of the command line, owned */
 	const char *resume; /* the folder of an interrupted run */
-	bool failed, accept, jobs_given;
+	bool failed, accept, jobs_given, compare;
 	uint64_t rotating_seed; /* --rotating-seed, else the date in UTC: 20260115 */
 	const char **target; /* scenarios, suites, folders */
 	size_t targets;
@@ -61,8 +61,11 @@ struct ks_schedule {
 };
 
 /* run_args.c */
+extern const struct ks_cli_option ks_run_options[];
 /* @return 0, KS_CLI_HELP, or KS_CLI_BAD with the error in args->cli. */
 int ks_run_args_parse(struct ks_run_args *args, int argc, char **argv);
+/* keyskew compare takes the same words, and runs the basics when none names a scenario. */
+int ks_compare_args_parse(struct ks_run_args *args, int argc, char **argv);
 void ks_run_args_release(struct ks_run_args *args);
 
 /* run_files.c */
@@ -93,6 +96,9 @@ json_t *ks_journal_read(const char *folder, json_t **runs, struct ks_err *err);
  * @return 0, or -1: KS_E_USAGE, KS_E_NOMATCH. */
 int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *schedule, struct ks_err *err);
 void ks_schedule_release(struct ks_schedule *schedule);
+
+/* cmd_compare.c: writes the comparison into the folder and prints its tables. @return the exit code, or -1. */
+int ks_compare_finish(const json_t *document, const char *folder, struct ks_err *err);
 
 /* accept.c */
 /* Writes what was measured into the scenario files where it is not what they expect; shows every changed line before and after,

@@ -8,7 +8,7 @@
 #include "ks_mem.h"
 #include "run.h"
 
-static const struct ks_cli_option options[] = {
+const struct ks_cli_option ks_run_options[] = {
 	{"generators", 'g', "A,B", "generators with their options, such as snowflake:unchecked:node_bits=8; FILE.gen.yaml, ask:'COMMAND' (a key when asked), exec:'COMMAND' (a key a line)", KS_COMPLETE_GENERATOR, NULL},
 	{"worlds", 'w', "W,..", "sim, faketime, qemu, or auto (default: sim; exec: faketime)", KS_COMPLETE_WORLD, NULL},
 	{"seed", 0, "N", "default 1", KS_COMPLETE_NONE, NULL},
@@ -35,14 +35,14 @@ static const struct ks_cli_option options[] = {
 enum { GENERATORS, WORLDS, SEED, SEEDS, ROTATING, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
 
 static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", "--failed [-o DIR] [-j N]", "--resume DIR [-j N]", NULL};
-const struct ks_command ks_command_run = {
+const struct ks_cli_command ks_command_run = {
 	.name = "run",
 	.summary = "run scenarios or suites and judge them",
 	.synopsis = synopsis,
 	.text = "Without -g: the generators that the scenario expects something of.\n\n"
 	        "exit: 0 every expectation met, 1 one unmet, 2 usage or file error, 3 could not be judged, 4 nothing matched,\n"
 	        "      5 keyskew itself failed, 128+N signal N",
-	.options = options,
+	.options = ks_run_options,
 	.complete = KS_COMPLETE_SCENARIO,
 	.run = ks_cmd_run,
 };
@@ -253,7 +253,7 @@ static uint64_t date_in_utc(void)
 	return (uint64_t)(tm.tm_year + 1900) * 10000 + (uint64_t)(tm.tm_mon + 1) * 100 + (uint64_t)tm.tm_mday;
 }
 
-int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
+static int parse(struct ks_run_args *a, const struct ks_cli_command *command, int argc, char **argv)
 {
 	char *value;
 	int option;
@@ -261,7 +261,7 @@ int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 	a->command = json_array();
 	for (int i = 1; i < argc; i++) /* now: reading cuts the words */
 		json_array_append_new(a->command, json_string(argv[i]));
-	ks_cli_begin(&a->cli, &ks_command_run, argc, argv);
+	ks_cli_begin(&a->cli, command, argc, argv);
 	while ((option = ks_cli_next(&a->cli, &value)) >= 0)
 		if (take(a, option, value, &a->cli.err))
 			return KS_CLI_BAD;
@@ -279,6 +279,24 @@ int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 		return 0;
 	ks_fail(&a->cli.err, KS_E_USAGE, "what to run? name a scenario, a suite or a folder; see keyskew list scenarios");
 	return KS_CLI_BAD;
+}
+
+int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
+{
+	return parse(a, &ks_command_run, argc, argv);
+}
+
+int ks_compare_args_parse(struct ks_run_args *a, int argc, char **argv)
+{
+	static const char *basics[] = {"basics"};
+	int status = parse(a, &ks_command_compare, argc, argv);
+	a->compare = true;
+	if (status != KS_CLI_BAD || a->cli.words || a->cli.err.code != KS_E_USAGE || strncmp(a->cli.err.text, "what to run?", 12))
+		return status;
+	a->target = basics;
+	a->targets = 1;
+	a->cli.err.code = KS_OK;
+	return 0;
 }
 
 void ks_run_args_release(struct ks_run_args *a)

@@ -390,6 +390,29 @@ static json_t *effective(const struct ks_plan *plan)
 	return j;
 }
 
+/* What keys are like, and in sim what the generator needs beside clocks. */
+static json_t *traits(const struct ks_run_facts *f)
+{
+	struct ks_traits t;
+	unsigned uses = f->output->records.uses;
+	ks_traits_find(f->evidence, &t);
+	json_t *o = json_object();
+	if (t.keys) {
+		json_object_set_new(o, "chars", json_pack("{sI sI}", "min", (json_int_t)t.chars_min, "max", (json_int_t)t.chars_max));
+		json_object_set_new(o, "text_sorts", json_boolean(t.text_sorts));
+		if (t.tells_time)
+			json_object_set_new(o, "time_ns", ks_json_int(t.time_ns));
+	}
+	if (!strcmp(f->world, "sim")) {
+		json_t *needs = json_array();
+		for (int i = 0; i < 8; i++)
+			if (uses >> i & 1)
+				json_array_append_new(needs, json_string(ks_uses_names[i]));
+		json_object_set_new(o, "uses", needs);
+	}
+	return o;
+}
+
 /* ---- the run ---- */
 
 static void add_judged(json_t *run, const struct ks_run_facts *f)
@@ -397,6 +420,7 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 	json_object_set_new(run, "calls", ks_json_int((int64_t)f->metrics.calls));
 	json_object_set_new(run, "keys", ks_json_int((int64_t)f->metrics.keys));
 	json_object_set_new(run, "clock_reads", ks_json_int((int64_t)f->output->records.clock_reads));
+	json_object_set_new(run, "key", traits(f));
 	json_object_set_new(run, "claims", claims(f));
 	json_object_set_new(run, "expectations", expectations(f));
 	if (*f->plan->reported || f->figures)

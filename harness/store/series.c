@@ -204,7 +204,7 @@ static int meta_put(struct ks_sr_job *j)
 
 int ks_series_write(const struct ks_run_facts *facts, int64_t witness, const char *dir, struct ks_err *err)
 {
-	static int (*const pictures[])(struct ks_sr_job *) = {ks_sr_clock, ks_sr_keytime, ks_sr_order,  ks_sr_dups,
+	static int (*const pictures[])(struct ks_sr_job *) = {ks_sr_clock, ks_sr_keytime, ks_sr_order, ks_sr_lates, ks_sr_dups,
 							      ks_sr_causal, ks_sr_served, ks_sr_stalls, ks_sr_damage};
 	struct ks_sr_job j = {.facts = facts, .e = facts->evidence, .control = facts->control, .witness = witness, .dir = dir, .err = err};
 	if (witness >= (int64_t)j.e->records->n)

@@ -76,6 +76,7 @@ int ks_sr_keytime(struct ks_sr_job *j);
 int ks_sr_order(struct ks_sr_job *j);
 int ks_sr_causal(struct ks_sr_job *j);
 int ks_sr_stalls(struct ks_sr_job *j); /* and waits */
+int ks_sr_lates(struct ks_sr_job *j);  /* after ks_sr_order */
 int ks_sr_dups(struct ks_sr_job *j);
 int ks_sr_served(struct ks_sr_job *j);
 int ks_sr_damage(struct ks_sr_job *j);

@@ -91,6 +91,36 @@ static int put_window(struct ks_sr_job *j, const char *name, struct ks_sr_window
 	return rc ? -1 : ks_file_commit(&file, j->err);
 }
 
+/* Shares of keys that came late, as late_ns has them: "late_ms share", as of waits. Nobody late: no file. */
+int ks_sr_lates(struct ks_sr_job *j)
+{
+	struct ks_file file;
+	size_t n = 0, total = j->e->records->n;
+	int64_t *late = j->late_ns ? ks_alloc(total, sizeof(*late)) : NULL;
+	if (j->late_ns && !late)
+		return ks_sr_no_memory(j->err);
+	int64_t most = 0;
+	for (size_t i = 0; late && i < total; i++) {
+		if (ks_record_get(j->e->records, i).outcome != KS_KEY)
+			continue;
+		late[n] = j->late_ns[i] > 0 ? j->late_ns[i] : 0;
+		most = late[n] > most ? late[n] : most;
+		n++;
+	}
+	int rc = 0;
+	if (most > 0) {
+		qsort(late, n, sizeof(*late), by_length);
+		rc = ks_sr_open(j, "lates", &file);
+		if (!rc) {
+			fputs("# late_ms share: of the keys that came at least so long after a larger one\n", file.f);
+			put_shares(file.f, late, n);
+			rc = ks_file_commit(&file, j->err);
+		}
+	}
+	ks_free(late);
+	return rc;
+}
+
 int ks_sr_stalls(struct ks_sr_job *j)
 {
 	int64_t run = longest(j->e), control = longest(j->control), most = run > control ? run : control;

@@ -4,7 +4,8 @@
  *   keyskew-subject STATE_DIR AREA    STATE_DIR: where generators persist what must outlive the process
  *                                     AREA: a file of ks_area.h, in which it notes what it does
  *   keyskew-subject STATE_DIR AREA WHAT FOLDER TIMEOUT_NS PROGRAM...
- *                                     asks a program for keys: WHAT it is called in messages, the FOLDER that it runs in */
+ *                                     asks a program for keys: WHAT it is called in messages, the FOLDER that it runs in
+ *   keyskew-subject --time GENERATOR  prints what a key costs on this machine, ns */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "ask.h"
 #include "keygen.h"
 #include "ks_subject.h"
+#include "subject_time.h"
 
 /* libfaketime keeps two objects a process and forgets them when the process does not return from main. */
 static char leftover[2][64];
@@ -101,6 +103,8 @@ int main(int argc, char **argv)
 {
 	struct stat st;
 
+	if (argc == 3 && !strcmp(argv[1], "--time"))
+		return ks_subject_time(argv[2]);
 	if ((argc != 3 && argc < 7) || stat(argv[1], &st) != 0 || !S_ISDIR(st.st_mode) || isatty(STDIN_FILENO)) {
 		fprintf(stderr, "usage: keyskew-subject STATE_DIR AREA [WHAT FOLDER TIMEOUT_NS PROGRAM...], with the wire of keyskew on 0 and 1\n");
 		return 2;

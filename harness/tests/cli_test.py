@@ -12,6 +12,7 @@ Standard library only.
 """
 import ctypes
 import glob
+import csv
 import json
 import os
 import pty
@@ -1992,6 +1993,24 @@ def sweeps(t):
     got = [(r["sweep"]["faults.back.step"], r["sweep"]["workload.rate"], r["metrics"]["duplicates"]["node"]) for r in runs]
     t.check(got == [("-10ms", "500/s", 5), ("-10ms", "1000/s", 10), ("-20ms", "500/s", 10), ("-20ms", "1000/s", 20)], "sweep: %s" % got)
     t.run("run", "ntp-step-back", "--sweep", "faults.back.step=", code=2, says="VALUE")
+
+
+@test("nightly")
+def generators_side_by_side(t):
+    result = t.run("compare", "-g", "snowflake,unixmilli", "ntp-step-back", "--sweep", "faults.back.step=-120ms,-1s", "-o", "out", code=0, timeout=60)
+    for word in ("19 characters", "a node id", "120 duplicates", "119 refused", "999 refused", "broken: unique@process"):
+        t.check(word in result.out, "compare does not say %r: %s" % (word, result.out))
+    with open(t.path("out/compare.csv"), newline="") as f:
+        rows = list(csv.DictReader(f))
+    got = {(r["sweep"], r["generator"]): r["duplicates@node"] for r in rows}
+    t.check(got == {("faults.back.step=-120ms", "snowflake"): "0", ("faults.back.step=-120ms", "unixmilli"): "120",
+                    ("faults.back.step=-1s", "snowflake"): "0", ("faults.back.step=-1s", "unixmilli"): "1000"}, "compare.csv: %s" % got)
+    with open(t.path("out/compare.md")) as f:
+        t.check("| ntp-step-back, faults.back.step=-1s |" in f.read(), "compare.md")
+    for name in ("faults-back-step-duplicates.svg", "faults-back-step-duplicates.png", "faults-back-step-refused.svg"):
+        t.check(os.path.getsize(t.path("out/" + name)) > 1000, name)
+    t.run("compare", "--from", "out", code=0)
+    t.run("compare", "-g", "snowflak", code=2, says="did you mean 'snowflake'")
 
 
 @test("nightly")

@@ -88,6 +88,19 @@ struct ks_halt {
 	int64_t begin_ns, end_ns;
 };
 
+/* What a generator needs beside clocks. */
+enum ks_uses {
+	KS_USES_WORKER = 1, /* an id of its node that somebody hands out */
+	KS_USES_MAC = 2,
+	KS_USES_IP = 4,
+	KS_USES_PID = 8,
+	KS_USES_HOST = 16,
+	KS_USES_REGISTRY = 32,
+	KS_USES_PERSIST = 64,
+	KS_USES_RANDOM = 128,
+};
+extern const char *const ks_uses_names[8]; /* by bit */
+
 /* All records of a run. Owned; release with ks_records_release. */
 struct ks_records {
 	struct ks_packed *v;
@@ -105,6 +118,7 @@ struct ks_records {
 	struct ks_texts texts; /* when keys are texts: see ks_gen_issues_texts */
 	struct ks_texts reasons; /* of a foreign generator: what its refusals say, by `why`; at most KS_RECORD_REASONS */
 	uint64_t clock_reads;  /* how many clock reads the calls made */
+	unsigned uses;         /* mask of enum ks_uses: what else the generator asked the world for; of sim */
 	struct ks_halt *halts; /* by lane, then by time */
 	size_t nhalts, halt_cap;
 	size_t limit;          /* bytes, as ks_records_bytes counts them; 0: none. What would be more is not added */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "ks_mem.h"
+
+const char *const ks_uses_names[8] = {"worker", "mac", "ip", "pid", "host", "registry", "persist", "random"};
 #include "ks_sink.h"
 
 /* The rows at which the low bits of a lane's seq begin anew. */

@@ -427,6 +427,8 @@ static int finish(struct ks_engine *g)
 			return ks_fail(g->err, KS_E_JUDGE, "node %u: its calls did not return for a snapshot or restart", i + 1);
 	for (uint32_t i = 0; i < g->nlanes; i++) {
 		g->result->records.clock_reads += g->lanes[i].env.reads;
+		if (g->lanes[i].env.random.counter)
+			g->result->records.uses |= KS_USES_RANDOM;
 		if (lose(g, &g->lanes[i]))
 			return ks_fail(g->err, KS_E_INTERNAL, "out of memory in the simulation");
 	}

@@ -91,9 +91,16 @@ static uint64_t worker_of(struct ks_env *e)
 	return l->node->worker;
 }
 
+/* Bits of enum ks_uses stand in the order of enum ks_identity. */
+static void note_use(struct ks_env *e, unsigned uses)
+{
+	e->engine->result->records.uses |= uses;
+}
+
 uint64_t ks_env_identity(struct ks_env *e, int what)
 {
 	struct lane *l = lane_of(e);
+	note_use(e, 1u << what);
 	switch ((enum ks_identity)what) {
 	case KS_ID_WORKER:
 		return worker_of(e);
@@ -148,6 +155,7 @@ struct ks_key ks_env_text(struct ks_env *e, const char *bytes, size_t len)
 bool ks_env_persist_get(struct ks_env *e, int slot, uint64_t *value)
 {
 	struct process *p = lane_of(e)->process;
+	note_use(e, KS_USES_PERSIST);
 	if (slot < 0 || slot >= KS_PERSIST_SLOTS || !p->persist[slot].set)
 		return false;
 	*value = p->persist[slot].value;
@@ -157,6 +165,7 @@ bool ks_env_persist_get(struct ks_env *e, int slot, uint64_t *value)
 void ks_env_persist_put(struct ks_env *e, int slot, uint64_t value)
 {
 	struct process *p = lane_of(e)->process;
+	note_use(e, KS_USES_PERSIST);
 	if (slot < 0 || slot >= KS_PERSIST_SLOTS)
 		return;
 	p->persist[slot].set = true;

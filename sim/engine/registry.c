@@ -78,6 +78,7 @@ static bool ask(struct ks_env *e, enum question what, uint64_t *value)
 {
 	struct lane *l = (struct lane *)e;
 	struct ks_engine *g = e->engine;
+	g->result->records.uses |= KS_USES_REGISTRY;
 	bool cut_off = is_cut_off(g, l->node);
 	l->request.what = what;
 	l->request.value = *value;
