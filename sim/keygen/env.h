@@ -2,7 +2,7 @@
  *
  * One source of each generator is compiled once against each environment: KS_ENV_SIM takes the simulation's
  * (sim/engine/env_sim.h), KS_ENV_REAL the real one (harness/subject/env_real.h), KS_ENV_TABLE a table of
- * functions (plug-ins). Each defines struct ks_env and these, static inline:
+ * functions (plug-ins), KS_ENV_CHECK one that watches what they touch (tests/env_check.h). Each defines struct ks_env and these, static inline:
  *
  *   int64_t  env_clock(env, id)             what clock id shows, ns; unix time for REALTIME and TAI
  *   void     env_wait_until(env, id, value) returns when clock id shows at least value
@@ -43,8 +43,10 @@ enum ks_identity { KS_ID_WORKER, KS_ID_MAC, KS_ID_IP, KS_ID_PID, KS_ID_HOST };
 #include "env_sim.h"
 #elif defined(KS_ENV_REAL)
 #include "env_real.h"
+#elif defined(KS_ENV_CHECK)
+#include "env_check.h"
 #else
-#error "compile generators with KS_ENV_SIM or KS_ENV_REAL"
+#error "compile generators with KS_ENV_SIM, KS_ENV_REAL or KS_ENV_CHECK"
 #endif
 
 #endif

@@ -113,11 +113,14 @@ struct ks_gen {
 #define KS_GEN(name) ks_gen_##name##_sim
 #elif defined(KS_ENV_REAL)
 #define KS_GEN(name) ks_gen_##name##_real
+#elif defined(KS_ENV_CHECK)
+#define KS_GEN(name) ks_gen_##name##_check
 #endif
 
-/* Both lists end with NULL and name the same generators in the same order. */
+/* All lists end with NULL and name the same generators in the same order. */
 extern const struct ks_gen *const ks_gens_sim[];
 extern const struct ks_gen *const ks_gens_real[];
+extern const struct ks_gen *const ks_gens_check[]; /* in its test only */
 
 /* @return the generator of that name in the list, or NULL. */
 const struct ks_gen *ks_gen_find(const struct ks_gen *const *list, const char *name);
