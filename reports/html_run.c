@@ -327,6 +327,28 @@ static void put_injections(FILE *out, const json_t *run)
 	fputs("</ul>\n", out);
 }
 
+static void put_keepers(FILE *out, const json_t *run)
+{
+	const json_t *keepers = json_object_get(run, "keepers"), *list = json_object_get(keepers, "notable");
+	size_t i, shown = 0;
+	json_t *act;
+	if (!keepers)
+		return;
+	if (!json_array_size(list))
+		list = json_object_get(keepers, "first");
+	fputs("<h3>What daemons did to the clocks that they keep</h3>\n<ul class=\"plain\">\n", out);
+	json_array_foreach(list, i, act) {
+		char text[500];
+		if (shown++ == 12)
+			break;
+		ks_rp_keeper_act(text, sizeof(text), act);
+		fputs("<li>", out);
+		put(out, text);
+		fputs("</li>\n", out);
+	}
+	fprintf(out, "</ul>\n<p>%lld acts in all.</p>\n", (long long)ks_rp_int(keepers, "acts"));
+}
+
 /* ---- plots ---- */
 
 static const char *plot_path(char path[4096], const json_t *run, const char *dir, const char *file)
@@ -534,6 +556,7 @@ void ks_html_run(FILE *out, const json_t *run, const char *dir, bool open, size_
 	put_plots(out, run, dir, budget);
 	put_theory(out, run);
 	put_injections(out, run);
+	put_keepers(out, run);
 	put_metrics(out, run);
 	put_pre(out, "Do it again", ks_rp_str(run, "reproduce"), false);
 	put_pre(out, "The scenario with every default", ks_rp_str(run, "effective"), true);

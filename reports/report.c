@@ -311,6 +311,12 @@ bool ks_rp_reported(char *buf, size_t size, const json_t *run)
 	return *buf;
 }
 
+void ks_rp_keeper_act(char *buf, size_t size, const json_t *act)
+{
+	char at[KS_TIME_TEXT];
+	snprintf(buf, size, "%s at %s", ks_rp_str(act, "text"), ks_dur_format(at, ks_rp_int(act, "at_ns")));
+}
+
 void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 {
 	char c[KS_RP_NUMBER], o[KS_RP_NUMBER];

@@ -59,6 +59,8 @@ size_t ks_rp_unexpected(const json_t *run, enum ks_rp_extent extent, void (*put)
 bool ks_rp_reported(char *buf, size_t size, const json_t *run);
 /* The injection proof in one line: "back on n2: commanded -120ms, observed -120.000003ms". */
 void ks_rp_injection(char *buf, size_t size, const json_t *injection);
+/* "n1's ntpd steps -128ms at 20.008s". */
+void ks_rp_keeper_act(char *buf, size_t size, const json_t *act);
 
 /* Runs that belong together: one scenario (with one description) in one world; in it a cell a generator, its runs differing
  * in seed. All in the order of first appearance. */

@@ -388,6 +388,24 @@ static void put_injections(const struct table *t, FILE *out, const json_t *run)
 	}
 }
 
+/* What daemons did to the clocks that they keep, beyond slewing. */
+static void put_keepers(const struct table *t, FILE *out, const json_t *run)
+{
+	const json_t *list = json_object_get(json_object_get(run, "keepers"), "notable");
+	size_t i, n = json_array_size(list);
+	json_t *act;
+	json_array_foreach(list, i, act) {
+		char text[500];
+		if (i == 3 && n > 4) {
+			snprintf(text, sizeof(text), "and %zu more", n - i);
+			put_note(t, out, "", "", text);
+			break;
+		}
+		ks_rp_keeper_act(text, sizeof(text), act);
+		put_note(t, out, "", "", text);
+	}
+}
+
 struct trouble {
 	FILE *out;
 	const struct table *t;
@@ -411,8 +429,10 @@ static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 		if (strcmp(ks_rp_str(run, "status"), "judged"))
 			continue;
 		char reported[1000];
-		if (!proven)
+		if (!proven) {
 			put_injections(t, out, run);
+			put_keepers(t, out, run);
+		}
 		if (!proven && ks_rp_reported(reported, sizeof(reported), run))
 			put_note(t, out, "", "", reported);
 		if (!proven && ks_rp_int(run, "attempts") > 1)

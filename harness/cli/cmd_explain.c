@@ -53,6 +53,25 @@ static void print_row(const json_t *row, bool marked)
 	       (long long)json_integer_value(json_object_get(row, "thread")), call, offset, str(row, "outcome"), what, fields);
 }
 
+#define KEEPER_ACTS 6
+
+/* What daemons did to the clocks around the witness, or just before it. */
+static void print_keepers(const json_t *run, const json_t *witness)
+{
+	const json_t *keepers = json_object_get(run, "keepers"), *list = json_object_get(keepers, "first");
+	json_t *rows = json_object_get(witness, "neighbours");
+	json_int_t last = json_integer_value(json_object_get(json_array_get(rows, json_array_size(rows) ? json_array_size(rows) - 1 : 0), "call_ns"));
+	size_t end = 0, n = json_array_size(list);
+	while (end < n && (!last || json_integer_value(json_object_get(json_array_get(list, end), "at_ns")) <= last))
+		end++;
+	for (size_t i = end > KEEPER_ACTS ? end - KEEPER_ACTS : 0; i < end; i++) {
+		const json_t *act = json_array_get(list, i);
+		char at[KS_TIME_TEXT];
+		ks_dur_format(at, json_integer_value(json_object_get(act, "at_ns")));
+		printf("%s%s at %s", i && i != end - KEEPER_ACTS ? "; " : "\nclocks: ", str(act, "text"), at);
+	}
+}
+
 static void tell(const json_t *run, const json_t *claim)
 {
 	const json_t *w = json_object_get(claim, "witness");
@@ -65,6 +84,8 @@ static void tell(const json_t *run, const json_t *claim)
 	printf("\nfaults: ");
 	json_array_foreach(json_object_get(run, "faults"), i, row)
 		printf("%s%s", i ? "; " : "", str(row, "text"));
+	if (json_object_get(run, "keepers"))
+		print_keepers(run, w);
 	printf("\nagain:  %s\n", str(run, "reproduce"));
 }
 

@@ -355,24 +355,37 @@ static json_t *machine(const struct ks_machine *m)
 
 #define KEEPER_ACTS_MAX 1000 /* in a result; a long run has many */
 
-/* What the daemons did that keep the nodes' clocks. @return NULL: there are none. */
+/* "n1's ntpd steps -128ms": what a daemon did that keeps a node's clock, as a sentence. */
+static json_t *keeper_act(const struct ks_plan *plan, const struct ks_clock_change *c)
+{
+	static const char *const did[KS_NKEEPER_DID] = {"does nothing about", "steps", "slews", "waits with", "gives up at"};
+	const struct ks_plan_node *n = &plan->node[c->node];
+	char text[3 * KS_NAME_MAX], offset[KS_TIME_TEXT];
+	ks_dur_format(offset, c->amount_ns);
+	snprintf(text, sizeof text, "%s's %s %s %s%s", n->name, ks_discipline_names[n->clock.by], did[c->did],
+	         c->amount_ns > 0 ? "+" : "", offset);
+	return json_pack("{so ss ss ss so ss}", "at_ns", ks_json_int(c->at_ns), "node", n->name, "by",
+	                 ks_discipline_names[n->clock.by], "did", did[c->did], "offset_ns", ks_json_int(c->amount_ns), "text", text);
+}
+
+/* Of their acts the first ones, and each step (or giving up): those are what people look for. @return NULL: there are none. */
 static json_t *keepers(const struct ks_run_facts *f)
 {
-	static const char *const did[KS_NKEEPER_DID] = {"nothing", "steps", "slews", "waits", "gives up"};
-	json_t *list = json_array();
+	json_t *first = json_array(), *notable = json_array();
 	size_t acts = 0;
 	for (size_t i = 0; i < f->output->nchange; i++) {
 		const struct ks_clock_change *c = &f->output->change[i];
-		if (c->fault != KS_NO_FAULT || acts++ >= KEEPER_ACTS_MAX)
+		if (c->fault != KS_NO_FAULT)
 			continue;
-		const struct ks_plan_node *n = &f->plan->node[c->node];
-		json_array_append_new(list, json_pack("{so ss ss ss so}", "at_ns", ks_json_int(c->at_ns), "node", n->name, "by",
-		                                      ks_discipline_names[n->clock.by], "did", did[c->did], "offset_ns",
-		                                      ks_json_int(c->amount_ns)));
+		if (acts++ < KEEPER_ACTS_MAX)
+			json_array_append_new(first, keeper_act(f->plan, c));
+		if ((c->did == KS_KEEPER_STEPPED || c->did == KS_KEEPER_GAVE_UP) && json_array_size(notable) < KEEPER_ACTS_MAX)
+			json_array_append_new(notable, keeper_act(f->plan, c));
 	}
 	if (acts)
-		return json_pack("{sI so}", "acts", (json_int_t)acts, "first", list);
-	json_decref(list);
+		return json_pack("{sI so so}", "acts", (json_int_t)acts, "notable", notable, "first", first);
+	json_decref(first);
+	json_decref(notable);
 	return NULL;
 }
 
