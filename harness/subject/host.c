@@ -1,6 +1,7 @@
 #include "ks_subject.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -159,27 +160,56 @@ static void *state_alloc(size_t size)
 	return p ? memset(p, 0, size) : NULL;
 }
 
-static bool start_lane(struct host *h, const struct ks_wire_config *c, uint32_t i, const pthread_attr_t *attr)
+/* ---- the state that outlives the process ---- */
+
+static void state_path(const struct host *h, char path[4096])
+{
+	snprintf(path, 4096, "%s/state-%u", h->hooks->state_dir, h->crew.process.process);
+}
+
+static bool all_of(int fd, void *memory, size_t size, bool write_it)
+{
+	for (size_t at = 0; at < size;) {
+		ssize_t n = write_it ? write(fd, (char *)memory + at, size - at) : read(fd, (char *)memory + at, size - at);
+		if (n <= 0)
+			return false;
+		at += (size_t)n;
+	}
+	return true;
+}
+
+/* The memory of the generator, shared and of each thread, as it is between calls. */
+static bool pass_state(struct host *h, bool write_it)
+{
+	const struct ks_gen *gen = h->crew.spec.gen;
+	char path[4096];
+
+	state_path(h, path);
+	int fd = open(path, write_it ? O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
+	bool good = fd >= 0 && all_of(fd, h->crew.shared, gen->shared_size, write_it);
+	for (uint32_t i = 0; good && i < h->lanes; i++)
+		good = all_of(fd, h->lane[i].local, gen->local_size, write_it);
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static bool make_lane(struct host *h, const struct ks_wire_config *c, uint32_t i)
 {
 	struct ks_lane_thread *l = &h->lane[i];
 	const struct ks_gen *gen = h->crew.spec.gen;
-	pthread_t thread;
 
 	l->crew = &h->crew;
 	l->env.process = &h->crew.process;
 	l->number = i;
-	l->env.caller = (uint64_t)c->lane_id + i;
+	l->env.caller = c->caller + i;
 	l->local = state_alloc(gen->local_size);
 	l->cap = h->crew.area.head->size.records;
 	l->area = &h->crew.area.lane[i];
 	l->record = &h->crew.area.record[i * l->cap];
 	l->text = h->crew.area.text + i * h->crew.area.head->size.texts;
 	ks_arrivals_init(&l->arrivals, &h->crew.load, c->lanes_before + i, c->lanes_of_node, c->seed, c->lane_id + i);
-	if (!l->local)
-		return false;
-	if (i == 0 && gen->init)
-		gen->init(&l->env, h->crew.spec.cfg, h->crew.shared);
-	return pthread_create(&thread, attr, ks_lane_run, l) == 0;
+	return l->local != NULL;
 }
 
 /* ---- beside the lanes ---- */
@@ -253,9 +283,13 @@ static void *background(void *context)
 
 	free(context);
 	wait_for_gate(c);
-	for (int64_t at = period; at < c->duration_ns; at += period) {
+	int64_t begun = ks_true_ns() - c->start_ns; /* one that was started anew begins in the middle */
+	for (int64_t at = (begun > 0 ? begun : 0) + period; at < c->duration_ns; at += period) {
 		sleep_until(c->start_ns + at);
-		b.what->fn(&env, c->spec.cfg, c->shared);
+		atomic_fetch_add(&c->beside, 1);
+		if (!atomic_load(&c->halted))
+			b.what->fn(&env, c->spec.cfg, c->shared);
+		atomic_fetch_sub(&c->beside, 1);
 	}
 	return NULL;
 }
@@ -284,6 +318,7 @@ static int configure(struct host *h, uint32_t length)
 	struct ks_err err = {0};
 	const char *text = (const char *)h->frame + sizeof(c);
 	pthread_attr_t attr;
+	pthread_t thread;
 
 	if (length < sizeof(c) + 2 || h->frame[length - 1] != '\0')
 		return fail(h, "the configuration is cut short");
@@ -309,8 +344,15 @@ static int configure(struct host *h, uint32_t length)
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED); /* nobody waits for one who may be stuck */
 	for (h->lanes = 0; h->lanes < c.threads; h->lanes++)
-		if (!start_lane(h, &c, h->lanes, &attr))
-			return fail(h, "out of memory or threads");
+		if (!make_lane(h, &c, h->lanes))
+			return fail(h, "out of memory");
+	if (c.kept && !pass_state(h, false))
+		return fail(h, "the state of the process before cannot be read");
+	if (!c.kept && h->crew.spec.gen->init)
+		h->crew.spec.gen->init(&h->lane[0].env, h->crew.spec.cfg, h->crew.shared);
+	for (uint32_t i = 0; i < h->lanes; i++)
+		if (pthread_create(&thread, &attr, ks_lane_run, &h->lane[i]) != 0)
+			return fail(h, "out of threads");
 	h->probe_ns = c.probe_ns;
 	if (!start_beside(h, &attr) || ks_lane_catch_holds() != 0)
 		return fail(h, "out of threads");
@@ -398,6 +440,28 @@ static int finish(struct host *h)
 	return answer(h, KS_WIRE_DONE, &done, sizeof(done));
 }
 
+/* No lane begins a call any more, those inside have returned, and what runs beside them stands: then the state is whole. */
+static int halt(struct host *h)
+{
+	int64_t until = ks_true_ns() + KS_SEC;
+
+	atomic_store(&h->crew.halted, true);
+	for (uint32_t i = 0; i < h->lanes; i++) {
+		uint64_t now = atomic_load(&h->lane[i].area->state);
+		while (now % 4 == KS_LANE_INSIDE || !atomic_compare_exchange_weak(&h->lane[i].area->state, &now,
+										  now / 4 * 4 + KS_LANE_CLOSED)) {
+			if (ks_true_ns() > until)
+				return fail(h, "its calls did not return within 1s for the restart");
+			now = atomic_load(&h->lane[i].area->state);
+		}
+	}
+	while (atomic_load(&h->crew.beside) && ks_true_ns() < until)
+		;
+	if (!pass_state(h, true))
+		return fail(h, "cannot keep the state for the next process");
+	return finish(h);
+}
+
 /* @return GO_ON when the run is not at its end yet; *wait_ms: how long to wait at most before the next look. */
 static int look(struct host *h, int *wait_ms)
 {
@@ -447,6 +511,8 @@ static int serve(struct host *h)
 		return answer(h, KS_WIRE_CLOCKS, &clocks, sizeof(clocks));
 	case KS_WIRE_ACT:
 		return act(h, length);
+	case KS_WIRE_HALT:
+		return h->phase == RUNNING ? halt(h) : fail(h, "halted out of turn");
 	case KS_WIRE_CONFIG:
 		return h->phase == NEW ? configure(h, length) : fail(h, "configured twice");
 	case KS_WIRE_START:

@@ -30,6 +30,8 @@ struct ks_area_lane {
 	_Atomic uint64_t reads;          /* clock readings before this call */
 	_Atomic int64_t hold_ns;         /* how long it stops when it gets KS_HOLD_SIGNAL */
 	_Atomic int32_t tid;             /* of its thread */
+	_Atomic uint64_t drawn, taken;   /* arrivals that it asked for, and those for which a call was begun */
+	uint64_t skip;                   /* arrivals that an earlier incarnation has had */
 	_Atomic uint32_t through;
 };
 

@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 4u
+#define KS_WIRE_VERSION 5u
 
 enum ks_wire_type {
 	KS_WIRE_HELLO = 1, /* subject: struct ks_wire_hello */
@@ -28,6 +28,7 @@ enum ks_wire_type {
 	KS_WIRE_DONE,      /* subject: struct ks_wire_done: all records are sent */
 	KS_WIRE_ERROR,     /* subject: text: it cannot go on */
 	KS_WIRE_QUIT,      /* harness: end (a guest powers off) */
+	KS_WIRE_HALT,      /* harness: no more calls; the state is kept for the next incarnation. Subject answers DONE */
 };
 
 struct ks_wire_header {
@@ -50,6 +51,8 @@ struct ks_wire_config {
 	int64_t probe_ns; /* how often the host reads the wall clock itself, into a shared area; 0: never */
 	uint32_t arrival, model, on_refuse; /* enums of ks_engine.h */
 	uint32_t lane_id;                   /* fleet-wide number of thread 0 (ks_caller): stream of its arrivals */
+	uint32_t kept, pad; /* 1: the generator's state is that which the incarnation before left at HALT */
+	uint64_t caller;    /* ks_caller of thread 0 */
 	int64_t user_low, user_high, depth_low, depth_high; /* what calls are about: struct ks_call_ranges */
 					    /* then: generator text, NUL-terminated */
 };

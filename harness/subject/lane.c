@@ -76,6 +76,7 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 		NOTE(&a->worst_late_ns, call_ns - begin_ns);
 	if (!enter(a, n))
 		return KS_LOST;
+	NOTE(&a->taken, atomic_load_explicit(&a->drawn, memory_order_relaxed));
 	enum ks_outcome outcome = c->spec.gen->next(&l->env, c->spec.cfg, c->shared, l->local, &key, &why);
 	*return_ns = ks_true_ns() - c->start_ns;
 	if (outcome == KS_KEY && c->spec.gen->decode_text && !keep_text(l, &key))
@@ -100,6 +101,8 @@ static void work(struct ks_lane_thread *l)
 	enum ks_outcome last = KS_KEY;
 	int64_t free_ns = -1, due_ns = 0, begin_ns; /* nothing has returned yet */
 
+	for (; l->area->drawn < l->area->skip; l->area->drawn++)
+		ks_arrivals_next(&l->arrivals);
 	for (uint64_t n = 0;; n++) {
 		if (last == KS_REFUSE && c->load.on_refuse == KS_REFUSE_RETRY) {
 			begin_ns = free_ns + KS_RETRY_AFTER_NS;
@@ -107,6 +110,7 @@ static void work(struct ks_lane_thread *l)
 			due_ns = c->load.model == KS_MODEL_CLOSED
 			             ? ks_arrivals_next_closed(&l->arrivals, n ? l->record[n - 1].call_ns - due_ns : 0, free_ns)
 			             : ks_arrivals_next(&l->arrivals);
+			NOTE(&l->area->drawn, atomic_load_explicit(&l->area->drawn, memory_order_relaxed) + 1);
 			begin_ns = due_ns > free_ns ? due_ns : free_ns;
 		}
 		if (begin_ns >= c->duration_ns || due_ns >= c->duration_ns)

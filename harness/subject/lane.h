@@ -26,6 +26,8 @@ struct ks_crew {
 	pthread_cond_t opened;
 	bool open;
 	int64_t start_ns; /* true time of the scenario's start */
+	atomic_bool halted; /* nothing is begun any more */
+	atomic_int beside;  /* how many run beside the lanes, at this moment */
 	atomic_bool full; /* a lane had no room for its next record */
 	struct ks_area area;
 };

@@ -10,7 +10,6 @@
 #include "ks_mem.h"
 
 #define DURATION_MAX_NS KS_HOUR
-#define THREADS_MAX 256
 #define CALLS_MAX 20000000
 /* A machine that was too busy to start in time, or to step in time, gets another chance: nothing was judged yet. */
 #define TRIES 3
@@ -45,9 +44,9 @@ static int carries_load(const struct ks_plan *plan, char *why, size_t size)
 			 ks_dur_format(text, plan->duration_ns));
 		return -1;
 	}
-	if (processes > KS_FT_PROCESSES_MAX || threads > THREADS_MAX) {
+	if (processes > KS_FT_PROCESSES_MAX || threads > KS_FT_THREADS_MAX) {
 		snprintf(why, size, "%llu processes with %llu threads are more than %d with %d",
-			 (unsigned long long)processes, (unsigned long long)threads, KS_FT_PROCESSES_MAX, THREADS_MAX);
+			 (unsigned long long)processes, (unsigned long long)threads, KS_FT_PROCESSES_MAX, KS_FT_THREADS_MAX);
 		return -1;
 	}
 	if (calls > CALLS_MAX) {
@@ -110,7 +109,9 @@ static bool rtc_is_read(const struct ks_plan *plan, const struct ks_fault_event 
 {
 	for (size_t i = 0; i < plan->faults; i++) {
 		const struct ks_fault *f = &plan->fault[i];
-		if (f->kind->op != KS_FAULT_SUSPEND || f->amount != KS_SUSPEND_S3 || f->at_ns + f->for_ns <= e->at_ns)
+		bool resume = f->kind->op == KS_FAULT_SUSPEND && f->amount == KS_SUSPEND_S3;
+		bool boot = f->kind->op == KS_FAULT_RESTART && f->amount;
+		if (!(resume || boot) || f->at_ns + f->for_ns <= e->at_ns)
 			continue;
 		for (uint32_t k = 0; k < f->nnodes; k++)
 			if (f->nodes[k] == e->node)

@@ -34,6 +34,7 @@
  * begun. What changes a rate meets the old line so much later or earlier: see meet() in ft_play.c. */
 #define KS_FT_LEAD_NS (150 * KS_US)
 #define KS_FT_PROCESSES_MAX 64
+#define KS_FT_THREADS_MAX 256 /* of all of them */
 
 struct ks_ft_stage {
 	char dir[64];  /* /dev/shm/keyskew-PID-RANDOM, "" when closed */
@@ -63,6 +64,10 @@ struct ks_ft_process {
 	struct ks_area area;  /* of a subject host; zero for a foreign program */
 	uint32_t first_lane;
 	bool grouped;         /* it has a cgroup of its own: see ft_group.h */
+	bool kept;            /* it goes on with the state that the incarnation before left */
+	int64_t from_ns, until_ns; /* its life, true time since the start; the first one's begins at INT64_MIN */
+	uint64_t was_inside[4]; /* a bit a thread: it was inside a call when its records were taken */
+	uint32_t born;        /* the event that started it; KS_FT_NONE */
 	bool up;              /* it runs, and its clock and threads can be acted on */
 };
 
@@ -120,7 +125,7 @@ struct ks_ft_play {
 	size_t stride;
 	uint32_t processes;
 	/* Does what is not about clocks and stops: a restart. NULL: there is nothing such. */
-	int (*act)(void *who, const struct ks_fault_event *event, struct ks_err *err);
+	int (*act)(void *who, uint32_t event, struct ks_err *err);
 	void *who;
 	struct {
 		int64_t at_ns, delta_ns;

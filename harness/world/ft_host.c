@@ -14,8 +14,7 @@
 #include "ask.h"
 #include "command.h"
 #include "foreign.h"
-#include "ft.h"
-#include "ft_records.h"
+#include "ft_run.h"
 #include "ks_mem.h"
 #include "ks_subject.h"
 #include "ks_wire.h"
@@ -27,32 +26,6 @@
 #define BATCH 900              /* records that are taken from an area at once: their texts fit a frame */
 #define PROBES_MAX 2000000
 
-enum phase { STARTING, GREETED, READY, RUNNING, DONE };
-
-struct subject {
-	struct ks_ft_process p;
-	enum phase phase;
-	struct ks_wire_rx rx;
-	struct ks_wire_account account;
-	struct ks_wire_clocks clocks, first; /* told last, and before the start */
-	uint32_t pings_open;
-	uint64_t clock_reads;
-};
-
-struct run {
-	const struct ks_run_request *request;
-	const struct ks_plan *plan;
-	struct ks_run_output *output;
-	struct ks_err *err;
-	struct ks_ft_stage stage;
-	struct ks_ft_play play;
-	struct subject *subject;
-	uint32_t n;
-	struct pollfd *fds; /* two a subject: its stdout and stderr */
-	unsigned char *frame;
-	int64_t limit_ns;   /* true time at which the run is given up */
-};
-
 /* ---- what subjects say ---- */
 
 static int64_t distance(int64_t a, int64_t b)
@@ -60,7 +33,7 @@ static int64_t distance(int64_t a, int64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static int lament(struct run *r, struct subject *s, const char *what)
+int ks_ft_lament(struct run *r, struct subject *s, const char *what)
 {
 	char how[420];
 
@@ -76,11 +49,11 @@ static int take_clocks(struct run *r, struct subject *s, const void *payload, ui
 	int64_t before = s->clocks.raw_after_ns;
 
 	if (length != sizeof(s->clocks) || !s->pings_open)
-		return lament(r, s, "told its clocks unasked");
+		return ks_ft_lament(r, s, "told its clocks unasked");
 	memcpy(&s->clocks, payload, length);
 	const struct ks_wire_clocks *c = &s->clocks;
 	if (c->raw_ns < before || c->raw_after_ns < c->raw_ns || c->raw_after_ns > ks_true_ns())
-		return lament(r, s, "told an impossible time");
+		return ks_ft_lament(r, s, "told an impossible time");
 	s->pings_open--;
 	return 0;
 }
@@ -97,18 +70,20 @@ static int collect_lane(struct run *r, struct subject *s, uint32_t thread)
 	int64_t until_ns = ks_true_ns() - r->play.start_ns;
 
 	if (n > a->head->size.records)
-		return lament(r, s, "noted more calls than there is room for");
+		return ks_ft_lament(r, s, "noted more calls than there is room for");
 	for (size_t at = 0; at < n; at += BATCH) {
 		size_t k = n - at < BATCH ? n - at : BATCH;
 		int64_t length = texts ? ks_area_texts(a, thread, at, k, r->frame) : 0;
 		if (length < 0)
-			return lament(r, s, "noted a key that is none");
+			return ks_ft_lament(r, s, "noted a key that is none");
 		if (length && ks_wire_account_texts(&s->account, r->frame, (uint32_t)length, &r->output->records, r->err) != 0)
 			return -1;
 		if (ks_wire_account_add(&s->account, &a->record[thread * a->head->size.records + at],
 					(uint32_t)(k * sizeof(*a->record)), until_ns, &r->output->records, r->err) != 0)
 			return -1;
 	}
+	if (inside)
+		s->p.was_inside[thread / 64] |= UINT64_C(1) << (thread % 64);
 	ks_area_lost(&a->lane[thread], thread, n, &lost);
 	return inside ? ks_wire_account_add(&s->account, &lost, sizeof(lost), until_ns, &r->output->records, r->err) : 0;
 }
@@ -125,7 +100,7 @@ static void collect_reasons(struct run *r, struct subject *s)
 						     strnlen(head->reason[i], KS_REASON_TEXT));
 }
 
-static int collect(struct run *r, struct subject *s)
+int ks_ft_collect(struct run *r, struct subject *s)
 {
 	collect_reasons(r, s);
 	for (uint32_t i = 0; i < r->plan->threads; i++) {
@@ -142,11 +117,11 @@ static int take_done(struct run *r, struct subject *s, const void *payload, uint
 	struct ks_wire_done d;
 
 	if (length != sizeof(d))
-		return lament(r, s, "ended with a frame of the wrong size");
+		return ks_ft_lament(r, s, "ended with a frame of the wrong size");
 	memcpy(&d, payload, sizeof(d));
-	if (collect(r, s) != 0)
+	if (ks_ft_collect(r, s) != 0)
 		return -1;
-	return d.records == s->account.records ? 0 : lament(r, s, "did not note the records that it counted");
+	return d.records == s->account.records ? 0 : ks_ft_lament(r, s, "did not note the records that it counted");
 }
 
 static int take_hello(struct run *r, struct subject *s, const void *payload, uint32_t length)
@@ -154,10 +129,10 @@ static int take_hello(struct run *r, struct subject *s, const void *payload, uin
 	struct ks_wire_hello hello;
 
 	if (length != sizeof(hello))
-		return lament(r, s, "greeted with a frame of the wrong size");
+		return ks_ft_lament(r, s, "greeted with a frame of the wrong size");
 	memcpy(&hello, payload, sizeof(hello));
 	if (hello.version != KS_WIRE_VERSION || hello.record_size != sizeof(struct ks_wire_record))
-		return lament(r, s, "is of another version of keyskew");
+		return ks_ft_lament(r, s, "is of another version of keyskew");
 	s->phase = GREETED;
 	return 0;
 }
@@ -177,11 +152,11 @@ static int take(struct run *r, struct subject *s, int type, const void *payload,
 	if (type == KS_WIRE_DONE && s->phase == RUNNING)
 		return take_done(r, s, payload, length);
 	if (type != KS_WIRE_ERROR)
-		return lament(r, s, "sent a frame out of turn");
+		return ks_ft_lament(r, s, "sent a frame out of turn");
 	snprintf(text, sizeof(text), "gave up: %.*s", (int)(length < 300 ? length : 300), (const char *)payload);
 	for (char *p = text; *p; p++)
 		*p = *p < ' ' || *p > '~' ? '?' : *p;
-	return lament(r, s, text);
+	return ks_ft_lament(r, s, text);
 }
 
 static int hear(struct run *r, struct subject *s)
@@ -191,13 +166,13 @@ static int hear(struct run *r, struct subject *s)
 	int type, got = ks_wire_rx_fill(&s->rx, s->p.proc.out);
 
 	if (got < 0)
-		return errno == EAGAIN ? 0 : lament(r, s, "cannot be read");
+		return errno == EAGAIN ? 0 : ks_ft_lament(r, s, "cannot be read");
 	if (got == 0)
-		return lament(r, s, "ended before its time");
+		return ks_ft_lament(r, s, "ended before its time");
 	while ((type = ks_wire_rx_take(&s->rx, &payload, &length)) > 0)
-		if (take(r, s, type, payload, length) != 0)
+		if (take(r, s, type, payload, length) != 0 || (s->before && ks_ft_restart_next(r, s) != 0))
 			return -1;
-	return type < 0 ? lament(r, s, "sent garbage") : 0;
+	return type < 0 ? ks_ft_lament(r, s, "sent garbage") : 0;
 }
 
 /* Waits until someone says something, or until true time at_ns; 100 ms at most. */
@@ -209,7 +184,9 @@ static int listen(struct run *r, int64_t at_ns)
 		return -1;
 	left = left < 0 ? 0 : left > LOOK_NS ? LOOK_NS : left;
 	for (uint32_t i = 0; i < r->n; i++) {
-		r->fds[2 * i] = (struct pollfd){.fd = r->subject[i].p.proc.out, .events = POLLIN};
+		const struct subject *s = &r->subject[i];
+		bool over = !s->p.up && s->phase == DONE; /* it waits for its end */
+		r->fds[2 * i] = (struct pollfd){.fd = over ? -1 : s->p.proc.out, .events = POLLIN};
 		r->fds[2 * i + 1] = (struct pollfd){.fd = r->subject[i].p.proc.err, .events = POLLIN};
 	}
 	struct timespec ts = {.tv_nsec = left};
@@ -224,12 +201,12 @@ static int listen(struct run *r, int64_t at_ns)
 	return 0;
 }
 
-static int tell(struct run *r, struct subject *s, uint32_t type, const void *payload, uint32_t length)
+int ks_ft_tell(struct run *r, struct subject *s, uint32_t type, const void *payload, uint32_t length)
 {
-	return ks_wire_send(s->p.proc.in, type, payload, length) == 0 ? 0 : lament(r, s, "does not listen");
+	return ks_wire_send(s->p.proc.in, type, payload, length) == 0 ? 0 : ks_ft_lament(r, s, "does not listen");
 }
 
-static int wait_for(struct run *r, enum phase phase, int64_t until_ns, const char *what)
+static int wait_for(struct run *r, enum ks_ft_phase phase, int64_t until_ns, const char *what)
 {
 	for (;;) {
 		uint32_t there = 0;
@@ -295,6 +272,9 @@ static struct ks_wire_config config_of(const struct run *r, const struct subject
 				       .model = p->load.model,
 				       .on_refuse = p->load.on_refuse,
 				       .lane_id = number * p->threads,
+				       .kept = s->p.kept,
+				       .caller = ks_caller(&(struct ks_lane){s->p.node, s->p.process, s->p.incarnation, 0},
+							   p->processes, p->threads),
 				       .user_low = p->user_low,
 				       .user_high = p->user_high,
 				       .depth_low = p->depth_low,
@@ -321,7 +301,7 @@ static int add_program(struct run *r, struct subject *s, struct ks_command *prog
 	return 0;
 }
 
-static int launch(struct run *r, struct subject *s)
+int ks_ft_launch(struct run *r, struct subject *s)
 {
 	struct ks_wire_config config = config_of(r, s);
 	struct ks_command program;
@@ -344,7 +324,7 @@ static int launch(struct run *r, struct subject *s)
 	return ks_ft_start(&r->stage, &s->p, argv, true, NULL, r->err);
 }
 
-static int send_config(struct run *r, struct subject *s)
+int ks_ft_send_config(struct run *r, struct subject *s)
 {
 	const char *text = r->request->gen->text;
 	struct {
@@ -354,18 +334,20 @@ static int send_config(struct run *r, struct subject *s)
 	size_t length = strlen(text) + 1;
 
 	memcpy(m.text, text, length);
-	return tell(r, s, KS_WIRE_CONFIG, &m, (uint32_t)(sizeof(m.c) + length));
+	return ks_ft_tell(r, s, KS_WIRE_CONFIG, &m, (uint32_t)(sizeof(m.c) + length));
+}
+
+int ks_ft_ping(struct run *r, struct subject *s)
+{
+	s->pings_open++;
+	return ks_ft_tell(r, s, KS_WIRE_PING, NULL, 0);
 }
 
 static int ping_all(struct run *r)
 {
-	for (uint32_t i = 0; i < r->n; i++) {
-		if (!r->subject[i].p.up)
-			continue;
-		r->subject[i].pings_open++;
-		if (tell(r, &r->subject[i], KS_WIRE_PING, NULL, 0) != 0)
+	for (uint32_t i = 0; i < r->n; i++)
+		if (r->subject[i].p.up && ks_ft_ping(r, &r->subject[i]) != 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -404,7 +386,7 @@ static int set_clock_bases(struct run *r, struct subject *s)
 static int start(struct run *r)
 {
 	for (uint32_t i = 0; i < r->n; i++)
-		if (launch(r, &r->subject[i]) != 0)
+		if (ks_ft_launch(r, &r->subject[i]) != 0)
 			return -1;
 	if (wait_for(r, GREETED, ks_true_ns() + HELLO_NS, "did not greet") != 0)
 		return -1;
@@ -414,7 +396,7 @@ static int start(struct run *r)
 	    choose_start(r) != 0)
 		return -1;
 	for (uint32_t i = 0; i < r->n; i++)
-		if (send_config(r, &r->subject[i]) != 0)
+		if (ks_ft_send_config(r, &r->subject[i]) != 0)
 			return -1;
 	if (wait_for(r, READY, r->play.start_ns, "were not ready") != 0 || ping_all(r) != 0 ||
 	    wait_for(r, READY, r->play.start_ns, "did not tell their clocks") != 0)
@@ -424,7 +406,7 @@ static int start(struct run *r)
 		if (set_clock_bases(r, &r->subject[i]) != 0)
 			return -1;
 		r->subject[i].phase = RUNNING;
-		if (tell(r, &r->subject[i], KS_WIRE_START, &s, sizeof(s)) != 0)
+		if (ks_ft_tell(r, &r->subject[i], KS_WIRE_START, &s, sizeof(s)) != 0)
 			return -1;
 	}
 	r->play.busy = ks_true_ns() > r->play.start_ns;
@@ -503,36 +485,53 @@ static void describe(struct run *r)
 
 /* ---- all of it ---- */
 
-static int make_lanes(struct run *r)
+void ks_ft_make_lanes(struct run *r, struct subject *s)
 {
 	struct ks_records *records = &r->output->records;
-	uint32_t threads = r->plan->threads;
 
-	records->lanes = ks_alloc((size_t)r->n * threads, sizeof(*records->lanes));
-	if (!records->lanes)
+	s->p.first_lane = (uint32_t)records->nlanes;
+	for (uint32_t k = 0; k < r->plan->threads; k++)
+		records->lanes[records->nlanes++] = (struct ks_lane){
+		    .node = s->p.node, .process = s->p.process, .incarnation = s->p.incarnation, .thread = k};
+}
+
+/* Room for all incarnations that there will be. */
+static int make_subjects(struct run *r)
+{
+	uint32_t first = r->plan->nodes * r->plan->processes;
+
+	r->room = first + ks_ft_restarts(&r->play, r->plan);
+	r->subject = ks_alloc(r->room, sizeof(*r->subject));
+	r->fds = ks_alloc(2 * (size_t)r->room, sizeof(*r->fds));
+	r->frame = ks_alloc(1, KS_WIRE_MAX);
+	r->output->records.lanes = ks_alloc((size_t)r->room * r->plan->threads, sizeof(*r->output->records.lanes));
+	if (!r->subject || !r->fds || !r->frame || !r->output->records.lanes)
 		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
-	records->nlanes = (size_t)r->n * threads;
-	for (uint32_t i = 0; i < r->n; i++) {
-		struct ks_ft_process *p = &r->subject[i].p;
-		*p = (struct ks_ft_process){.proc = KS_PROC_NONE,
-					    .node = i / r->plan->processes,
-					    .process = i % r->plan->processes,
-					    .slot = i,
-					    .first_lane = i * threads};
-		for (uint32_t k = 0; k < threads; k++)
-			records->lanes[p->first_lane + k] =
-			    (struct ks_lane){.node = p->node, .process = p->process, .thread = k};
+	for (uint32_t i = 0; i < r->room; i++)
+		r->subject[i].p.proc = (struct ks_proc)KS_PROC_NONE;
+	for (r->n = 0; r->n < first; r->n++) {
+		struct subject *s = &r->subject[r->n];
+		s->p.node = r->n / r->plan->processes;
+		s->p.process = r->n % r->plan->processes;
+		s->p.slot = r->n;
+		s->p.from_ns = INT64_MIN;
+		s->p.until_ns = INT64_MAX;
+		ks_ft_make_lanes(r, s);
 	}
 	return 0;
 }
 
 static int carry_out(struct run *r)
 {
+	if (ks_ft_play_init(&r->play, r->request, r->err) != 0 || make_subjects(r) != 0)
+		return -1;
 	r->play.stage = &r->stage;
 	r->play.process = &r->subject[0].p;
 	r->play.stride = sizeof(r->subject[0]);
 	r->play.processes = r->n;
-	if (make_lanes(r) != 0 || ks_ft_play_init(&r->play, r->request, r->err) != 0 || ks_ft_open(&r->stage, r->err) != 0 ||
+	r->play.act = ks_ft_restart;
+	r->play.who = r;
+	if (ks_ft_open(&r->stage, r->err) != 0 ||
 	    start(r) != 0 || play(r) != 0 || prove(r) != 0)
 		return -1;
 	describe(r);
@@ -544,7 +543,8 @@ static void clean_up(struct run *r)
 	for (uint32_t i = 0; i < r->n; i++)
 		if (r->subject[i].p.proc.in >= 0) /* end of file: it goes by itself */
 			close(r->subject[i].p.proc.in), r->subject[i].p.proc.in = -1;
-	ks_proc_end(&r->subject[0].p.proc, r->n, sizeof(r->subject[0]), GRACE_MS);
+	if (r->n)
+		ks_proc_end(&r->subject[0].p.proc, r->n, sizeof(r->subject[0]), GRACE_MS);
 	for (uint32_t i = 0; i < r->n; i++) {
 		struct subject *s = &r->subject[i];
 		if (s->p.area.head)
@@ -562,22 +562,10 @@ static void clean_up(struct run *r)
 int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err)
 {
 	const struct ks_plan *plan = request->plan;
-	struct run r = {
-	    .request = request, .plan = plan, .output = output, .err = err, .n = plan->nodes * plan->processes};
+	struct run r = {.request = request, .plan = plan, .output = output, .err = err};
 	int64_t timeout = request->timeout_ns ? request->timeout_ns : plan->duration_ns + 60 * KS_SEC;
 
 	r.limit_ns = ks_true_ns() + timeout;
-	r.subject = ks_alloc(r.n, sizeof(*r.subject));
-	r.fds = ks_alloc(2 * (size_t)r.n, sizeof(*r.fds));
-	r.frame = ks_alloc(1, KS_WIRE_MAX);
-	if (!r.subject || !r.fds || !r.frame) {
-		ks_free(r.subject);
-		ks_free(r.fds);
-		ks_free(r.frame);
-		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	}
-	for (uint32_t i = 0; i < r.n; i++)
-		r.subject[i].p.proc = (struct ks_proc)KS_PROC_NONE;
 	int status = carry_out(&r);
 	*busy = r.play.busy;
 	clean_up(&r);

@@ -157,6 +157,9 @@ static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, i
 	case KS_FAULT_RTC:
 		ks_clocks_set_rtc(c, t_ns, e->amount);
 		break;
+	case KS_FAULT_UP:
+		ks_clocks_boot(c, t_ns);
+		break;
 	case KS_FAULT_HOLD:
 		ks_clocks_hold(c, t_ns, (unsigned)e->amount);
 		break;
@@ -290,13 +293,17 @@ static int do_event(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 		return bend(play, k, err);
 	case KS_FAULT_TO_TRUE:
 		return step_to_true(play, k, err);
+	case KS_FAULT_UP: /* a machine boots before its processes start */
+		if (e->amount & KS_RESTART_NODE && bend(play, k, err) != 0)
+			return -1;
+		return play->act ? play->act(play->who, k, err) : 0;
 	case KS_FAULT_ARM_LEAP:
 		ks_ft_own_arm(play, k);
 		ks_ft_own_plan(play, e->node);
 		return 0;
 	default:
 		if (play->act)
-			return play->act(play->who, e, err);
+			return play->act(play->who, k, err);
 		return ks_fail(err, KS_E_JUDGE, "fault '%s' is not carried by this world", play->plan->fault[e->fault].name);
 	}
 }
@@ -369,6 +376,8 @@ unsigned ks_ft_affects(const struct ks_fault_event *e)
 	case KS_FAULT_LEAP:
 	case KS_FAULT_ARM_LEAP:
 		return BIT(KS_REALTIME);
+	case KS_FAULT_UP: /* tai is no longer ahead, the others begin at 0 */
+		return e->amount & KS_RESTART_NODE ? ALL_CLOCKS & ~BIT(KS_TAI) : 0;
 	case KS_FAULT_SLEW:
 	case KS_FAULT_SMEAR:
 		return ALL_CLOCKS & ~BIT(KS_RAW);
@@ -405,6 +414,8 @@ static bool is_known(enum ks_fault_op op)
 	case KS_FAULT_SMEAR:
 	case KS_FAULT_COARSE:
 	case KS_FAULT_RTC:
+	case KS_FAULT_DOWN:
+	case KS_FAULT_UP:
 		return true;
 	default:
 		return false;

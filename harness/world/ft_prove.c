@@ -466,11 +466,15 @@ static int prove_rtc(const struct ctx *c, uint32_t k)
 	struct reading b;
 
 	for (uint32_t m = k + 1; m < c->play->n; m++) {
-		if (e[m].node != e[k].node || e[m].op != KS_FAULT_RESUME || e[m].amount != KS_SUSPEND_S3)
+		bool resume = e[m].op == KS_FAULT_RESUME && e[m].amount == KS_SUSPEND_S3;
+		bool boot = e[m].op == KS_FAULT_UP && e[m].amount & KS_RESTART_NODE;
+		if (e[m].node != e[k].node || !(resume || boot))
 			continue;
+		if (boot && c->p->born != m)
+			return 0; /* another life reads it */
 		size_t i = change_of(c, m);
 		if (!i || !first_within(c, i, &b))
-			return unproven(c, k, "it told no reading after the resume that reads it");
+			return unproven(c, k, "it told no reading after what reads it");
 		int64_t off = b.value_ns - ks_seg_line(&c->play->node[c->p->node].change[i].line, b.at_ns);
 		return put(c, k, (struct ks_injection){.at_ns = c->play->done[k].end_ns,
 						       .commanded = e[k].amount,
@@ -478,6 +482,31 @@ static int prove_rtc(const struct ctx *c, uint32_t k)
 						       .tolerance = KS_FT_TOLERANCE_NS + b.width_ns});
 	}
 	return unproven(c, k, "nothing read it afterwards");
+}
+
+/* How long there was nobody: from the last reading of the one before to the first of the next. */
+static int prove_restart(const struct ctx *c, uint32_t k)
+{
+	uint32_t begin = begin_of(c, k);
+	const struct ks_ft_process *before = NULL;
+
+	for (uint32_t i = 0; i < c->play->processes; i++) {
+		const struct ks_ft_process *p = ks_ft_process(c->play, i);
+		if (p->node == c->p->node && p->process == c->p->process && p->incarnation + 1 == c->p->incarnation)
+			before = p;
+	}
+	size_t n = before ? atomic_load(&before->area.head->nprobes) : 0;
+	while (n && before->area.probe[n - 1].before_ns - c->play->start_ns > before->until_ns)
+		n--; /* whose calls have ended may look on for a while */
+	if (!n || !c->n)
+		return unproven(c, k, "one of its lives told no reading");
+	struct ks_injection proof = {.at_ns = c->play->done[begin].end_ns};
+	proof.commanded = c->play->event[k].at_ns - c->play->event[begin].at_ns;
+	proof.observed = c->probe[0].before_ns - before->area.probe[n - 1].after_ns;
+	/* a process takes its time to start, and that is part of a restart */
+	proof.tolerance = c->p->from_ns - c->play->event[k].at_ns + lateness(c, begin) + 4 * KS_MS +
+			  4 * ks_ft_probe_gap(c->plan, c->play->event, c->play->n) + proof.commanded / 10;
+	return put(c, k, proof);
 }
 
 static int prove_event(const struct ctx *c, uint32_t k)
@@ -500,6 +529,8 @@ static int prove_event(const struct ctx *c, uint32_t k)
 		return prove_tick(c, k);
 	case KS_FAULT_RTC:
 		return prove_rtc(c, k);
+	case KS_FAULT_UP:
+		return c->p->born == k ? prove_restart(c, k) : 0;
 	case KS_FAULT_DRIFT:
 	case KS_FAULT_SLEW:
 		return prove_rate(c, k);
@@ -527,6 +558,17 @@ static int check_host(const struct ctx *c)
 		       ks_dur_format(text, gain));
 }
 
+/* Was the process there from before the event's fault began until after the event? Its own birth counts. */
+static bool lived_through(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = &c->play->event[k];
+	bool boots = c->play->event[k].op == KS_FAULT_RTC; /* what shows it is a later life */
+
+	if (c->p->born == k || boots)
+		return true;
+	return c->play->done[begin_of(c, k)].begin_ns >= c->p->from_ns && e->at_ns < c->p->until_ns && e->op != KS_FAULT_UP;
+}
+
 static int prove_process(struct ctx *c)
 {
 	char name[64];
@@ -535,7 +577,11 @@ static int prove_process(struct ctx *c)
 	c->n = atomic_load(&c->p->area.head->nprobes);
 	if (c->n > c->p->area.head->size.probes)
 		c->n = 0;
+	while (c->n && c->p->until_ns != INT64_MAX && c->probe[c->n - 1].before_ns - c->play->start_ns > c->p->until_ns)
+		c->n--;
 	snprintf(name, sizeof(name), "process %u of node '%.30s'", c->p->process, c->plan->node[c->p->node].name);
+	if (c->n < READINGS_MIN && (c->p->until_ns != INT64_MAX || c->p->from_ns > c->plan->duration_ns - 100 * KS_MS))
+		return 0; /* a short life, which proves nothing and shows nothing */
 	if (c->n < READINGS_MIN)
 		return ks_fail(c->err, KS_E_JUDGE, "%s told only %zu readings of its clock", name, c->n);
 	if (check_host(c) != 0 || check_lines(c) != 0)
@@ -543,8 +589,25 @@ static int prove_process(struct ctx *c)
 	for (uint32_t k = 0; k < c->play->n; k++) {
 		const struct ks_fault_event *e = &c->play->event[k];
 		bool hit = e->node == c->p->node && (e->process == KS_ANY || e->process == c->p->process);
-		if (hit && prove_event(c, k) != 0)
+		if (hit && lived_through(c, k) && prove_event(c, k) != 0)
 			return -1;
+	}
+	return 0;
+}
+
+/* A fault that nobody lived through, as those that were down then, is not proven by anybody. */
+static int check_all(const struct ctx *c)
+{
+	const struct ks_run_output *out = c->output;
+
+	for (uint32_t k = 0; k < c->play->n; k++) {
+		const struct ks_fault_event *e = &c->play->event[k];
+		bool found = false;
+		for (size_t i = 0; i < out->ninjection && !found; i++)
+			found = out->injection[i].fault == e->fault && out->injection[i].node == e->node;
+		if (!found)
+			return ks_fail(c->err, KS_E_JUDGE, "fault '%s' is not proven: no process of node '%s' lived through it",
+				       c->plan->fault[e->fault].name, c->plan->node[e->node].name);
 	}
 	return 0;
 }
@@ -562,7 +625,7 @@ int ks_ft_prove(const struct ks_ft_play *play, const struct ks_run_request *requ
 		if (prove_process(&c) != 0)
 			return -1;
 	}
-	return 0;
+	return check_all(&c);
 }
 
 /* Two readings between any two changes of a node, and pauses to a ms; but no more than a machine can bear. */

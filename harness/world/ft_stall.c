@@ -3,6 +3,8 @@
 
 /* A process that was stopped needs a moment to get a CPU again. */
 #define AFTER_NS (5 * KS_MS)
+/* And one that is started anew needs longer. */
+#define START_NS (500 * KS_MS)
 
 static bool hits(const struct ks_fault_event *e, const struct ks_ft_process *p, uint32_t thread)
 {
@@ -19,11 +21,12 @@ static bool stopped(const struct ks_ft_play *play, const struct ks_ft_process *p
 		const struct ks_fault_event *e = &play->event[k];
 		if (!hits(e, p, thread))
 			continue;
-		if (e->op == KS_FAULT_STOP || e->op == KS_FAULT_SUSPEND)
+		if (e->op == KS_FAULT_STOP || e->op == KS_FAULT_SUSPEND || e->op == KS_FAULT_DOWN)
 			since = play->done[k].begin_ns;
-		if (e->op != KS_FAULT_RUN && e->op != KS_FAULT_RESUME)
+		if (e->op != KS_FAULT_RUN && e->op != KS_FAULT_RESUME && e->op != KS_FAULT_UP)
 			continue;
-		if (since <= to_ns && play->done[k].end_ns + AFTER_NS >= from_ns)
+		int64_t after = e->op == KS_FAULT_UP ? START_NS : AFTER_NS;
+		if (since <= to_ns && play->done[k].end_ns + after >= from_ns)
 			return true;
 		since = INT64_MAX;
 	}

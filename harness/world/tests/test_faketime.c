@@ -279,6 +279,32 @@ static void special_faults(void)
 	       0);
 }
 
+/* A counter begins anew in a process that lost its state, and goes on in one to which it was handed over. No call is lost
+ * but one that was inside, and the workload's wishes are not forgotten. */
+static void restarts(void)
+{
+	static const char form[] = "keyskew: 1\nduration: 1500ms\nfleet: {threads: 2}\nworkload: {rate: 400/s}\nfaults:\n"
+				   "- {at: 500ms, restart: process, state: %s, for: 300ms}\n";
+	char yaml[300];
+	struct outcome o;
+	snprintf(yaml, sizeof(yaml), form, "lost");
+	run(&o, yaml, "counter", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(o.out.records.nlanes, 4);
+	CU_ASSERT(o.out.records.n >= 598 && o.out.records.n <= 600);
+	CU_ASSERT(duplicates_of_node(&o.out.records, 0) > 100);
+	release(&o);
+	snprintf(yaml, sizeof(yaml), form, "kept");
+	run(&o, yaml, "counter", NULL);
+	CU_ASSERT_EQUAL(o.status, 0);
+	CU_ASSERT_EQUAL(o.out.records.n, 600);
+	CU_ASSERT_EQUAL(duplicates_of_node(&o.out.records, 0), 0);
+	release(&o);
+	proves("keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 2s\nworkload: {rate: 400/s}\nfaults:\n"
+	       "- {at: 300ms, rtc-reset: 2026-01-15T09:00:00Z}\n- {at: 500ms, restart: node, for: 500ms}\n",
+	       0);
+}
+
 static void control_is_without_faults(void)
 {
 	struct outcome o = {0};
@@ -417,6 +443,13 @@ static void carries(void)
 	    {"suspend: vm-stop, for: 1s", "nanotime", "monotonic"},
 	    {"pause: 50ms, thread: 0", "nanotime", NULL},
 	    {"stop-world: 50ms", "nanotime", NULL},
+	    {"restart: process", "nanotime", NULL},
+	    {"restart: node", "nanotime", "monotonic"},
+	    {"restart: node", "unixmilli", NULL},
+	    {"coarse: 10ms", "nanotime", "monotonic"},
+	    {"coarse: 500us", "unixmilli", "not more than one a ms"},
+	    {"rtc-reset: 2026-01-01T00:00:00Z", "unixmilli", "none follows"},
+	    {"cpu-skew: 1ms, hop: 10ms", "unixmilli", "share a clock"},
 	    {"step: -1s", "exec:true", NULL},
 	    {"slew: 20ppm, for: 1s", "exec:true", "no more than steps"},
 	};
@@ -713,6 +746,7 @@ int main(void)
 	    {"many threads and offsets", many_threads_and_offsets},
 	    {"every fault", every_fault},
 	    {"special faults", special_faults},
+	    {"restarts", restarts},
 	    {"control is without faults", control_is_without_faults},
 	    {"killed subject", killed_subject},
 	    {"interrupted", interrupted},

@@ -1,0 +1,58 @@
+/* What the files of a run with subject hosts share: ft_host.c, which runs it, and ft_restart.c, which ends subjects and starts
+ * new ones in the middle of it. */
+#ifndef KS_FT_RUN_H
+#define KS_FT_RUN_H
+
+#include "ft.h"
+#include "ft_records.h"
+
+struct pollfd;
+
+enum ks_ft_phase { STARTING, GREETED, READY, RUNNING, DONE };
+
+struct subject {
+	struct ks_ft_process p;
+	enum ks_ft_phase phase;
+	struct ks_wire_rx rx;
+	struct ks_wire_account account;
+	struct ks_wire_clocks clocks, first; /* told last, and before the start */
+	uint32_t pings_open;
+	struct subject *before; /* of a process that was started anew: the incarnation before */
+	uint64_t clock_reads;
+};
+
+struct run {
+	const struct ks_run_request *request;
+	const struct ks_plan *plan;
+	struct ks_run_output *output;
+	struct ks_err *err;
+	struct ks_ft_stage stage;
+	struct ks_ft_play play;
+	struct subject *subject;
+	uint32_t n, room;   /* of them: those that were started, and those that there may be in all */
+	struct pollfd *fds; /* two a subject: its stdout and stderr */
+	unsigned char *frame;
+	int64_t limit_ns;   /* true time at which the run is given up */
+};
+
+/* ft_host.c. All: 0, or -1 with r->err. */
+int ks_ft_launch(struct run *r, struct subject *s);
+int ks_ft_send_config(struct run *r, struct subject *s);
+int ks_ft_ping(struct run *r, struct subject *s);
+int ks_ft_tell(struct run *r, struct subject *s, uint32_t type, const void *payload, uint32_t length);
+/* Takes the records out of its area: it has ended, or makes no more. */
+int ks_ft_collect(struct run *r, struct subject *s);
+/* Numbers its lanes, the next ones of the records. */
+void ks_ft_make_lanes(struct run *r, struct subject *s);
+/* An error: what it did, and how it ended. */
+int ks_ft_lament(struct run *r, struct subject *s, const char *what);
+
+/* ft_restart.c */
+/* How many more subjects the faults of the plan will start. */
+uint32_t ks_ft_restarts(const struct ks_ft_play *play, const struct ks_plan *plan);
+/* What ks_ft_play calls for restarts. who: struct run. */
+int ks_ft_restart(void *who, uint32_t k, struct ks_err *err);
+/* A subject that was started anew said something: leads it to its start. */
+int ks_ft_restart_next(struct run *r, struct subject *s);
+
+#endif
