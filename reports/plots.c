@@ -195,6 +195,14 @@ static void node_entries(struct entries *e, const json_t *meta, bool nested)
 	}
 }
 
+/* A part of the first, such as lost_tasks_early of lost_tasks, is shown without the words of the first. */
+static const char *part_of(const char *first, const char *name)
+{
+	size_t len = first ? strlen(first) : 0;
+	bool part = len && name && strlen(name) > len + 1 && !strncmp(name, first, len) && name[len] == '_';
+	return part ? name + len : name ? name : "";
+}
+
 /* A line a count, over those of the control, which are one grey. */
 static void count_entries(struct entries *e, const json_t *meta, const json_t *names)
 {
@@ -203,7 +211,7 @@ static void count_entries(struct entries *e, const json_t *meta, const json_t *n
 	for (i = 0; i < n && json_is_true(json_object_get(meta, "control")); i++)
 		add_entry(e, i ? "" : "control", GREY, 4 + 1.5 * (double)(n - 1 < 3 ? n - 1 : 3), 0, 2 + n + i);
 	json_array_foreach(names, i, name)
-		add_entry(e, json_string_value(name) ? json_string_value(name) : "", all_colours[i % 7],
+		add_entry(e, part_of(json_string_value(json_array_get(names, 0)), json_string_value(name)), all_colours[i % 7],
 		          2 + 1.5 * (double)(n - 1 - i < 3 ? n - 1 - i : 3), 0, 2 + i);
 }
 
@@ -277,6 +285,8 @@ static void put_near(FILE *out, const json_t *meta)
 	char text[100];
 	if (!strcmp(about, "witness"))
 		what = "around the first witness";
+	else if (!strcmp(about, "damage"))
+		what = "around the first damage";
 	else if (!strcmp(about, "fault"))
 		what = "around the first fault";
 	center = strcmp(about, "start") ? center : 0;
@@ -445,7 +455,7 @@ static void put_panels(FILE *out, const struct ks_rp_plot *plot, const json_t *r
 		line_words(&words, plot, run, meta, unit.name);
 	}
 	/* Where calls are few, each is seen. */
-	static const char dots[] = "points pointtype 7 pointsize 0.25", line[] = "lines", both[] = "linespoints pointtype 7 pointsize 0.3";
+	static const char dots[] = "points pointtype 7 pointsize 0.35", line[] = "lines", both[] = "linespoints pointtype 7 pointsize 0.3";
 	const char *how = names ? "steps" : is(plot, "causal") ? dots : line;
 	bool few = how == line && few_points(meta, plot->name, "");
 	bool near_few = how == line && few_points(meta, plot->name, "near-");

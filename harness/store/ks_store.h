@@ -47,7 +47,7 @@ bool ks_first_difference(const struct ks_evidence *a, const struct ks_evidence *
  * Counts so far, run, then control if there is one:
  *   dups.dat     t_s duplicates, control     served.dat   t_s refused lost, control     damage.dat   t_s DAMAGE.., control
  * and lates.dat: late_ms share, of the keys that came at least so late; waits.dat: wait_ms share, of the calls that waited at least so long; block 0 the run, 1 the control.
- *   near-*.dat   the same around the witness (or the first fault, or the beginning)
+ *   near-*.dat   the same around the witness (or the first damage beyond the control, the first fault, the beginning)
  *   meta.json    generator, clock, dups_scope and order_scope (the widest of fleet, node, thread in which the run without faults has
  *                few), rows, nodes (in the order of the blocks), faults (name, at_s, nodes), near (from_s, to_s, about), end_s,
  *                ranges (lowest and highest value of each series, and of how many calls), counts {series: [names]}, control,

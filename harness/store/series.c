@@ -67,6 +67,23 @@ static const struct ks_fault *fault_before(const struct ks_plan *plan, int64_t t
 	return best;
 }
 
+/* The first damage of a kind that the run without faults has less of: its row, or -1. Of maxima the first larger one. */
+static int64_t first_harm(const struct ks_sr_job *j)
+{
+	int64_t row = -1;
+	for (size_t i = 0; i < j->facts->damages; i++) {
+		const struct ks_damage_result *d = &j->facts->damage[i];
+		for (size_t k = 0; k < d->toll.n; k++) {
+			const struct ks_harm *h = &d->toll.v[k];
+			bool max = ks_damage_is_max(d->consumer->damages[h->damage].name);
+			bool more = !j->control || (max ? h->amount : d->toll.value[h->damage]) > d->control.value[h->damage];
+			if (more && h->row < j->e->records->n && (row < 0 || h->row < row))
+				row = h->row;
+		}
+	}
+	return row;
+}
+
 /* About 200 calls to either side, or one and a half steps, so that both ends of what a step replays are in sight; always
  * narrower than half the run, or it would show nothing new. */
 static void choose_windows(struct ks_sr_job *j)
@@ -83,13 +100,18 @@ static void choose_windows(struct ks_sr_job *j)
 	const struct ks_fault *first = fault_before(plan, INT64_MIN);
 	if (j->witness >= 0 && first && latest(j->e, (size_t)j->witness) < first->at_ns)
 		j->witness = -1;
+	j->about = "witness";
+	if (j->witness < 0) {
+		j->witness = first_harm(j);
+		j->about = "damage";
+	}
 	int64_t center = j->witness >= 0 ? latest(j->e, (size_t)j->witness) : INT64_MIN;
 	const struct ks_fault *f = fault_before(plan, j->witness >= 0 ? center : INT64_MAX);
-	if (j->witness < 0)
+	if (j->witness < 0) {
 		f = first;
-	j->about = j->witness >= 0 ? "witness" : f ? "fault" : "start";
-	if (j->witness < 0)
+		j->about = f ? "fault" : "start";
 		center = f ? f->at_ns : of_calls;
+	}
 	int64_t half = of_calls;
 	if (f && f->kind->op == KS_FAULT_STEP && f->amount) { /* steps to true time do not say how far */
 		int64_t step = f->amount >= 0 ? f->amount : f->amount > -j->end_ns ? -f->amount : j->end_ns;

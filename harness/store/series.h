@@ -30,7 +30,7 @@ struct ks_sr_job {
 	struct ks_err *err;
 	struct ks_sr_blocks blocks;
 	struct ks_sr_window whole, near;
-	const char *about; /* what near is around: "witness", "fault", "start" */
+	const char *about; /* what near is around: "witness", "damage", "fault", "start" */
 	int64_t end_ns;
 	int clock;     /* enum ks_clock_id that the generator read, or -1 */
 	int64_t *base; /* a node each: offset of its first reading, where offsets are relative */
@@ -67,8 +67,9 @@ bool ks_sr_few(size_t n, size_t keys);
 
 /* Lines over time, a block a node. What the call of a row adds. @return whether it adds anything. */
 typedef bool ks_sr_sample_fn(const struct ks_sr_job *j, size_t row, const struct ks_record *r, struct ks_sr_point *p);
-/* Writes NAME.dat and near-NAME.dat. */
-int ks_sr_lines(struct ks_sr_job *j, const char *name, ks_sr_sample_fn *sample, const char *header);
+/* Writes NAME.dat and near-NAME.dat. Of lines the points between the ends of a straight piece are left out; dots stand alone. */
+enum ks_sr_shape { KS_SR_LINE, KS_SR_DOTS };
+int ks_sr_lines(struct ks_sr_job *j, const char *name, enum ks_sr_shape shape, ks_sr_sample_fn *sample, const char *header);
 
 /* One picture each. */
 int ks_sr_clock(struct ks_sr_job *j);

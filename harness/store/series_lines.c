@@ -13,6 +13,7 @@ struct bucket {
 
 struct series {
 	struct ks_sr_window window;
+	enum ks_sr_shape shape;
 	struct bucket *bucket; /* a block: BUCKETS of them */
 	int64_t low, high;
 	uint64_t points;
@@ -47,6 +48,7 @@ struct thin {
 	double tolerance, slope_low, slope_high;
 	struct ks_sr_point anchor, last;
 	int n; /* 0: nothing yet, 1: the anchor alone, 2: and a pending point */
+	bool dots;
 };
 
 static void thin_put(const struct thin *h, struct ks_sr_point p)
@@ -61,6 +63,11 @@ static void thin_put(const struct thin *h, struct ks_sr_point p)
 
 static void thin_add(struct thin *h, struct ks_sr_point p)
 {
+	if (h->dots && h->n) { /* the anchor is the last one, and nothing is pending */
+		thin_put(h, p);
+		h->anchor = p;
+		return;
+	}
 	double dt = (double)(p.t - h->anchor.t), dv = (double)p.v - (double)h->anchor.v;
 	if (h->n == 2 && dt > 0 && dv / dt >= h->slope_low && dv / dt <= h->slope_high) {
 		double low = (dv - h->tolerance) / dt, high = (dv + h->tolerance) / dt;
@@ -125,6 +132,7 @@ static void put_block(const struct ks_sr_job *j, const struct series *s, uint32_
 	/* A four-thousandth of the range is a tenth of a pixel. */
 	double tolerance = ((double)s->high - (double)s->low) / 4000;
 	struct thin h = {.f = f, .name = ks_sr_block_name(j, block), .tolerance = tolerance > 1 ? tolerance : 1};
+	h.dots = s->shape == KS_SR_DOTS;
 	const struct bucket *b = &s->bucket[(size_t)block * BUCKETS], *before = NULL;
 	int64_t gap = gap_of(s, b);
 	fprintf(f, "%s# ", block ? "\n\n" : "");
@@ -160,10 +168,10 @@ static int series_put(struct ks_sr_job *j, struct series *s, const char *name, c
 	return ks_file_commit(&file, j->err);
 }
 
-static int one_window(struct ks_sr_job *j, const char *name, struct ks_sr_window window, ks_sr_sample_fn *sample,
-		      const char *header)
+static int one_window(struct ks_sr_job *j, const char *name, struct ks_sr_window window, enum ks_sr_shape shape,
+		      ks_sr_sample_fn *sample, const char *header)
 {
-	struct series s = {.window = window};
+	struct series s = {.window = window, .shape = shape};
 	s.bucket = ks_alloc((size_t)j->blocks.n * BUCKETS, sizeof(*s.bucket));
 	if (!s.bucket)
 		return ks_sr_no_memory(j->err);
@@ -178,9 +186,11 @@ static int one_window(struct ks_sr_job *j, const char *name, struct ks_sr_window
 	return rc;
 }
 
-int ks_sr_lines(struct ks_sr_job *j, const char *name, ks_sr_sample_fn *sample, const char *header)
+int ks_sr_lines(struct ks_sr_job *j, const char *name, enum ks_sr_shape shape, ks_sr_sample_fn *sample, const char *header)
 {
 	char near[40];
 	snprintf(near, sizeof(near), "near-%s", name);
-	return one_window(j, name, j->whole, sample, header) || one_window(j, near, j->near, sample, header) ? -1 : 0;
+	if (one_window(j, name, j->whole, shape, sample, header))
+		return -1;
+	return one_window(j, near, j->near, shape, sample, header);
 }

@@ -50,7 +50,7 @@ int ks_sr_clock(struct ks_sr_job *j)
 		return -1;
 	if (j->clock < 0)
 		return ks_sr_missing(j, "clock", "the generator read no clock");
-	return ks_sr_lines(j, "clock", sample_clock, "clock reading minus true time");
+	return ks_sr_lines(j, "clock", KS_SR_LINE, sample_clock, "clock reading minus true time");
 }
 
 /* ---- key time minus call time ---- */
@@ -86,7 +86,7 @@ int ks_sr_keytime(struct ks_sr_job *j)
 	const char *why = why_no_keytime(j);
 	if (why)
 		return ks_sr_missing(j, "keytime", why);
-	return ks_sr_lines(j, "keytime", sample_keytime, "key time minus call time");
+	return ks_sr_lines(j, "keytime", KS_SR_LINE, sample_keytime, "key time minus call time");
 }
 
 /* ---- the order of keys ---- */
@@ -100,7 +100,8 @@ static int by_group(const void *a, const void *b, void *arg)
 }
 
 /* How long before its own return a larger key of its group had been returned first: late[row], or -1 when none had been. tops:
- * the rows at which the maximum of the group grew, so the first larger key is found by halving. @return how many are late. */
+ * the rows at which the maximum of the group grew, so the first larger key is found by halving. @return how many are late by
+ * any time: of two that return at one instant none is. */
 static size_t find_late(const struct ks_sr_job *j, const uint32_t *row, size_t keys, uint32_t *tops, int64_t *late)
 {
 	size_t ntops = 0, found = 0;
@@ -116,7 +117,7 @@ static size_t find_late(const struct ks_sr_job *j, const uint32_t *row, size_t k
 				low = mid + 1;
 		}
 		late[row[i]] = low < ntops ? ks_sr_get(j->e, row[i]).return_ns - ks_sr_get(j->e, tops[low]).return_ns : -1;
-		found += low < ntops;
+		found += late[row[i]] > 0;
 		if (low == ntops)
 			tops[ntops++] = row[i];
 	}
@@ -182,7 +183,7 @@ int ks_sr_order(struct ks_sr_job *j)
 		return ks_sr_no_memory(j->err);
 	if (!found && !control)
 		return ks_sr_missing(j, "order", "");
-	return ks_sr_lines(j, "order", sample_late, "return minus the first return of a larger key");
+	return ks_sr_lines(j, "order", KS_SR_LINE, sample_late, "return minus the first return of a larger key");
 }
 
 /* ---- causes ---- */
@@ -217,7 +218,7 @@ int ks_sr_causal(struct ks_sr_job *j)
 		struct ks_record r = ks_sr_get(j->e, i);
 		caused = caused || (r.parent != KS_NO_PARENT && r.outcome == KS_KEY);
 		if (sample_causal(j, i, &r, &p))
-			return ks_sr_lines(j, "causal", sample_causal, "key time minus key time of the cause");
+			return ks_sr_lines(j, "causal", KS_SR_DOTS, sample_causal, "key time minus key time of the cause");
 	}
 	return caused ? ks_sr_missing(j, "causal", "the keys hold no time") : 0;
 }

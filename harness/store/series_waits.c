@@ -133,5 +133,5 @@ int ks_sr_stalls(struct ks_sr_job *j)
 	ks_sr_range(j, "near-waits", 0, (double)most / 1e6, j->e->records->n);
 	if (put_window(j, "waits", j->whole) || put_window(j, "near-waits", j->near))
 		return -1;
-	return ks_sr_lines(j, "stalls", sample_wait, "return minus due");
+	return ks_sr_lines(j, "stalls", KS_SR_LINE, sample_wait, "return minus due");
 }

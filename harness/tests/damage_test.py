@@ -25,6 +25,9 @@ RUNS = [
     ("incidents/f4-shard-key-overwrite", "shard-key,shard-key:compare-and-set"),
     ("incidents/f4-shard-key-rejected", "shard-key,shard-key:compare-and-set"),
     ("incidents/f5-nested-map-lost-write", "unixnano:user,hlc:cockroach"),
+    ("incidents/f2-resume-overwrites", "unixmilli,snowflake,uuidv7"),
+    ("incidents/m2-container-clock", "unixmilli"),
+    ("incidents/f7-gc-pause-order", "nanotime,snowflake"),
     ("incidents/f6-cold-start-trace-ids", "trace-id:length=2,trace-id:equal,snowflake"),
 ]
 
