@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "foreign.h"
 #include "ks_plan.h"
+#include "plugin_load.h"
 #include "program.h"
 #include "run.h"
 
@@ -32,7 +33,9 @@ static const char *find_file(const char *name, char path[PATH_MAX])
 int ks_generator_parse(const char *text, struct ks_gen_spec *spec, struct ks_err *err)
 {
 	bool ask = !strncmp(text, "ask:", 4), exec = !strncmp(text, "exec:", 5);
-	if (!ask && !exec && !ks_is_genfile(text) && !strstr(text, ".so"))
+	if (ks_names_plugin(text) && !ask && !exec)
+		return ks_plugin_parse_sim(text, spec, err);
+	if (!ask && !exec && !ks_is_genfile(text))
 		return ks_gen_parse(ks_gens_sim, text, spec, err);
 	*spec = (struct ks_gen_spec){0};
 	if (strlen(text) >= sizeof spec->text)
@@ -41,8 +44,6 @@ int ks_generator_parse(const char *text, struct ks_gen_spec *spec, struct ks_err
 	strcpy(spec->text, text);
 	if (ask || exec)
 		return from_command(spec, ask ? KS_SPEAKS_ASK : KS_SPEAKS_LINES, ask ? "ask:" : "exec:", text, err);
-	if (!ks_is_genfile(text))
-		return ks_fail(err, KS_E_USAGE, "generator '%.100s': plug-ins are not carried yet", text);
 	char path[PATH_MAX];
 	spec->foreign = ks_genfile_load(find_file(text, path), err);
 	return spec->foreign ? 0 : -1;

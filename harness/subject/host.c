@@ -327,7 +327,7 @@ static int configure(struct host *h, uint32_t length)
 		return fail(h, "the configuration has a value out of range");
 	if (h->hooks->spec)
 		h->crew.spec = *h->hooks->spec;
-	else if (ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err) != 0)
+	else if (h->hooks->parse ? h->hooks->parse(text, &h->crew.spec, &err) : ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err))
 		return fail(h, err.text);
 	const char *why = h->hooks->area_fd ? NULL : make_area(h, &c);
 	if (why)

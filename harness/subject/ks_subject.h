@@ -33,6 +33,7 @@ struct ks_subject_hooks {
 	const char *state_dir; /* an existing folder that outlives the process: what generators persist */
 	size_t record_bytes;   /* memory for records, of all threads; not of a shared area */
 	const struct ks_gen_spec *spec; /* the generator, whatever the configuration names; NULL: what it names */
+	int (*parse)(const char *text, struct ks_gen_spec *spec, struct ks_err *err); /* its name; NULL: built-ins alone */
 	int64_t read_width_ns; /* see KS_READ_WIDTH_MAX_NS; 0: that */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */

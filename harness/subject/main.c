@@ -19,6 +19,7 @@
 #include "ask.h"
 #include "keygen.h"
 #include "ks_subject.h"
+#include "plugin_load.h"
 #include "subject_time.h"
 
 /* libfaketime keeps two objects a process and forgets them when the process does not return from main. */
@@ -89,6 +90,11 @@ static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t process
 	return &a->program;
 }
 
+static int parse(const char *text, struct ks_gen_spec *spec, struct ks_err *err)
+{
+	return ks_names_plugin(text) ? ks_plugin_parse_real(text, spec, err) : ks_gen_parse(ks_gens_real, text, spec, err);
+}
+
 static struct ks_ask_fleet *prepare(char **argv)
 {
 	asked.fleet.start = start_program;
@@ -122,6 +128,7 @@ int main(int argc, char **argv)
 	struct ks_subject_hooks hooks = {.state_dir = argv[1],
 					 .area_fd = area,
 					 .spec = argc > 3 ? &spec : NULL,
+					 .parse = parse,
 					 .read_width_ns = KS_READ_WIDTH_PROCESS_NS};
 	if (argc > 3) {
 		struct ks_ask_cfg cfg = {prepare(argv)};

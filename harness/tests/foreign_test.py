@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 
 import cli_test
@@ -355,6 +356,59 @@ def real_fails(t):
         result = t.run("run", "s.yaml", "-w", "faketime", "-g", "bad.gen.yaml", "--json", "r.json", code=3, timeout=40)
         reason = t.json("r.json")["runs"][0].get("reason", "")
         t.check(any(word in reason for word in says), "%s: %r" % (name, reason))
+
+
+# --- plug-ins -----------------------------------------------------------------------------------------------------------
+
+KEYGEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../sim/keygen")
+
+
+def plugin(t, name, source, code=0):
+    if not shutil.which("cc"):
+        raise Skip("cc is not installed")
+    t.write(name + ".c", source)
+    done = subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-DKS_ENV_TABLE", "-D_GNU_SOURCE", "-I", KEYGEN, "-I", KEYGEN + "/../core",
+                           "-o", t.path(name + ".so"), t.path(name + ".c")], stderr=subprocess.PIPE, text=True)
+    t.need((done.returncode == 0) == (code == 0), "cc: %s" % done.stderr[-500:])
+
+
+# "-g ./mine.so": the source of a built-in as a plug-in does the same, call by call; in real processes too
+@test("plugin")
+def plugin_as_built_in(t):
+    plugin(t, "flake", '#include "%s/snowflake.c"\n#include "plugin.h"\nKS_PLUGIN(snowflake);\n' % KEYGEN)
+    t.write("s.yaml", scenario(fleet="{nodes: 2, threads: 3}", faults="  - {name: back, at: 2s, node: n1, step: -120ms}\n"
+                                                                      "  - {at: 3s, node: n2, thread: 1, pause: 20ms}\n"))
+    for name, generator in (("a", "./flake.so:unchecked"), ("b", "snowflake:unchecked")):
+        t.run("run", "s.yaml", "-g", generator, "--json", name + ".json", "--keys", name + ".tsv", code=(0, 1))
+    rows = [[line for line in t.read(n).splitlines() if not line.startswith(b"# generator")] for n in ("a.tsv", "b.tsv")]
+    t.check(rows[0] == rows[1], "the plug-in's calls differ")
+    t.check(metric(t.json("a.json")["runs"][0], "duplicates", "fleet") > 50, "nothing happened")
+    t.run("run", "s.yaml", "-g", "flake.so", code=0)
+    need_faketime()
+    t.write("s.yaml", scenario(workload="{rate: 200/s}"))
+    t.run("run", "s.yaml", "-w", "faketime", "-g", "./flake.so:unchecked", "--json", "r.json", code=(0, 1), timeout=40)
+    run = t.json("r.json")["runs"][0]
+    t.check(run["injection"] and metric(run, "duplicates", "node") >= 20, "faketime: %r duplicates" % metric(run, "duplicates", "node"))
+
+
+# versioned; what is no plug-in is refused
+@test("plugin")
+def plugin_refused(t):
+    t.write("s.yaml", scenario())
+    files = ["s.yaml"]
+    flake = '#include "%s/snowflake.c"\n#include "plugin.h"\n' % KEYGEN
+    plugin(t, "old", flake + "extern const struct ks_plugin ks_plugin_v1; const struct ks_env_table *ks_env_calls;\n"
+           "const struct ks_plugin ks_plugin_v1 = {9, sizeof(struct ks_gen), 0, &KS_GEN(snowflake), &ks_env_calls};\n")
+    plugin(t, "empty", flake + "static const struct ks_gen none = {.name = \"none\"};\nextern const struct ks_plugin ks_plugin_v1; const struct "
+           "ks_env_table *ks_env_calls;\nconst struct ks_plugin ks_plugin_v1 = {KS_PLUGIN_VERSION, sizeof(struct ks_gen), "
+           "sizeof(struct ks_env_table), &none, &ks_env_calls};\n")
+    plugin(t, "plain", "int x;\n")
+    t.write("text.so", "not an object")
+    for name, says in (("old", "another version"), ("empty", "lacks one of"), ("plain", "no plug-in of keyskew"), ("text", "cannot load plug-in"),
+                       ("none", "cannot load plug-in")):
+        t.refused("run", "s.yaml", "-g", "./%s.so" % name, says=says)
+    plugin(t, "flake", flake + "KS_PLUGIN(snowflake);\n")
+    t.refused("run", "s.yaml", "-g", "./flake.so:node_bit=3", says="did you mean 'node_bits'")
 
 
 # --- adapters: programs that are there already --------------------------------------------------------------------------

@@ -68,7 +68,7 @@ static bool too_many_calls(const struct ks_plan *plan)
 
 static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
-	if (!gen->gen)
+	if (!gen->gen || ks_gen_find(ks_gens_sim, gen->gen->name) != gen->gen)
 		return refuse(why, size, "guests run built-in generators only");
 	if (ks_plan_sim_only(plan))
 		return refuse(why, size, ks_plan_sim_only(plan));

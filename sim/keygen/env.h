@@ -45,8 +45,10 @@ enum ks_identity { KS_ID_WORKER, KS_ID_MAC, KS_ID_IP, KS_ID_PID, KS_ID_HOST };
 #include "env_real.h"
 #elif defined(KS_ENV_CHECK)
 #include "env_check.h"
+#elif defined(KS_ENV_TABLE)
+#include "env_table.h"
 #else
-#error "compile generators with KS_ENV_SIM, KS_ENV_REAL or KS_ENV_CHECK"
+#error "compile generators with KS_ENV_SIM, KS_ENV_REAL, KS_ENV_CHECK or KS_ENV_TABLE"
 #endif
 
 #endif

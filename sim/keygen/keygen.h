@@ -115,6 +115,8 @@ struct ks_gen {
 #define KS_GEN(name) ks_gen_##name##_real
 #elif defined(KS_ENV_CHECK)
 #define KS_GEN(name) ks_gen_##name##_check
+#elif defined(KS_ENV_TABLE)
+#define KS_GEN(name) ks_gen_##name##_table
 #endif
 
 /* All lists end with NULL and name the same generators in the same order. */

@@ -94,3 +94,9 @@ const struct ks_gen KS_GEN(skeleton) = {
 	.format = format,
 	.parse = parse,
 };
+
+/* Outside of keyskew: compiled with KS_ENV_TABLE this file is a plug-in, see plugin.h. */
+#ifdef KS_ENV_TABLE
+#include "plugin.h"
+KS_PLUGIN(skeleton);
+#endif
