@@ -184,7 +184,7 @@ static const struct ks_field fault_fields[] = {
 	 KS_AT(struct draft, fault.period_ns), .type = KS_OPT_DUR, .min = KS_US, .max = STROBE_MAX},
 	{.name = "process", .help = "which process of the node; default: all", .read = ks_read_number,
 	 KS_AT(struct draft, fault.process), .type = KS_OPT_INT, .min = 0, .max = KS_THREADS_MAX},
-	{.name = "thread", .help = "which thread of the process; of a placed stop-world: whose call meets it, 0 unless given", .read = ks_read_number,
+	{.name = "thread", .help = "which thread of the process; of a placed stop-world: whose call it falls into, 0 unless given", .read = ks_read_number,
 	 KS_AT(struct draft, fault.thread), .type = KS_OPT_INT, .min = 0, .max = KS_THREADS_MAX},
 	{.name = "wake_error", .help = "of s3: by how much the wall clock is off after it; positive: later", .def = "0s",
 	 .read = ks_read_number, KS_AT(struct draft, fault.wake_error_ns), .type = KS_OPT_DUR, .min = -STROBE_MAX,
@@ -192,13 +192,12 @@ static const struct ks_field fault_fields[] = {
 	{.name = "state", .help = "lost: it is killed, calls inside are lost; kept: it hands over what is in memory once they have returned. "
 	                          "What it persists stays in both",
 	 .def = "lost", .read = ks_read_word, KS_AT(struct draft, fault.kept), .words = states},
-	{.name = "call", .help = "places the stop inside a call: the thread's so manieth, from 0, of those that begin at `at` or later",
+	{.name = "call", .help = "places the stop inside a call: which of the thread's, from 0, of those that begin at `at` or later",
 	 .read = ks_read_number, KS_AT(struct draft, fault.place.call), .type = KS_OPT_INT, .max = 1000000000},
-	{.name = "where", .help = "at which of the call's environment calls; any: drawn by seed, among those that the call before had; "
-	                          "every: before the first of one call, the second of the next, .., after the last",
-	 .accepts = "before or after, a kind of environment call, and which of them unless the first, such as 'before clock' or "
-	            "'after store 2'; any; or every. Kinds: clock wait random lock unlock load store cas add identity persist registry, and call: any of them",
-	 .read = ks_read_place, KS_AT(struct draft, fault.place)},
+	{.name = "where", .help = "at which of the call's environment calls (clock wait random lock unlock load store cas add identity persist "
+	                          "registry, or call: any of them); any: drawn by seed, among those that the call before had; every: before "
+	                          "the first of one call, the second of the next, .., after the last",
+	 .accepts = "such as 'before clock', 'after store 2', any, or every", .read = ks_read_place, KS_AT(struct draft, fault.place)},
 	{.name = "times", .help = "how many calls it stops, one after another", .def = "1", .read = ks_read_number,
 	 KS_AT(struct draft, fault.place.times), .type = KS_OPT_INT, .min = 1, .max = 1000000},
 	{.name = "hz", .help = "ticks of the kernel's timer a second", .def = "250", .read = ks_read_number,
