@@ -183,7 +183,7 @@ static bool is_carried(const struct ks_plan *plan)
 	for (size_t i = 0; i < plan->faults; i++) {
 		const struct ks_fault *f = &plan->fault[i];
 		int op = f->kind->op;
-		if (f->placed || op == KS_FAULT_RESTART || op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_ROLLBACK)
+		if (f->placed || op == KS_FAULT_ARM_LEAP || op == KS_FAULT_RESTART || op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_ROLLBACK)
 			return false;
 	}
 	for (uint32_t i = 0; i < plan->nodes; i++)
@@ -201,7 +201,7 @@ static int begin(struct ks_stream_check *s, const struct ks_lane *lanes, struct 
 	if (memcmp(lanes, s->none.lanes, s->none.nlanes * sizeof *lanes))
 		inexact(s, "the threads are not those of the plan");
 	if (!is_carried(s->e.plan))
-		inexact(s, "what begins, ends or repeats lives, or stops them inside a call, needs the records");
+		inexact(s, "leap seconds, what begins, ends or repeats lives, or stops them inside a call, needs the records");
 	if (s->why)
 		return ks_fail(err, KS_E_JUDGE, "not judged as it passed: %s", s->why);
 	for (int i = 0; i < KS_NSCOPES; i++) {

@@ -358,11 +358,12 @@ static json_t *machine(const struct ks_machine *m)
 /* "n1's ntpd steps -128ms": what a daemon did that keeps a node's clock, as a sentence. */
 static json_t *keeper_act(const struct ks_plan *plan, const struct ks_clock_change *c)
 {
-	static const char *const did[KS_NKEEPER_DID] = {"does nothing about", "steps", "slews", "waits with", "gives up at"};
+	static const char *const did[KS_NKEEPER_DID] = {"nothing", "steps", "slews", "waits", "gives up"};
+	static const char *const words[KS_NKEEPER_DID] = {"does nothing about", "steps", "slews", "waits with", "gives up at"};
 	const struct ks_plan_node *n = &plan->node[c->node];
 	char text[3 * KS_NAME_MAX], offset[KS_TIME_TEXT];
 	ks_dur_format(offset, c->amount_ns);
-	snprintf(text, sizeof text, "%s's %s %s %s%s", n->name, ks_discipline_names[n->clock.by], did[c->did],
+	snprintf(text, sizeof text, "%s's %s %s %s%s", n->name, ks_discipline_names[n->clock.by], words[c->did],
 	         c->amount_ns > 0 ? "+" : "", offset);
 	return json_pack("{so ss ss ss so ss}", "at_ns", ks_json_int(c->at_ns), "node", n->name, "by",
 	                 ks_discipline_names[n->clock.by], "did", did[c->did], "offset_ns", ks_json_int(c->amount_ns), "text", text);

@@ -925,6 +925,112 @@ def incident_f1(t):
     t.check("payment-gateway" in json.dumps([r.get("damage") for r in runs]), "the payment gateway reports no damage")
 
 
+# --- clocks: the faults of clocks, and who keeps them --------------------------------------------------------------------
+
+# "list fault NAME prints its parameters, units, ranges and which clocks move"
+@test("clocks")
+def every_fault_is_listed(t):
+    t.run("list", "faults", "--json", code=0)
+    faults = json.loads(t.run("list", "faults", "--json", code=0).out)
+    names = {f["name"] for f in faults}
+    for name in ("step slew drift jitter strobe freeze coarse leap smear rtc-reset suspend pause stop-world restart snapshot clone "
+                 "rollback cpu-skew").split():
+        t.check(name in names, "fault %s is not listed" % name)
+    for f in faults:
+        if f["carried"] != "yes":
+            continue
+        one = json.loads(t.run("list", "fault", f["name"], "--json", code=0).out)[0]
+        t.check(one["title"] and one["value"] and one["moves"], "%s: %r" % (f["name"], one))
+        by = {p["parameter"]: p for p in one["parameters"]}
+        t.check({"name", "at", "node", "zone"} <= set(by), "%s lacks parameters of all faults: %r" % (f["name"], sorted(by)))
+        t.check(all(p["accepts"] and p["meaning"] and p["default"] for p in by.values()), "%s: %r" % (f["name"], by))
+    strobe = json.loads(t.run("list", "fault", "strobe", "--json", code=0).out)[0]
+    by = {p["parameter"]: p for p in strobe["parameters"]}
+    t.check(by["for"]["default"] == "required" and by["period"]["default"] == "10ms", "strobe: %r" % by)
+    t.check(strobe["moves"] == "realtime tai", "strobe moves %r" % strobe["moves"])
+    t.run("list", "fault", "leep", code=4, says="did you mean 'leap'")
+    ntpd = json.loads(t.run("list", "clock", "ntpd", "--json", code=0).out)[0]
+    by = {p["parameter"]: p["default"] for p in ntpd["parameters"]}
+    t.check(by["step"] == "128ms" and by["stepout"] == "300s" and {"offset", "jitter", "delay", "poll"} <= set(by), "ntpd: %r" % by)
+
+
+# "leap: at the first tick after midnight UTC; also as absolute date": REALTIME goes back by one second, once on each node
+@test("clocks")
+def leap_second(t):
+    t.write("s.yaml", scenario(fleet="2", duration="20s", more="start: 2016-12-31T23:59:50Z\n",
+                               faults="  - {name: leap, at: 2016-12-31T23:59:55Z, leap: insert}\n"))
+    t.run("run", "s.yaml", "-g", "unixmilli", "--json", "r.json", "--keys", "k.tsv", code=1)
+    run = t.json("r.json")["runs"][0]
+    t.check([i["observed_ns"] for i in run["injection"]] == [-10**9, -10**9], "injection %r" % run["injection"])
+    t.check(all(10 * 10**9 <= i["at_ns"] < 10 * 10**9 + 4 * 10**6 for i in run["injection"]), "not at midnight: %r" % run["injection"])
+    t.check(metric(run, "duplicates", "node") == 2000 and metric(run, "descents", "node") == 2, "metrics %r" % run["metrics"])
+    t.compare("k.tsv", "r.json")
+
+
+# smears end "at exactly one second", whatever the shape and the window
+@test("clocks")
+def smears_are_exact(t):
+    for shape, second, ns in (("linear", "insert", -10**9), ("cosine", "insert", -10**9), ("cosine", "delete", 10**9)):
+        t.write("s.yaml", scenario(duration="10m", workload="{rate: 7/s}",
+                                   faults="  - {name: s, at: 3s, smear: %s, for: 499999999999ns, second: %s}\n" % (shape, second)))
+        t.run("run", "s.yaml", "-g", "unixnano", "--json", "r.json", code=(0, 1))
+        run = t.json("r.json")["runs"][0]
+        t.check([i["observed_ns"] for i in run["injection"]] == [ns], "%s %s: %r" % (shape, second, run["injection"]))
+        t.check(metric(run, "descents", "thread") == 0, "%s %s goes back" % (shape, second))
+
+
+# "strobe reaches Jepsen's range (4 ms to 262 s, period 1 ms to 1 s)"
+@test("clocks")
+def strobe_range(t):
+    for amount, period in (("4ms", "1ms"), ("4ms", "1s"), ("262144ms", "1ms"), ("262144ms", "1s")):
+        t.write("s.yaml", scenario(duration="6s", workload="{rate: 5000/s}",
+                                   faults="  - {name: s, at: 1s, strobe: %s, period: %s, for: 4s}\n" % (amount, period)))
+        t.run("run", "s.yaml", "-g", "unixmilli", "--json", "r.json", code=(0, 1))
+        run = t.json("r.json")["runs"][0]
+        moves = 4000 if period == "1ms" else 4
+        t.check(metric(run, "descents", "node") == moves // 2, "%s %s: descents %r" % (amount, period, metric(run, "descents", "node")))
+        t.check(run["injection"][0]["observed_ns"] == moves * int(amount[:-2]) * 10**6, "injection %r" % run["injection"])
+
+
+# "ntpd: steps only if more than 128 ms persists for stepout"; "chrony: then slew"; "timesyncd: steps from 0.4 s"
+@test("clocks")
+def daemons(t):
+    def acts(clock, step, duration="400s"):
+        t.write("s.yaml", scenario(fleet="{nodes: 1, clock: {%s: {first: 10s, jitter: 0s}}}" % clock, duration=duration,
+                                   workload="{rate: 10/s}", faults="  - {name: hand, at: 20s, step: %s}\n" % step))
+        t.run("run", "s.yaml", "-g", "unixnano", "--json", "r.json", code=(0, 1))
+        keepers = t.json("r.json")["runs"][0].get("keepers", {"first": []})
+        return [(a["at_ns"] // 10**9, a["did"]) for a in keepers["first"]]
+    t.check(("steps" not in [did for _, did in acts("ntpd", "-120ms")]), "ntpd stepped 120 ms")
+    large = acts("ntpd", "-500ms")
+    t.check([a for a in large if a[1] == "steps"] == [(330, "steps")], "ntpd, 500 ms: %r" % large)
+    t.check("steps" not in [did for _, did in acts("chrony", "-500ms")], "chrony stepped after its third update")
+    large = acts("timesyncd", "-500ms")
+    t.check((20, "steps") in large, "timesyncd, 500 ms: %r" % large)
+    t.check("steps" not in [did for _, did in acts("timesyncd", "-300ms")], "timesyncd stepped 300 ms")
+    t.check((74, "gives up") in acts("ntpd", "-2000s"), "ntpd did not give up at 2000 s")
+
+
+# "a timer that waits on the wall clock fires early or late after a step, one on the monotonic clock does not"
+@test("clocks")
+def timers(t):
+    t.run("run", "wall-timers", "--json", "r.json", code=0)
+    wall, mono = (run_of(t.json("r.json"), g) for g in ("timer:after=200ms", "timer:monotonic:after=200ms"))
+    t.check(metric(wall, "ahead_ns_max") > 149 * 10**6 and metric(wall, "stall_ns_max") > 349 * 10**6, "wall: %r" % wall.get("metrics"))
+    t.check(metric(mono, "ahead_ns_max") == 0 and metric(mono, "stall_ns_max") < 201 * 10**6, "monotonic: %r" % mono.get("metrics"))
+
+
+# "threads hop between cores": a clock that is read on two cores goes back at every other hop, one that is read on one does not
+@test("clocks")
+def cores(t):
+    t.write("s.yaml", scenario(duration="2s", faults="  - {name: apart, at: 1s, cpu-skew: 5ms, hop: 100ms, for: 500ms}\n"))
+    t.run("run", "s.yaml", "-g", "unixmilli", "--json", "r.json", "--keys", "k.tsv", code=1)
+    run = t.json("r.json")["runs"][0]
+    t.check(metric(run, "descents", "thread") == 2, "descents %r" % run["metrics"]["descents"])
+    t.check([i["observed_ns"] for i in run["injection"]] == [5 * 10**6], "injection %r" % run["injection"])
+    t.compare("k.tsv", "r.json")
+
+
 # --- determinism: "results in plan order; compiler and host only under host" --------------------------------------------
 
 # the same seed gives the same bytes of --keys and of --json (but host)
