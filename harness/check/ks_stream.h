@@ -11,7 +11,7 @@
 #include "ks_check.h"
 #include "ks_sink.h"
 
-#define KS_STREAM_ROWS (1 << 16)
+#define KS_STREAM_ROWS (1 << 14) /* what they take fits the caches */
 
 /* e: plan, generator, seed, control and noise are used, and borrowed. rows: how many are kept, a power of 2 and at least 4;
  * usually KS_STREAM_ROWS. @return NULL out of memory. */

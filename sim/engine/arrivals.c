@@ -23,6 +23,7 @@ void ks_arrivals_init(struct ks_arrivals *a, const struct ks_load *load, uint32_
 	unsigned __int128 first = (unsigned __int128)index * (uint64_t)a->per_ns;
 	a->gap_ns = clamp(gap / (uint64_t)a->count);
 	a->gap_rest = (int64_t)(gap % (uint64_t)a->count);
+	a->even = a->kind == KS_ARRIVAL_REGULAR && a->gap_ns < KS_ARRIVALS_FAR && a->phase_ns < KS_ARRIVALS_FAR && a->phase_ns >= 0;
 	switch (a->kind) {
 	case KS_ARRIVAL_REGULAR:
 		a->due_ns = clamp(first / (uint64_t)a->count);
@@ -62,7 +63,7 @@ static int64_t next(struct ks_arrivals *a)
 	return INT64_MAX;
 }
 
-int64_t ks_arrivals_next(struct ks_arrivals *a)
+int64_t ks_arrivals_next_slow(struct ks_arrivals *a)
 {
 	int64_t due;
 	return __builtin_add_overflow(next(a), a->phase_ns, &due) ? INT64_MAX : due;
@@ -72,6 +73,7 @@ static void delay(struct ks_arrivals *a, int64_t by_ns)
 {
 	if (by_ns > 0 && __builtin_add_overflow(a->phase_ns, by_ns, &a->phase_ns))
 		a->phase_ns = INT64_MAX;
+	a->even = a->even && a->phase_ns < KS_ARRIVALS_FAR;
 }
 
 int64_t ks_arrivals_next_closed(struct ks_arrivals *a, int64_t late_ns, int64_t free_ns)

@@ -82,9 +82,8 @@ static _Noreturn void resume(struct ks_engine *g, struct lane *l)
 
 /* ---- what a thread does next ---- */
 
-void ks_lane_wish(struct lane *l, int64_t now_ns, enum ks_outcome last)
+static inline void wish(struct lane *l, const struct ks_load *load, int64_t now_ns, enum ks_outcome last)
 {
-	const struct ks_load *load = &l->env.engine->sim->load;
 	l->wished = true;
 	if (last == KS_REFUSE && load->on_refuse == KS_REFUSE_RETRY) {
 		l->begin_ns = now_ns + KS_RETRY_AFTER_NS; /* the same wish, so the same due time */
@@ -93,6 +92,11 @@ void ks_lane_wish(struct lane *l, int64_t now_ns, enum ks_outcome last)
 	l->due_ns = load->model == KS_MODEL_CLOSED ? ks_arrivals_next_closed(&l->arrivals, l->call_ns - l->due_ns, now_ns)
 	                                           : ks_arrivals_next(&l->arrivals);
 	l->begin_ns = l->due_ns;
+}
+
+void ks_lane_wish(struct lane *l, int64_t now_ns, enum ks_outcome last)
+{
+	wish(l, &l->env.engine->sim->load, now_ns, last);
 }
 
 void ks_lane_go(struct lane *l, int64_t now_ns)
@@ -140,23 +144,22 @@ void ks_lane_let_go(struct lane *l, int64_t now_ns)
 
 /* ---- tasks ---- */
 
-static void fill(const struct ks_engine *g, struct lane *l, enum ks_outcome outcome, struct ks_key key, uint8_t why,
-                 struct ks_record *r)
+static inline void fill(const struct ks_engine *g, struct lane *l, enum ks_outcome outcome, struct ks_key key, uint8_t why,
+                        struct ks_record *r)
 {
-	*r = KS_RECORD_NONE;
-	r->due_ns = l->due_ns;
-	r->call_ns = l->call_ns;
-	r->return_ns = outcome == KS_LOST ? KS_NO_TIME : l->env.now_ns;
-	r->key = key;
-	r->lane = l->env.lane;
-	r->seq = l->seq++;
-	r->outcome = (uint8_t)outcome;
-	r->why = why;
-	if (l->env.has_read) {
-		r->clock = l->env.read_clock;
-		r->read_ns = l->env.read_value - g->clock_base[l->env.read_clock];
-		r->read_at_ns = l->env.read_at_ns;
-	}
+	bool read = l->env.has_read;
+	*r = (struct ks_record){.due_ns = l->due_ns,
+	                        .call_ns = l->call_ns,
+	                        .return_ns = outcome == KS_LOST ? KS_NO_TIME : l->env.now_ns,
+	                        .read_ns = read ? l->env.read_value - g->clock_base[l->env.read_clock] : KS_NO_TIME,
+	                        .read_at_ns = read ? l->env.read_at_ns : 0,
+	                        .key = key,
+	                        .lane = l->env.lane,
+	                        .seq = l->seq++,
+	                        .parent = KS_NO_PARENT,
+	                        .outcome = (uint8_t)outcome,
+	                        .clock = read ? l->env.read_clock : 0,
+	                        .why = why};
 }
 
 static void record(struct ks_engine *g, struct lane *l, enum ks_outcome outcome, struct ks_key key, uint8_t why)
@@ -193,7 +196,32 @@ static void call(struct ks_engine *g, struct lane *l)
 	record(g, l, outcome, key, why);
 	if (outcome == KS_KEY && l->mail_due_ns <= l->env.now_ns && l->mail_due_ns != KS_NO_TIME)
 		ks_post_send(l, key);
-	ks_lane_wish(l, l->env.now_ns, outcome);
+	wish(l, &sim->load, l->env.now_ns, outcome);
+}
+
+/* The usual case: a call is over, another call of the node comes next. @return who makes it, off the queue, or NULL: nothing
+ * is decided. */
+static struct lane *next_caller(const struct ks_engine *g, struct lane *l)
+{
+	const struct node *n = l->node;
+	const struct lane *top = ks_queue_top(n);
+	int64_t at_ns = l->begin_ns > l->env.now_ns ? l->begin_ns : l->env.now_ns;
+	int64_t turn_ns = top && top->wake_ns < at_ns ? top->wake_ns : at_ns;
+	if (turn_ns >= g->until_ns || turn_ns >= n->own_ns || at_ns >= g->sim->duration_ns || l->due_ns >= g->sim->duration_ns)
+		return NULL;
+	if (l->inbox || l->stops || n->gathering.going || (top && (top->state != LANE_IDLE || top->task != TASK_CALL)))
+		return NULL;
+	l->state = LANE_IDLE;
+	return ks_queue_swap(l, at_ns);
+}
+
+/* Begins what it is inside of at wake_ns. */
+static inline void enter(struct lane *l)
+{
+	l->env.now_ns = l->wake_ns;
+	l->state = LANE_IN_CALL;
+	l->cpu_limit_ns = l->wake_ns + KS_CPU_BUDGET_NS;
+	ks_engine_set_horizon(l);
 }
 
 /* Runs the task whose turn it is, from its beginning. */
@@ -205,10 +233,7 @@ static void begin(struct ks_engine *g, struct lane *l)
 		ks_place_end_stop(l);
 		return;
 	}
-	l->env.now_ns = l->wake_ns;
-	l->state = LANE_IN_CALL;
-	l->cpu_limit_ns = l->wake_ns + KS_CPU_BUDGET_NS;
-	ks_engine_set_horizon(l);
+	enter(l);
 	switch (l->task) {
 	case TASK_OBSERVE:
 		ks_post_observe(l);
@@ -223,7 +248,8 @@ static void begin(struct ks_engine *g, struct lane *l)
 		work->fn(&l->env, g->sim->cfg, l->process->shared);
 		break;
 	default:
-		call(g, l);
+		for (struct lane *next; call(g, l), (next = next_caller(g, l)); l = next)
+			enter(next);
 	}
 	ks_lane_go(l, l->env.now_ns);
 	if (l->node->gathering.going)

@@ -302,6 +302,8 @@ void ks_queue_push(struct lane *lane, int64_t wake_ns);
 /* Takes it from wherever it is queued or parked, if it is. */
 void ks_queue_drop(struct lane *lane);
 struct lane *ks_queue_pop(struct node *node);
+/* Queues a lane that is neither queued nor held and pops whoever is first then. */
+struct lane *ks_queue_swap(struct lane *lane, int64_t wake_ns);
 void ks_queue_remove(struct lane *lane);
 static inline struct lane *ks_queue_top(const struct node *node)
 {

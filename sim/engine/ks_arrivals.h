@@ -2,6 +2,7 @@
 #ifndef KS_ARRIVALS_H
 #define KS_ARRIVALS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ks_rand.h"
@@ -27,6 +28,7 @@ struct ks_load {
 /* The due times of one lane, number `index` of the `lanes` of its node. Pure, the same in every world. */
 struct ks_arrivals {
 	enum ks_arrival kind;
+	bool even; /* regular, gap and phase of less than KS_ARRIVALS_FAR */
 	int64_t count, per_ns;   /* the rate of the node */
 	uint32_t index, lanes;
 	int64_t phase_ns;
@@ -43,7 +45,18 @@ struct ks_arrivals {
 void ks_arrivals_init(struct ks_arrivals *a, const struct ks_load *load, uint32_t index, uint32_t lanes, uint64_t seed,
                       uint64_t lane_id);
 /* @return when the lane's next call is due, ns since the start, never decreasing; INT64_MAX when beyond int64. */
-int64_t ks_arrivals_next(struct ks_arrivals *a);
+int64_t ks_arrivals_next_slow(struct ks_arrivals *a);
+#define KS_ARRIVALS_FAR (INT64_C(1) << 61) /* nothing overflows before it */
+static inline int64_t ks_arrivals_next(struct ks_arrivals *a)
+{
+	int64_t due_ns = a->due_ns;
+	if (__builtin_expect(!a->even || due_ns >= KS_ARRIVALS_FAR, 0))
+		return ks_arrivals_next_slow(a);
+	int64_t rest = a->rest + a->gap_rest - a->count; /* due = floor(k * per / count) without dividing: carry the rest */
+	a->due_ns = due_ns + a->gap_ns + (rest >= 0);
+	a->rest = rest + (rest < 0 ? a->count : 0);
+	return due_ns + a->phase_ns;
+}
 /* The same in a closed loop, where nobody wishes while the caller waits or stands still: by what the last call began late, all
  * that follows is due later, and nothing is due before free_ns, when that call returned. */
 int64_t ks_arrivals_next_closed(struct ks_arrivals *a, int64_t late_ns, int64_t free_ns);

@@ -54,6 +54,18 @@ void ks_queue_push(struct lane *l, int64_t wake_ns)
 	sift_up(l->node, l->node->queued++, l);
 }
 
+struct lane *ks_queue_swap(struct lane *l, int64_t wake_ns)
+{
+	struct node *n = l->node;
+	struct lane *top = n->queued ? n->queue[0] : l;
+	l->wake_ns = wake_ns;
+	if (top == l || before(l, top))
+		return l;
+	top->queue_place = 0;
+	sift_down(n, 0, l);
+	return top;
+}
+
 void ks_queue_remove(struct lane *l)
 {
 	struct node *n = l->node;

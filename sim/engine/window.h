@@ -28,7 +28,7 @@ struct ks_window {
 };
 
 /* How many records a window should hold: they stay in the cache. */
-#define KS_WINDOW_RECORDS 8192
+#define KS_WINDOW_RECORDS 2048
 
 void ks_window_init(struct ks_window *w);
 void ks_window_release(struct ks_window *w);
