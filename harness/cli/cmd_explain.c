@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "ks_time.h"
+#include "life.h"
 
 static const char *str(const json_t *o, const char *key)
 {
@@ -123,32 +124,110 @@ static int explain(const json_t *document, const char *key)
 	return KS_E_NOMATCH;
 }
 
+/* ---- by making runs again ---- */
+
+static const json_t *run_named(const json_t *document, const char *id)
+{
+	size_t i;
+	json_t *run;
+	json_array_foreach(json_object_get(document, "runs"), i, run)
+		if (!strcmp(str(run, "id"), id))
+			return run;
+	return NULL;
+}
+
+static bool is_broken(const json_t *run)
+{
+	size_t i;
+	json_t *claim;
+	json_array_foreach(json_object_get(run, "claims"), i, claim)
+		if (!strcmp(str(claim, "verdict"), "broken"))
+			return true;
+	return false;
+}
+
+/* The life of a key, from the runs of sim in their order, or from the one that is named. */
+static int tell_life(const json_t *document, const char *id, const char *key, struct ks_err *err)
+{
+	size_t i, told = 0;
+	json_t *run;
+	json_array_foreach(json_object_get(document, "runs"), i, run) {
+		struct ks_life life;
+		bool wanted = id ? !strcmp(str(run, "id"), id) : !strcmp(str(run, "world"), "sim") && !strcmp(str(run, "status"), "judged");
+		if (!wanted || ks_signal)
+			continue;
+		int failed = ks_life_begin(&life, run, err);
+		told = failed ? 0 : ks_life_tell(&life, key, stdout);
+		ks_life_release(&life);
+		if (failed)
+			return ks_cli_error(err);
+		if (told)
+			return 0;
+	}
+	return explain(document, key); /* of real worlds: what the witnesses keep */
+}
+
+static int write_test(const json_t *document, const char *id, const char *language, struct ks_err *err)
+{
+	const json_t *run = id ? run_named(document, id) : NULL;
+	size_t i;
+	json_t *r;
+	struct ks_life life;
+	json_array_foreach(json_object_get(document, "runs"), i, r)
+		if (!id && !run && !strcmp(str(r, "world"), "sim") && is_broken(r))
+			run = r;
+	if (!run) {
+		ks_fail(err, KS_E_NOMATCH, id ? "no run '%.200s' in this result" : "no claim is broken in a run of sim", id);
+		return ks_cli_error(err);
+	}
+	int failed = ks_life_begin(&life, run, err);
+	if (!failed)
+		failed = ks_life_as_test(&life, language, stdout, err);
+	ks_life_release(&life);
+	return failed ? ks_cli_error(err) : 0;
+}
+
+/* ---- the command ---- */
+
+static const char *const languages[] = {"c", "go", "java", "node", "python", "rust", NULL};
 static const struct ks_cli_option options[] = {
-	{"first", 0, NULL, "the first violation of the run", KS_COMPLETE_NONE, NULL},
+	{"first", 0, NULL, "the first violation of the result, from its witness", KS_COMPLETE_NONE, NULL},
+	{"as-test", 0, "LANGUAGE", "the first violation as a unit test for a mock clock: c, go, java, node, python, rust", KS_COMPLETE_WORDS, languages},
+	{"run", 0, "ID", "of this run (its id in result.json)", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { FIRST };
+enum { FIRST, AS_TEST, RUN };
 
 static int cmd_explain(int argc, char **argv);
-static const char *const synopsis[] = {"[DIR] --first", "[DIR] KEY", NULL};
+static const char *const synopsis[] = {"[DIR] --first", "[DIR] [--run ID] KEY", "[DIR] [--run ID] --as-test LANGUAGE", NULL};
 const struct ks_cli_command ks_command_explain = {
 	.name = "explain",
-	.summary = "tell the first violation of a run, or the life of a key",
+	.summary = "tell the first violation of a run, the life of a key, or write a violation as a unit test",
 	.synopsis = synopsis,
-	.text = "Tells the first violation of a run and its neighbours, or what a witness says of KEY.\nDIR: a run folder, default .keyskew/last",
+	.text = "DIR: a run folder, default .keyskew/last. The life of a key: who issued it when, what each clock said, which faults were at\n"
+	        "work, what the key says, who else issued it, what consumers made of it, and its neighbours; the run is made again for that, so it\n"
+	        "must be one of sim (of real worlds the witnesses tell what they keep). A unit test holds the clock readings that the generator\n"
+	        "saw, call by call; put your generator into the marked place.",
 	.options = options,
 	.complete = KS_COMPLETE_FOLDER,
 	.run = cmd_explain,
 };
 
-static int load_and_explain(const char *where, const char *key)
+struct wanted {
+	const char *folder, *key, *id, *language;
+	bool first;
+};
+
+static int load_and_explain(const struct wanted *w)
 {
 	char folder[PATH_MAX];
 	struct ks_err err;
-	json_t *document = ks_load_result(where, folder, sizeof folder, &err);
+	json_t *document = ks_load_result(w->folder, folder, sizeof folder, &err);
 	if (!document)
 		return ks_cli_error(&err);
-	int code = explain(document, key);
+	int code = w->language ? write_test(document, w->id, w->language, &err)
+	           : w->first  ? explain(document, NULL)
+	                       : tell_life(document, w->id, w->key, &err);
 	json_decref(document);
 	return code;
 }
@@ -156,19 +235,26 @@ static int load_and_explain(const char *where, const char *key)
 static int cmd_explain(int argc, char **argv)
 {
 	struct ks_cli cli;
-	bool first = false;
+	struct wanted w = {0};
 	char *value;
 	int option, code;
 	ks_cli_begin(&cli, &ks_command_explain, argc, argv);
-	while ((option = ks_cli_next(&cli, &value)) >= 0)
-		first = first || option == FIRST;
-	size_t folders = cli.words - (first ? 0 : 1); /* wraps when there is no word at all */
-	if (option != KS_CLI_END)
+	while ((option = ks_cli_next(&cli, &value)) >= 0) {
+		w.first = w.first || option == FIRST;
+		w.language = option == AS_TEST ? value : w.language;
+		w.id = option == RUN ? value : w.id;
+	}
+	bool keyless = w.first || w.language;
+	size_t folders = cli.words - (keyless ? 0 : 1); /* wraps when there is no word at all */
+	if (option != KS_CLI_END) {
 		code = ks_cli_end(&cli, option);
-	else if (folders > 1)
+	} else if (folders > 1) {
 		code = ks_cli_usage(&ks_command_explain);
-	else
-		code = load_and_explain(folders ? cli.word[0] : NULL, first ? NULL : cli.word[folders]);
+	} else {
+		w.folder = folders ? cli.word[0] : NULL;
+		w.key = keyless ? NULL : cli.word[folders];
+		code = load_and_explain(&w);
+	}
 	ks_cli_release(&cli);
 	return code;
 }

@@ -24,6 +24,7 @@ struct ks_run_request {
 	volatile const int *stop; /* non-zero: end soon, leave nothing behind, KS_E_JUDGE "interrupted" */
 	size_t memory;            /* bytes of records beyond which it ends with KS_E_JUDGE; 0: no limit */
 	struct ks_progress *progress; /* may be NULL */
+	const struct ks_trace *trace; /* of sim; may be NULL */
 	int64_t timeout_ns;       /* of host time; 0: the world's own */
 };
 

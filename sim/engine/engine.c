@@ -180,6 +180,24 @@ static int record_lost(struct ks_engine *g, struct lane *l)
 	return ks_window_add_lost(&g->window, &r);
 }
 
+void ks_engine_trace_read(struct lane *l)
+{
+	const struct ks_trace *trace = l->env.engine->sim->trace;
+	if (l->env.reads == l->traced)
+		return;
+	l->traced = l->env.reads;
+	trace->read(trace->context, &(struct ks_trace_read){.lane = l->env.lane, .seq = l->seq, .at_ns = l->env.read_at_ns,
+	                                                   .value_ns = l->env.read_value, .clock = l->env.read_clock});
+}
+
+static void trace_call(const struct ks_trace *trace, const struct lane *l)
+{
+	struct ks_trace_call c = {.lane = l->env.lane, .seq = l->seq, .call_ns = l->call_ns};
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		c.clock_ns[id] = ks_seg_at(&l->env.clocks[id], l->call_ns) + l->env.skew_ns;
+	trace->call(trace->context, &c);
+}
+
 static void call(struct ks_engine *g, struct lane *l)
 {
 	const struct ks_sim *sim = g->sim;
@@ -190,9 +208,13 @@ static void call(struct ks_engine *g, struct lane *l)
 	l->wished = false;
 	if (l->traps)
 		ks_place_begin(l);
+	if (sim->trace)
+		trace_call(sim->trace, l);
 	enum ks_outcome outcome = sim->gen->next(&l->env, sim->cfg, l->process->shared, l->local, &key, &why);
 	if (l->trapped)
 		ks_place_return(l);
+	if (sim->trace)
+		ks_engine_trace_read(l);
 	record(g, l, outcome, key, why);
 	if (outcome == KS_KEY && l->mail_due_ns <= l->env.now_ns && l->mail_due_ns != KS_NO_TIME)
 		ks_post_send(l, key);

@@ -65,6 +65,7 @@ struct lane {
 	uint32_t background;     /* which of the generator's */
 	bool starts;             /* it is held until its process has been initialised */
 	struct trap *traps;      /* placed pauses that may meet it */
+	uint64_t traced; /* clock readings that were handed over, while it is watched */
 	bool trapped;            /* one of them may act inside this call: every environment call asks */
 	struct message *inbox;   /* in the order of arrival */
 	bool caused;             /* the next call is: by that one */
@@ -322,10 +323,13 @@ static inline int64_t ks_engine_horizon(const struct ks_engine *g, const struct 
 	return lane->cpu_limit_ns < h ? lane->cpu_limit_ns : h;
 }
 
-/* The first instant at which it has to ask: with a placed pause in this call, always. */
+/* Hands over the clock reading that the lane has made since the last time, if it has. */
+void ks_engine_trace_read(struct lane *lane);
+
+/* The first instant at which it has to ask: with a placed pause in this call, or watched, always. */
 static inline void ks_engine_set_horizon(struct lane *lane)
 {
-	lane->env.horizon_ns = lane->trapped ? INT64_MIN : ks_engine_horizon(lane->env.engine, lane);
+	lane->env.horizon_ns = lane->trapped || lane->env.engine->sim->trace ? INT64_MIN : ks_engine_horizon(lane->env.engine, lane);
 }
 
 #endif

@@ -10,6 +10,11 @@ static struct lane *lane_of(struct ks_env *e)
 void ks_env_switch(struct ks_env *e, int64_t cost_ns, enum ks_point point)
 {
 	struct lane *l = lane_of(e);
+	if (e->engine->sim->trace) {
+		ks_engine_trace_read(l);
+		if (!l->trapped && e->now_ns < ks_engine_horizon(e->engine, l))
+			return;
+	}
 	if (l->trapped) { /* a placed pause comes before the call has taken any time */
 		e->now_ns -= cost_ns;
 		ks_place_pass(l, point);

@@ -23,6 +23,7 @@
 #include "ks_record.h"
 #include "ks_sink.h"
 #include "ks_time.h"
+#include "ks_trace.h"
 
 struct ks_gen;
 
@@ -179,6 +180,7 @@ struct ks_sim {
 	size_t memory;                      /* bytes of kept records beyond which it ends with KS_E_JUDGE; 0: no limit */
 	const struct ks_sink *sink;         /* may be NULL: the records are kept */
 	struct ks_progress *progress;       /* may be NULL */
+	const struct ks_trace *trace;       /* may be NULL */
 	volatile const int *stop;           /* may be NULL; non-zero ends the run with KS_E_JUDGE, "interrupted" */
 };
 

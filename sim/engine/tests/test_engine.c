@@ -428,6 +428,57 @@ static void every_generator_runs_twice_alike(void)
 	}
 }
 
+struct watched {
+	uint64_t calls, reads;
+};
+
+static void watch_call(void *context, const struct ks_trace_call *call)
+{
+	struct watched *w = context;
+	CU_ASSERT_TRUE(call->clock_ns[KS_TAI] > call->clock_ns[KS_REALTIME]);
+	w->calls++;
+}
+
+static void watch_read(void *context, const struct ks_trace_read *read)
+{
+	struct watched *w = context;
+	CU_ASSERT_TRUE(read->clock < KS_NCLOCKS);
+	w->reads++;
+}
+
+/* Being watched must not show in the records, whatever threads do to one another. */
+static void a_watched_run_is_the_same(void)
+{
+	struct ks_err err;
+	for (const struct ks_gen *const *gen = ks_gens_sim; *gen; gen++) {
+		struct ks_gen_spec spec;
+		struct ks_sim_result plain, traced;
+		struct watched seen = {0, 0};
+		struct ks_trace trace = {&seen, watch_call, watch_read};
+		struct ks_fault_event back = {.at_ns = KS_SEC / 2, .node = 0, .op = KS_FAULT_STEP, .amount = -50 * KS_MS};
+		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, (*gen)->name, &spec, &err), 0);
+		struct ks_sim sim = sim_of(spec.gen, 2, 2, 3, 5000);
+		sim.cfg = spec.cfg;
+		sim.load.arrival = KS_ARRIVAL_BURST;
+		sim.events = &back;
+		sim.nevents = 1;
+		CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &plain, &err), 0);
+		sim.trace = &trace;
+		CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &traced, &err), 0);
+		CU_ASSERT_EQUAL_FATAL(plain.records.n, traced.records.n);
+		for (size_t i = 0; i < plain.records.n; i++) {
+			struct ks_record a = ks_record_get(&plain.records, i), b = ks_record_get(&traced.records, i);
+			if (a.return_ns != b.return_ns || a.call_ns != b.call_ns || a.read_ns != b.read_ns || !ks_key_equal(a.key, b.key) || a.lane != b.lane) {
+				CU_FAIL("a watched run differs");
+				break;
+			}
+		}
+		CU_ASSERT_TRUE(seen.calls >= plain.records.n && seen.reads <= plain.records.clock_reads);
+		ks_sim_result_release(&plain);
+		ks_sim_result_release(&traced);
+	}
+}
+
 static void memory_runs_out_cleanly(void)
 {
 	struct ks_err err;
@@ -480,6 +531,7 @@ int main(void)
 	                                       {"arrivals of a closed loop", arrivals_closed},
 	                                       {"refusals are retried", refusals_are_retried},
 	                                       {"every generator runs twice alike", every_generator_runs_twice_alike},
+	                                       {"a watched run is the same", a_watched_run_is_the_same},
 	                                       {"memory runs out cleanly", memory_runs_out_cleanly},
 	                                       {"limits and stop", limits_and_stop},
 	                                       {0}};
