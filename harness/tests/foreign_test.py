@@ -358,6 +358,42 @@ def real_fails(t):
         t.check(any(word in reason for word in says), "%s: %r" % (name, reason))
 
 
+# --- the README ---------------------------------------------------------------------------------------------------------
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+
+
+def readme_lines():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as stream:
+        section = stream.read().split("## Your own program")[1].split("\n## ")[0]
+    return [line for block in re.findall(r"```sh\n(.*?)```", section, re.S) for line in block.splitlines()]
+
+
+# "README shows a user's own program judged in one line, in every language": each line as it stands there
+def readme(number, line):
+    def run(t):
+        for word in ("python3", "node", "java", "go", "cc", "rustc"):
+            if re.search(r"(?:^|:)%s " % word, line) and not shutil.which(word):
+                raise Skip("%s is not installed" % word)
+        if "redis" in line:
+            need_faketime()
+            if not shutil.which("redis-server"):
+                raise Skip("redis-server is not installed")
+        os.symlink(os.path.join(ROOT, "harness"), t.path("harness"))
+        env = t.environment(dict(tools(), PATH=os.path.dirname(t.program) + ":" + os.environ["PATH"]))
+        done = subprocess.run(["sh", "-c", line], cwd=t.work, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=150 * cli_test.SCALE)
+        t.check(done.returncode == 0 and re.search(r"unique@(fleet|process) +kept", done.stdout),
+                "%s: exit %d\n%s\n%s" % (line, done.returncode, done.stdout[-600:], done.stderr[-300:]))
+        os.unlink(t.path("harness"))
+    run.__name__ = "readme_%d" % number
+    return run
+
+
+for line_number, readme_line in enumerate(readme_lines(), 1):
+    test("readme")(readme(line_number, readme_line))
+
+
 # --- plug-ins -----------------------------------------------------------------------------------------------------------
 
 KEYGEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../sim/keygen")
