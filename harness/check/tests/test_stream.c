@@ -169,8 +169,8 @@ static int run(const struct ks_plan *plan, const struct ks_gen_spec *spec, uint6
 static const char *const runs[] = {
 	"duration: 1s",
 	"duration: 300ms\nfleet: {nodes: 4, processes: 2, threads: 2}\nworkload: {rate: 8000/s, arrival: poisson}",
-	"duration: 300ms\nfleet: {nodes: 3, threads: 4}\nworkload: {rate: 8000/s, arrival: burst}\n"
-	"faults: [{at: 100ms, node: n2, step: -40ms}]",
+	("duration: 300ms\nfleet: {nodes: 3, threads: 4}\nworkload: {rate: 8000/s, arrival: burst}\n"
+	 "faults: [{at: 100ms, node: n2, step: -40ms}]"),
 	"duration: 4s\nfleet: 3\nfaults: [{at: 2s, node: n2, step: -120ms}]",
 	"duration: 4s\nfleet: 3\nfaults: [{at: 2s, node: n2, step: 120ms}, {at: 3s, node: n2, step: -120ms}]",
 	"duration: 2s\nfleet: {nodes: 2, threads: 3}\nfaults: [{at: 500ms, node: n1, strobe: 20ms, period: 2ms, for: 1s}]",
