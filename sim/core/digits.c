@@ -9,6 +9,7 @@ const char ks_base64_ordered[] = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefgh
 const char ks_base32_crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const char ks_base32_rfc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const char ks_base32_hex[] = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+const char ks_base32_hex_lower[] = "0123456789abcdefghijklmnopqrstuv";
 
 #define BYTES_MAX 32
 

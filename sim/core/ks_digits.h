@@ -13,6 +13,7 @@ extern const char ks_base64_ordered[]; /* 64 letters in ASCII order: - 0-9 A-Z _
 extern const char ks_base32_crockford[]; /* no I L O U */
 extern const char ks_base32_rfc[];     /* RFC 4648, 6: A-Z 2-7, which is not ASCII order */
 extern const char ks_base32_hex[];     /* RFC 4648, 7: 0-9 A-V */
+extern const char ks_base32_hex_lower[];
 
 /* Writes the number in `bytes`, most significant first, as n digits and a NUL; what does not fit n digits is cut off
  * at the front. len: at most 32. @return p. */

@@ -107,7 +107,9 @@ struct ks_gen {
 /* One line a generator, here and nowhere else. */
 #define KS_GENERATORS(X)                                                                                               \
 	X(null) X(unixmilli) X(unixnano) X(milli_rand32) X(trace_id) X(counter) X(snowflake) X(mono_offset) X(nanotime)  \
-	X(hlc) X(depth_aware) X(shard_key) X(uuidv7) X(ulid) X(lamport) X(truetime) X(timer)
+	X(hlc) X(depth_aware) X(shard_key) X(uuidv7) X(ulid) X(lamport) X(truetime) X(timer)                        \
+	X(uuidv1) X(uuidv6) X(objectid) X(xid) X(ksuid) X(sonyflake) X(tsid) X(unique_rowid) X(instagram) X(pushid) X(flake)    \
+	X(uidgenerator)
 
 #if defined(KS_ENV_SIM)
 #define KS_GEN(name) ks_gen_##name##_sim

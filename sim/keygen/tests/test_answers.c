@@ -92,6 +92,28 @@ static const struct answer {
 	{"ulid", "01ARZ3NDEKTSV4RRFFQ69G5FAV", INT64_C(1469922850259) * MS, MS, {{"unix_ms", 1469922850259}}},
 	{"ulid", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", INT64_MAX - MS, MS, {{"unix_ms", 281474976710655}, {"random_high", 0xffff}, {"random_low", UINT64_MAX}}},
 	{"ulid", "00000000000000000000000000", 0, MS, {{"random_low", 0}}},
+	/* RFC 9562, A.1 and A.5 */
+	{"uuidv1", "c232ab00-9414-11ec-b3c8-9f6bdeced846", INT64_C(1645557742) * KS_SEC, 100, {{"ticks", 0x1ec9414c232ab00}, {"clock_seq", 0x33c8}, {"node", 0x9f6bdeced846}}},
+	{"uuidv6", "1ec9414c-232a-6b00-b3c8-9f6bdeced846", INT64_C(1645557742) * KS_SEC, 100, {{"ticks", 0x1ec9414c232ab00}, {"clock_seq", 0x33c8}, {"node", 0x9f6bdeced846}}},
+	{"objectid", "507f1f77bcf86cd799439011", INT64_C(1350508407) * KS_SEC, KS_SEC, {{"who", 0xbcf86cd799}, {"counter", 0x439011}}},
+	{"objectid", "ffffffffffffffffffffffff", INT64_C(4294967295) * KS_SEC, KS_SEC, {{"counter", 0xffffff}}}, /* 2106-02-07 */
+	/* rs/xid's documentation */
+	{"xid", "9m4e2mr0ui3e8a215n4g", INT64_C(1300816219) * KS_SEC, KS_SEC, {{"who", 0x60f486e428}, {"counter", 4271561}}},
+	/* segmentio/ksuid's documentation, and the largest */
+	{"ksuid", "0ujtsYcgvSTl8PAuAdqWYSMnLOv", INT64_C(1507608047) * KS_SEC, KS_SEC, {{"stamp", 107608047}, {"random_high", 0xb5a1cd34b5f99d11}, {"random_low", 0x54fb6853345c9735}}},
+	{"ksuid", "aWgEPTl1tmebfsQzFP4bxwgy80V", INT64_C(5694967295) * KS_SEC, KS_SEC, {{"stamp", UINT32_MAX}}}, /* 2150-06-19 */
+	{"sonyflake", "9223372036854775807", INT64_C(6907087738) * KS_SEC + 870 * MS, 10 * MS, {{"seq", 255}, {"machine", 65535}}}, /* 2188-11-16 */
+	{"sonyflake:v2", "0", INT64_C(1735689600) * KS_SEC, 10 * MS, {{"elapsed", 0}}},
+	/* f4b6a3/tsid-creator's documentation, and the largest */
+	{"tsid", "01226N0640J7Q", INT64_C(1577836800000) * MS + (INT64_C(38358284406638839) >> 22) * MS, MS, {{"counter", 38358284406638839 & 4095}}},
+	{"tsid", "FZZZZZZZZZZZZ", INT64_C(5975883311103) * MS, MS, {{"node", 1023}, {"counter", 4095}}}, /* 2159-05-15 */
+	{"unique-rowid", "9223372036854775807", INT64_C(4234820167106550000), 10000, {{"node", 32767}}}, /* 2104-03-13 */
+	/* Instagram's article: user 31341, 5000 ids, 1387263000 ms since its epoch */
+	{"instagram", "11637205501278089", INT64_C(1315607284721) * MS, MS, {{"shard", 1341}, {"seq", 905}}},
+	{"pushid", "-JhLeOlGIEjaIOFHR0xd", INT64_C(1423088131153) * MS, MS, {{"unix_ms", 1423088131153}}}, /* 2015-02-04, of Firebase's article */
+	{"flake", "0000000000000000000000", 0, MS, {{"mac", 0}}},
+	{"uidgenerator", "0", INT64_C(1463673600) * KS_SEC, KS_SEC, {{"s", 0}}},
+	{"uidgenerator", "9223372036854775807", INT64_C(1732109055) * KS_SEC, KS_SEC, {{"seq", 8191}, {"worker", 4194303}}}, /* over at 2024-11-20T13:24:16Z */
 };
 
 static void known_answers(void)
@@ -142,6 +164,13 @@ static const char *const bad[][2] = {
 	{"shard-key", "5894904:1"}, {"shard-key:compare-and-set", "5894904"}, {"shard-key:compare-and-set", "5894904:"},
 	{"ulid", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"}, {"ulid", "01ARZ3NDEKTSV4RRFFQ69G5FA"}, {"ulid", "01ARZ3NDEKTSV4RRFFQ69G5FAU"},
 	{"ulid", "01arz3ndektsv4rrffq69g5fav"},
+	{"uuidv1", "1ec9414c-232a-6b00-b3c8-9f6bdeced846"}, {"uuidv6", "c232ab00-9414-11ec-b3c8-9f6bdeced846"},
+	{"objectid", "507f1f77bcf86cd79943901"}, {"objectid", "507f1f77bcf86cd7994390111"}, {"objectid", "507f1f77bcf86cd79943901g"},
+	{"xid", "9m4e2mr0ui3e8a215n4h"}, {"xid", "9m4e2mr0ui3e8a215n4"}, {"xid", "9M4e2mr0ui3e8a215n4g"},
+	{"ksuid", "aWgEPTl1tmebfsQzFP4bxwgy80W"}, {"ksuid", "0ujtsYcgvSTl8PAuAdqWYSMnLO"}, {"ksuid", "0ujtsYcgvSTl8PAuAdqWYSMnLO-"},
+	{"sonyflake", "9223372036854775808"}, {"tsid", "G0000000000000"}, {"tsid", "G000000000000"}, {"tsid", "01226N0640J7"},
+	{"unique-rowid", "9223372036854775808"}, {"pushid", "-JhLeOlGIEjaIOFHR0x"}, {"flake", "zzzzzzzzzzzzzzzzzzzzzz"},
+	{"uidgenerator", "9223372036854775808"},
 	{"uuidv7", "017f22e2-79b0-4cc3-98c4-dc0c0c07398f"}, {"uuidv7", "017f22e2-79b0-7cc3-d8c4-dc0c0c07398f"},
 	{"depth-aware", "user.profil"}, {"depth-aware", "AGN4CGIBABVLZAJDIVTYTK6N54AAAAAAAAAAAAI"}, {"depth-aware", "AGN4CGIBAB5LZAJDIVTYTK6N54AAAAAAAAAAAAJ"}, {"depth-aware", "06DS268101TBP0938LJOJAUDTS0000000000008"}, {"depth-aware:repaired", "user"},
 	{"depth-aware:repaired", "AGN4CGIBAB5LZAJDIVTYTK6N54AAAAAAAAAAAA"},
