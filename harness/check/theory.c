@@ -179,7 +179,7 @@ static void count_exactly(const struct premise *p, const struct ks_form *form, e
 	uint64_t in_tick = 0;
 	bool all = lateness_matters(p, form);
 	size_t first = first_lateness(p);
-	for (size_t i = first; i < NLATE && (i == first || all || r.free); i++) {
+	for (size_t i = first; i < NLATE && (i <= first + 1 || all || r.free); i++) { /* at once, and as late as calls are */
 		if (ks_count_repeats(&p->wall, form, late_ns[i], KS_THEORY_LATE_NS, false, &r)) {
 			too_many(t);
 			return;
