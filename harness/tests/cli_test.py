@@ -2001,7 +2001,7 @@ runs:
 """
 
 
-def without_host(document):
+def members_without_host(document):
     return {k: v for k, v in document.items() if k != "host"}
 
 
@@ -2015,7 +2015,7 @@ def shards_join_into_the_same_result(t):
     t.check(sizes == [3, 2, 2], "sizes of the parts: %s" % sizes)
     t.run("report", "part2", "part3", "part1", "-o", "joined", code=0)
     whole, joined = t.json("whole/result.json"), t.json("joined/result.json")
-    t.check(without_host(whole) == without_host(joined), "joined parts differ from the whole")
+    t.check(members_without_host(whole) == members_without_host(joined), "joined parts differ from the whole")
     for folder, _, files in os.walk(t.path("whole/runs")):
         for name in files:
             other = os.path.join(folder.replace(t.path("whole"), t.path("joined"), 1), name)
