@@ -40,8 +40,8 @@ int ks_report_markdown(const json_t *result, const char *path, struct ks_err *er
  * Scripts are kept, and drawn again by hand with `gnuplot clock.gp`. @return 0, or -1 (KS_E_INTERNAL) with gnuplot's own
  * words. Its children get no shell, at most 60 s, and are ended on every way out. */
 int ks_report_plots(const json_t *result, const char *dir, int jobs, struct ks_err *err);
-/* DIR/index.html, self-contained: plots inlined (up to KS_REPORT_PLOT_BYTES in all, unexpected runs first: the page of a nightly suite stays below 5 MB; the others stay
- * files beside it), no network, readable without JavaScript. */
+/* DIR/index.html, self-contained: plots inlined (up to KS_REPORT_PLOT_BYTES in all, unexpected runs first, so that the page of a
+ * nightly suite stays below 5 MB; the others stay files beside it), no network, readable without JavaScript. */
 #define KS_REPORT_PLOT_BYTES (1u << 20)
 int ks_report_html(const json_t *result, const char *dir, struct ks_err *err);
 
