@@ -9,6 +9,8 @@ able to disagree. Standard library only.
 """
 import argparse
 import bisect
+import concurrent.futures
+import fractions
 import json
 import os
 import random
@@ -39,11 +41,38 @@ class Row:
         return (self.node, self.process, self.incarnation, self.thread, self.seq)
 
 
+INTEGER, TEXT = rb"(-?(?:0|[1-9][0-9]*)|)", rb"([!-~]*)"
+LINE = re.compile(rb"\t".join({"outcome": rb"([a-z]*)"}.get(c, INTEGER if c in INTEGERS else TEXT) for c in COLUMNS) + rb"\n").fullmatch
+
+
 # --- reading ------------------------------------------------------------------------------------------------------------
 
 def unescape(text):
     """bytes outside 0x21-0x7e and backslash are \\xHH"""
     return re.sub(rb"\\x([0-9a-fA-F]{2})", lambda m: bytes([int(m.group(1), 16)]), text)
+
+
+def row_of(fields, number):
+    """of a line that is as it should be"""
+    row = Row()
+    row.number = number
+    (due, call, back, node, process, incarnation, thread, seq, outcome, key, order_key, lo, hi, parent, context) = fields
+    row.due_ns = int(due) if due else None
+    row.call_ns = int(call) if call else None
+    row.return_ns = int(back) if back else None
+    row.node = int(node) if node else None
+    row.process = int(process) if process else None
+    row.incarnation = int(incarnation) if incarnation else None
+    row.thread = int(thread) if thread else None
+    row.seq = int(seq) if seq else None
+    row.outcome = outcome.decode("ascii") or None
+    row.key = (unescape(key) if b"\\" in key else key) if key else None
+    row.order_key = (unescape(order_key) if b"\\" in order_key else order_key) if order_key else None
+    row.embed_lo_ns = int(lo) if lo else None
+    row.embed_hi_ns = int(hi) if hi else None
+    row.parent = int(parent) if parent else None
+    row.context = (unescape(context) if b"\\" in context else context) if context else None
+    return row
 
 
 def read_keys(path):
@@ -60,6 +89,11 @@ def read_keys(path):
         for line_number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 problem(line_number, "last line has no newline")
+            if header is not None:
+                match = LINE(line)
+                if match:
+                    rows.append(row_of(match.groups(), len(rows)))
+                    continue
             line = line.rstrip(b"\n")
             if header is None and line.startswith(b"#"):
                 text = line[1:].decode("utf-8", "replace").strip()
@@ -101,41 +135,41 @@ def read_keys(path):
             problem(0, "no '%s' in the # lines" % name)
     if meta.get("compare") not in ("numeric", "bytes"):
         problem(0, "compare=%r, expected numeric or bytes" % meta.get("compare"))
+    numeric, decimal = meta.get("compare") == "numeric", re.compile(rb"-?[0-9]+").fullmatch
     for row in rows:
-        row.order = order_value(meta.get("compare"), row.order_key)
-        line_number = row.number
+        text = row.order_key
+        row.order = text if not numeric or text is None else int(text) if decimal(text) else None
         if row.outcome not in OUTCOMES:
-            problem(line_number, "row %d: outcome %r" % (row.number, row.outcome))
-        if None in row.identity():
-            problem(line_number, "row %d: an id is missing" % row.number)
+            problem(row.number, "row %d: outcome %r" % (row.number, row.outcome))
+        if row.node is None or row.process is None or row.incarnation is None or row.thread is None or row.seq is None:
+            problem(row.number, "row %d: an id is missing" % row.number)
         if (row.outcome == "key") != (row.key is not None):
-            problem(line_number, "row %d: outcome %s with key %r" % (row.number, row.outcome, row.key))
-        if row.outcome in ("key", "refuse") and row.return_ns is None:
-            problem(line_number, "row %d: outcome %s without a return" % (row.number, row.outcome))
-        if row.call_ns is not None and row.return_ns is not None and row.return_ns < row.call_ns:
-            problem(line_number, "row %d: returns before its call" % row.number)
+            problem(row.number, "row %d: outcome %s with key %r" % (row.number, row.outcome, row.key))
+        if row.return_ns is None:
+            if row.outcome in ("key", "refuse"):
+                problem(row.number, "row %d: outcome %s without a return" % (row.number, row.outcome))
+        elif row.call_ns is not None and row.return_ns < row.call_ns:
+            problem(row.number, "row %d: returns before its call" % row.number)
         if row.due_ns is not None and row.call_ns is not None and row.call_ns < row.due_ns:
-            problem(line_number, "row %d: called before it is due" % row.number)
+            problem(row.number, "row %d: called before it is due" % row.number)
         if row.embed_lo_ns is not None and row.embed_hi_ns is not None and row.embed_hi_ns < row.embed_lo_ns:
-            problem(line_number, "row %d: embed_hi < embed_lo" % row.number)
+            problem(row.number, "row %d: embed_hi < embed_lo" % row.number)
     keyed = [r for r in rows if r.order_key is not None]
     if keyed and any(r.order is None for r in keyed):
         problem(0, "compare=numeric, but an order_key is not a decimal integer")
-    if None not in [x for r in rows for x in r.identity()]:
+    if not any("an id is missing" in p for p in problems):
         if len({r.identity() for r in rows}) != len(rows):
             problem(0, "two rows with the same node, process, incarnation, thread, seq")
-        returned = [(r.return_ns,) + r.identity() for r in rows if r.return_ns is not None]
-        if returned != sorted(returned):
+        if not in_fleet_order([r for r in rows if r.return_ns is not None]):
             problem(0, "rows are not in fleet order (return; ties: node, process, incarnation, thread, seq)")
     return meta, rows, problems
 
 
-def order_value(compare, text):
-    if text is None:
-        return None
-    if compare == "numeric":
-        return int(text) if re.fullmatch(rb"-?[0-9]+", text) else None
-    return text
+def in_fleet_order(rows):
+    for a, b in zip(rows, rows[1:]):
+        if b.return_ns <= a.return_ns and (b.return_ns < a.return_ns or b.identity() < a.identity()):
+            return False
+    return True
 
 
 def identity(row):
@@ -156,13 +190,17 @@ def group_of(row, scope):
 
 
 def groups(rows, scope):
-    """the keys of each group, in the order of return"""
+    """the keys of each group, in the order of return; rows are in that order"""
     found = {}
+    if scope == "fleet":
+        found[()] = [r for r in rows if r.outcome == "key"]
+        return found if found[()] else {}
     for row in rows:
         if row.outcome == "key":
-            found.setdefault(group_of(row, scope), []).append(row)
-    for members in found.values():
-        members.sort(key=lambda r: (r.return_ns,) + r.identity())
+            group = group_of(row, scope)
+            if group not in found:
+                found[group] = []
+            found[group].append(row)
     return found
 
 
@@ -296,9 +334,17 @@ def compute(rows, naive=False, disorder=True):
     one_group = naive_group if naive else fast_group
     ordered = all(r.order is not None for r in rows if r.outcome == "key")
     timed = all(r.call_ns is not None for r in rows if r.outcome == "key")
+    results, each, count = None, None, None
     for scope in SCOPES:
         found = groups(rows, scope)
-        results = [one_group(members, disorder) for members in found.values()]
+        if naive or len(found) != count:      # scopes nest: as many groups are the same groups
+            count = len(found)
+            results = [one_group(members, disorder) for members in found.values()]
+            each = []
+            if ordered and timed:
+                each = [naive_increasing(m) if naive else fast_increasing(m) if r["below_max"] or any(k.call_ns == k.return_ns for k in m)
+                        else (False, False)
+                        for m, r in zip(found.values(), results)]
         for name in BY_SCOPE + (DISORDER if disorder else ()):
             if name != "duplicates" and not ordered:
                 continue
@@ -307,7 +353,6 @@ def compute(rows, naive=False, disorder=True):
         broken = metrics["duplicates"][scope] > 0
         verdicts["unique@" + scope] = (broken, broken)
         if ordered and timed:
-            each = [(naive_increasing if naive else fast_increasing)(members) for members in found.values()]
             verdicts["increasing@" + scope] = (any(c for c, _ in each), any(p for _, p in each))
     keys = [r for r in rows if r.outcome == "key"]
     ahead = [r.embed_lo_ns - r.return_ns for r in keys if r.embed_lo_ns is not None]
@@ -340,15 +385,71 @@ def parent_base(rows):
     return 1 if sound(1) else None
 
 
-def causality(rows):
+def causality(rows, scope="fleet"):
+    """keys that are not larger than that of their cause, both in one group"""
     base = parent_base(rows)
     count = 0
     for row in rows:
         if row.parent is None or row.outcome != "key" or base is None:
             continue
         parent = rows[row.parent - base]
-        if parent.outcome == "key" and row.order <= parent.order:
+        if parent.outcome == "key" and row.order <= parent.order and group_of(row, scope) == group_of(parent, scope):
             count += 1
+    return count
+
+
+# --- the other properties: how many calls break them ----------------------------------------------------------------------
+
+CLAIM = re.compile(r"(unique|increasing|sorted|causal|clock|available)(?:\(([0-9.]+)(ns|us|ms|s|m|h|d)\))?@(thread|process|node|fleet)")
+
+
+def count_claim(rows, claim):
+    """-> the calls that break a claim, or None: the file does not tell"""
+    match = CLAIM.fullmatch(claim)
+    if not match or match.group(1) == "unique":
+        return None
+    name, number, unit, scope = match.groups()
+    bound = int(fractions.Fraction(number) * UNITS_NS[unit]) if number else 0
+    keys = [r for r in rows if r.outcome == "key"]
+    if any(r.order is None for r in keys) and name in ("increasing", "sorted", "causal"):
+        return None
+    if any(r.call_ns is None for r in rows) and name in ("increasing", "clock", "available"):
+        return None
+    if name == "clock":
+        return sum(1 for r in keys if r.embed_lo_ns is not None
+                   and (r.embed_lo_ns - r.return_ns > bound or r.call_ns - r.embed_hi_ns > bound))
+    if name == "available":       # how late a lost call is, is known at the end of the run only
+        if any(r.outcome == "lost" for r in rows):
+            return None
+        return sum(1 for r in rows if r.outcome == "refuse" or r.return_ns - r.due_ns > bound)
+    if name == "causal":
+        return causality(rows, scope)
+    counted = count_sorted if name == "sorted" else count_increasing
+    return sum(counted(members, bound) for members in groups(rows, scope).values())
+
+
+def count_sorted(keys, bound):
+    """smaller than one that had been returned more than bound before"""
+    count, at, largest = 0, 0, None
+    for k in keys:
+        while keys[at].return_ns < k.return_ns - bound:
+            largest = keys[at].order if largest is None or keys[at].order > largest else largest
+            at += 1
+        count += largest is not None and largest > k.order
+    return count
+
+
+def count_increasing(keys, _):
+    """smaller than one whose call had returned before this one began; calls of one thread follow one another"""
+    count, running, returns, own = 0, [], [k.return_ns for k in keys], {}
+    for k in keys:
+        running.append(k.order if not running or k.order > running[-1] else running[-1])
+    for k in keys:
+        lane = (k.node, k.process, k.incarnation, k.thread)
+        before_it = bisect.bisect_left(returns, k.call_ns)
+        count += (before_it > 0 and running[before_it - 1] > k.order) or (lane in own and own[lane] > k.order)
+        if lane not in own or k.order > own[lane]:
+            own[lane] = k.order
     return count
 
 
@@ -358,6 +459,8 @@ def decode(generator, key):
     """-> (value that sorts, first ns of the embedded tick or None, length of the tick); raises ValueError"""
     name = generator.split(":")[0]
     text = key.decode("latin-1")
+    if "user" in generator.split(":")[1:]:
+        return None
     if name == "unixmilli":
         if not re.fullmatch(r"-?(0|[1-9][0-9]*)", text):
             raise ValueError("not a decimal number")
@@ -366,6 +469,21 @@ def decode(generator, key):
         if not re.fullmatch(r"[0-9a-f]{16}", text):
             raise ValueError("not 16 lower hex digits")
         return int(text, 16), None, 0
+    if name == "snowflake" and "ms20" in generator:
+        return int(text), (int(text) >> 20) * 10**6, 10**6
+    if name == "unixnano":
+        return int(text), int(text), 1
+    if name == "ulid":
+        if not re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", text):
+            raise ValueError("not 26 letters of Crockford's base 32")
+        number = 0
+        for letter in text:
+            number = number * 32 + "0123456789ABCDEFGHJKMNPQRSTVWXYZ".index(letter)
+        return number, (number >> 80) * 10**6, 10**6
+    if name == "hlc" and not set(generator.split(":")[1:]) - {"wrapping", "carrying"}:
+        return int(text), (int(text) >> 16) * 10**6, 10**6
+    if name == "lamport":
+        return int(text), None, 0
     if name == "snowflake":
         if not re.fullmatch(r"0|[1-9][0-9]*", text) or int(text) >= 2**63:
             raise ValueError("not a positive 63-bit decimal number")
@@ -485,6 +603,13 @@ def compare(run, rows, meta=None, naive=False):
         name, verdict = claim.get("claim"), claim.get("verdict")
         if verdict not in ("kept", "broken", "untested"):
             differences.append("claim %s: verdict %r" % (name, verdict))
+        ours = count_claim(rows, name or "")
+        if ours is not None:
+            check("count of " + name, ours, claim.get("count"))
+            if verdict != "untested" and (verdict == "broken") != (ours > 0):
+                differences.append("claim %s: result says %s, recomputed %d violations" % (name, verdict, ours))
+            if verdict == "untested" and ours:
+                differences.append("claim %s: untested with %d violations" % (name, ours))
         if name not in verdicts:
             continue
         compared += 1
@@ -535,6 +660,18 @@ def matching_runs(document, meta):
             and str(r.get("seed")) == str(meta.get("seed")) and meta.get("world", r.get("world")) == r.get("world")]
 
 
+def check_file(path, document, json_path, run_number):
+    """-> differences, comparisons of one key file"""
+    meta, rows, problems = read_keys(path)
+    named = [r for r in document.get("runs", []) if r.get("id") and r["id"] + ".tsv" == os.path.basename(path)]
+    runs = [document["runs"][run_number]] if run_number is not None else named or matching_runs(document, meta)
+    if len(runs) != 1:
+        return problems + ["%s: %d runs of %s match scenario %s, generator %s, seed %s" % (
+            path, len(runs), json_path, meta.get("scenario"), meta.get("generator"), meta.get("seed"))], 0
+    found, count = compare(runs[0], rows, meta)
+    return problems + ["%s: %s" % (os.path.basename(path), d) for d in found], count
+
+
 def check_files(keys_path, json_path, run_number=None):
     """-> differences, comparisons, key files"""
     with open(json_path, encoding="utf-8") as stream:
@@ -545,27 +682,17 @@ def check_files(keys_path, json_path, run_number=None):
         if not paths:
             raise Unreadable("%s: no key file" % keys_path)
     differences, compared = [], 0
-    for path in paths:
-        meta, rows, problems = read_keys(path)
-        differences += problems
-        if run_number is not None:
-            runs = [document["runs"][run_number]]
-        else:
-            runs = matching_runs(document, meta)
-        if len(runs) != 1:
-            differences.append("%s: %d runs of %s match scenario %s, generator %s, seed %s"
-                               % (path, len(runs), json_path, meta.get("scenario"), meta.get("generator"), meta.get("seed")))
-            continue
-        found, count = compare(runs[0], rows, meta)
-        differences += ["%s: %s" % (os.path.basename(path), d) for d in found]
-        compared += count
+    with concurrent.futures.ProcessPoolExecutor(min(os.cpu_count() or 1, len(paths))) as pool:
+        for found, count in pool.map(check_file, paths, [document] * len(paths), [json_path] * len(paths), [run_number] * len(paths)):
+            differences += found
+            compared += count
     return differences, compared, len(paths)
 
 
 # --- self-test ----------------------------------------------------------------------------------------------------------
 
 def random_rows(rng, n, ordered=True):
-    clock = [0, 0, 0]
+    clock, free = [0, 0, 0], {}
     rows = []
     spread = rng.choice([1, 3, 50])
     keys = rng.choice([3, 20, 10**6])
@@ -576,8 +703,9 @@ def random_rows(rng, n, ordered=True):
         row.outcome = rng.choices(OUTCOMES, (20, 2, 1))[0]
         clock[row.node - 1] += rng.randrange(spread)
         row.due_ns = clock[row.node - 1]
-        row.call_ns = row.due_ns + rng.randrange(spread)
-        row.return_ns = row.call_ns + rng.randrange(spread)
+        lane = (row.node, row.process, row.incarnation, row.thread)      # a thread makes one call after another
+        row.call_ns = max(row.due_ns + rng.randrange(spread), free.get(lane, 0))
+        row.return_ns = free[lane] = row.call_ns + rng.randrange(spread)
         row.key = row.order_key = row.order = row.embed_lo_ns = row.embed_hi_ns = row.parent = row.context = None
         if row.outcome == "lost":
             row.return_ns = None
@@ -599,11 +727,37 @@ def random_rows(rng, n, ordered=True):
     return rows
 
 
+def naive_count_claim(rows, claim):
+    """the definitions, word for word"""
+    name, scope = re.split(r"[@(]", claim)[0], claim.split("@")[1]
+    keys = [r for r in rows if r.outcome == "key"]
+    if any(r.order is None for r in keys) and name in ("increasing", "sorted", "causal"):
+        return None
+    if name == "increasing":
+        return sum(any(before(a, b) and a.order > b.order and group_of(a, scope) == group_of(b, scope) for a in keys) for b in keys)
+    if name == "sorted":
+        return sum(any(b.return_ns - a.return_ns > 3 and a.order > b.order and group_of(a, scope) == group_of(b, scope) for a in keys)
+                   for b in keys)
+    if name == "causal":
+        base = parent_base(rows)
+        pairs = [(rows[r.parent - base], r) for r in keys if r.parent is not None and base is not None]
+        return sum(p.outcome == "key" and p.order >= r.order and group_of(p, scope) == group_of(r, scope) for p, r in pairs)
+    if name == "clock":
+        return sum(r.embed_lo_ns is not None and (r.embed_lo_ns > r.return_ns + 2 or r.call_ns > r.embed_hi_ns + 2) for r in keys)
+    if any(r.outcome == "lost" for r in rows):
+        return None
+    return sum(r.outcome == "refuse" or r.return_ns > r.due_ns + 1 for r in rows)
+
+
 def result_of(rows):
     metrics, verdicts = compute(rows, naive=True)
-    claims = [{"claim": name, "verdict": "broken" if certain else "kept", "exposed": 1,
-               **({"count": metrics["duplicates"][name[7:]]} if name.startswith("unique@") else {})}
-              for name, (certain, _) in verdicts.items()]
+    claims = [{"claim": name, "verdict": "broken" if certain else "kept", "exposed": 1, "count": metrics["duplicates"][name[7:]]}
+              for name, (certain, _) in verdicts.items() if name.startswith("unique@")]
+    for name in ("increasing@", "sorted(3ns)@", "causal@", "clock(2ns)@", "available(1ns)@"):
+        for scope in SCOPES:
+            count = naive_count_claim(rows, name + scope)
+            if count is not None:
+                claims.append({"claim": name + scope, "verdict": "broken" if count else "kept", "exposed": 1, "count": count})
     expectations = [{"text": "duplicates@node: %d" % metrics["duplicates"]["node"], "met": True,
                      "value": metrics["duplicates"]["node"]},
                     {"text": "refusals: %d.." % (metrics["refusals"] + 1), "met": False, "value": metrics["refusals"]}]
