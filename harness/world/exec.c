@@ -284,6 +284,8 @@ int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *o
 		status = ks_fail(err, KS_E_INTERNAL, "out of memory");
 	else
 		status = carry_out(&r);
+	for (uint32_t i = 0; r.program && i < r.n; i++)
+		ks_ft_settle(&r.program[i].p);
 	if (r.program)
 		ks_proc_end(&r.program[0].p.proc, r.n, sizeof(r.program[0]), GRACE_MS);
 	ks_ft_close(&r.stage);

@@ -126,6 +126,8 @@ static int carries_event(const struct ks_plan *plan, const struct ks_fault_event
 	const struct ks_fault *f = &plan->fault[e->fault];
 	const char *lacks = is_exec(gen) ? foreign_lacks(plan, e) : ks_ft_lacks(e, clocks_of(gen));
 
+	if (!lacks && !gen->gen && e->op == KS_FAULT_DOWN && e->amount & KS_RESTART_KEPT)
+		lacks = "the memory of a program in another process cannot be handed over";
 	if (!lacks && e->op == KS_FAULT_RTC && !rtc_is_read(plan, e))
 		lacks = "what reads the battery-backed clock is a boot or a resume from s3, and none follows";
 	if (!lacks && e->at_ns > plan->duration_ns)

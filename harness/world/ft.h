@@ -60,6 +60,7 @@ struct ks_ft_process {
 	struct ks_proc proc;
 	uint32_t node, process, incarnation;
 	uint32_t slot;        /* its control file */
+	int64_t started_ns;   /* true time */
 	int64_t from_unix_ns; /* the host's time from which libfaketime counts in it: what a rate refers to */
 	struct ks_area area;  /* of a subject host; zero for a foreign program */
 	uint32_t first_lane;
@@ -75,6 +76,9 @@ struct ks_ft_process {
  * that instant until it is shown a line. extra: a library to preload beside, or NULL. */
 int ks_ft_start(struct ks_ft_stage *stage, struct ks_ft_process *process, char *const argv[], bool with_input,
 		const char *extra, struct ks_err *err);
+/* libfaketime makes a semaphore when a process starts, and whoever kills it just then leaves a file of a name that nobody
+ * knows. So: waits until it has, a second after the start at most. To be called before processes are ended. */
+void ks_ft_settle(const struct ks_ft_process *process);
 /* Makes REALTIME of the process follow the line, from its next reading on. epoch_unix_ns: the host's time at true time 0
  * of the line. */
 int ks_ft_show(const struct ks_ft_stage *stage, const struct ks_ft_process *process, const struct ks_seg *line,

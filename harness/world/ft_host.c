@@ -541,6 +541,8 @@ static int carry_out(struct run *r)
 static void clean_up(struct run *r)
 {
 	for (uint32_t i = 0; i < r->n; i++)
+		ks_ft_settle(&r->subject[i].p);
+	for (uint32_t i = 0; i < r->n; i++)
 		if (r->subject[i].p.proc.in >= 0) /* end of file: it goes by itself */
 			close(r->subject[i].p.proc.in), r->subject[i].p.proc.in = -1;
 	if (r->n)

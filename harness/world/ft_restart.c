@@ -23,6 +23,7 @@ uint32_t ks_ft_restarts(const struct ks_ft_play *play, const struct ks_plan *pla
 
 static int kill_subject(struct run *r, struct subject *s)
 {
+	ks_ft_settle(&s->p);
 	ks_proc_end(&s->p.proc, 1, sizeof(s->p.proc), 0);
 	return ks_ft_collect(r, s);
 }

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,10 +223,21 @@ int ks_ft_start(struct ks_ft_stage *stage, struct ks_ft_process *process, char *
 	process->grouped = ks_ft_group_add(stage->dir, process->slot, procs, sizeof(procs));
 	const struct ks_proc_place place = {.folder = process->folder, .group = process->grouped ? procs : NULL};
 	int status = ks_proc_start_in(&process->proc, &place, argv, env, with_input, err);
+	process->started_ns = ks_true_ns();
 	if (status == 0)
 		ks_ft_note_process(stage->dir, process->proc.pid);
 	ks_free(env);
 	return status;
+}
+
+void ks_ft_settle(const struct ks_ft_process *process)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), KS_FT_SHM "/faketime_shm_%ld", (long)process->proc.pid);
+	while (process->proc.pid > 0 && ks_true_ns() - process->started_ns < KS_SEC && access(path, F_OK) != 0 &&
+	       kill(process->proc.pid, 0) == 0)
+		usleep(1000);
 }
 
 int64_t ks_ft_unix_minus_true(void)
