@@ -179,6 +179,9 @@ const char *ks_plan_sim_only(const struct ks_plan *plan)
 {
 	if (plan->mail.rate.count)
 		return "only sim carries messages between nodes";
+	for (uint32_t i = 0; i < plan->nodes; i++)
+		if (plan->node[i].clock.keeper.kind != KS_KEEPER_NONE)
+			return "only sim has daemons that keep clocks";
 	return ks_plan_worker_rule(plan) == KS_WORKER_GIVEN ? NULL : "only sim makes node ids of leases, pids and MAC addresses";
 }
 

@@ -81,9 +81,11 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 	if (too_many_calls(plan))
 		return refuse(why, size, "more than 1500000 calls of a node: a guest's memory does not hold them");
 	for (uint32_t i = 0; i < plan->nodes; i++)
-		if (plan->node[i].drift_ppb)
+		if (plan->node[i].drift_ppb || plan->node[i].drift_drawn)
 			return refuse(why, size, "a guest's oscillator cannot be made to drift");
 	for (size_t i = 0; i < plan->faults; i++) {
+		if (plan->fault[i].to_true)
+			return refuse(why, size, "guests carry steps by an amount only, not to true time");
 		if (plan->fault[i].kind->op != KS_FAULT_STEP) {
 			snprintf(why, size, "fault '%s': guests carry step only", plan->fault[i].kind->name);
 			return -1;

@@ -129,6 +129,7 @@ struct node {
 	uint32_t suspends;        /* how many hold it */
 	int64_t suspended_at_ns;
 	int64_t set_ns;           /* by how much REALTIME has been set in all */
+	int64_t smeared_ns;       /* of a leap second, so far */
 };
 
 struct snapshot {
@@ -249,6 +250,8 @@ void ks_keep_notice(struct ks_engine *g, struct node *n, const struct ks_fault_e
 void ks_keep_boot(struct ks_engine *g, struct node *n, int64_t t_ns);
 /* Announces a leap second. */
 void ks_keep_arm(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
+/* Bends by a part of a smear, or ends it. */
+void ks_keep_smear(struct ks_engine *g, struct node *n, const struct ks_fault_event *event);
 /* Puts the threads of the node on its cores. */
 void ks_keep_cores(struct node *n, int64_t skew_ns, uint32_t cores, uint32_t hops);
 /* What is seen around a change of the node's clocks: begin before it, end after it. */

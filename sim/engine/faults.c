@@ -65,7 +65,7 @@ static void apply(struct ks_engine *g, struct node *n, const struct ks_fault_eve
 		ks_keep_arm(g, n, event);
 		break;
 	case KS_FAULT_SMEAR:
-		ks_clocks_bend(&n->clocks, event->at_ns, event->extra ? ks_rate_over(event->amount, event->extra) : 0);
+		ks_keep_smear(g, n, event);
 		break;
 	case KS_FAULT_COARSE:
 		ks_clocks_coarse(&n->clocks, (unsigned)event->amount, event->extra);

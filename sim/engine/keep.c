@@ -162,17 +162,34 @@ void ks_keep_boot(struct ks_engine *g, struct node *n, int64_t t_ns)
 	plan_next(n);
 }
 
+/* Several nodes hear of one leap second. */
+static void leap_of_utc(struct ks_engine *g, int64_t at_ns, int64_t delta_ns)
+{
+	for (int i = 0; i < g->nleaps; i++)
+		if (g->leaps[i].at_ns == at_ns)
+			return;
+	if (g->nleaps == KS_LEAPS_MAX)
+		return;
+	g->leaps[g->nleaps].at_ns = at_ns;
+	g->leaps[g->nleaps++].delta_ns = delta_ns;
+}
+
+/* Once a smear is over, UTC has had the second too. */
+void ks_keep_smear(struct ks_engine *g, struct node *n, const struct ks_fault_event *event)
+{
+	ks_clocks_bend(&n->clocks, event->at_ns, event->extra ? ks_rate_over(event->amount, event->extra) : 0);
+	n->smeared_ns += event->amount;
+	if (event->extra || !n->smeared_ns)
+		return;
+	leap_of_utc(g, event->at_ns, n->smeared_ns);
+	n->smeared_ns = 0;
+}
+
 void ks_keep_arm(struct ks_engine *g, struct node *n, const struct ks_fault_event *event)
 {
 	int64_t own = ks_seg_line(&n->clocks.seg[KS_REALTIME], event->at_ns), utc = ks_utc(g, event->at_ns);
 	int64_t at = event->at_ns + (KS_DAY - 1 - (utc + KS_DAY - 1) % KS_DAY);
-	bool known = false;
-	for (int i = 0; i < g->nleaps; i++)
-		known = known || g->leaps[i].at_ns == at;
-	if (!known && g->nleaps < KS_LEAPS_MAX) {
-		g->leaps[g->nleaps].at_ns = at;
-		g->leaps[g->nleaps++].delta_ns = event->amount;
-	}
+	leap_of_utc(g, at, event->amount);
 	n->leap.delta_ns = event->amount;
 	n->leap.unix_ns = own + (KS_DAY - 1 - (own + KS_DAY - 1) % KS_DAY);
 	n->leap.tick_ns = KS_SEC / event->extra;

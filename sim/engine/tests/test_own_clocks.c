@@ -247,6 +247,23 @@ static void to_true_and_rtc(void)
 	ks_sim_result_release(&l.result);
 }
 
+/* After a smear UTC has had the second: a step to true time does not take it back. */
+static void a_smear_is_utc(void)
+{
+	struct lab l;
+	open_lab(&l, NEW_YEAR, 60 * KS_SEC, 10);
+	const struct ks_fault_event e[] = {{.at_ns = 2 * KS_SEC, .op = KS_FAULT_SMEAR, .amount = -400 * KS_MS, .extra = 10 * KS_SEC},
+	                                   {.at_ns = 12 * KS_SEC, .op = KS_FAULT_SMEAR, .amount = -600 * KS_MS, .extra = 10 * KS_SEC},
+	                                   {.at_ns = 22 * KS_SEC, .op = KS_FAULT_SMEAR},
+	                                   {.at_ns = 30 * KS_SEC, .op = KS_FAULT_TO_TRUE}};
+	run(&l, e, 4);
+	CU_ASSERT_EQUAL(l.result.seen[2].after_ns[KS_REALTIME], NEW_YEAR + 21 * KS_SEC);
+	CU_ASSERT_EQUAL(l.result.seen[3].after_ns[KS_REALTIME], NEW_YEAR + 29 * KS_SEC);
+	CU_ASSERT_EQUAL(l.result.seen[3].before_ns[KS_REALTIME], NEW_YEAR + 29 * KS_SEC);
+	CU_ASSERT_EQUAL(l.result.seen[2].after_ns[KS_RAW] - l.result.seen[0].before_ns[KS_RAW], 20 * KS_SEC);
+	ks_sim_result_release(&l.result);
+}
+
 /* A hundred years with a call a day, on a clock that drifts, is slewed and stepped a thousand times: each reading is exact to the ns
  * against whole numbers that are never rounded, though the engine has split the clock's line at every event. */
 static void a_century(void)
@@ -311,6 +328,6 @@ int main(void)
 		{"keepers know UTC", keepers_know_utc}, {"a keeper steps between calls", keeper_steps_between_calls},
 		{"keepers sleep", keepers_sleep}, {"cores have their own clocks", cores_have_their_own_clocks},
 		{"waits see cores and ticks", waits_see_cores_and_ticks}, {"to true, and the RTC", to_true_and_rtc},
-		{"a century", a_century}, {"memory runs out cleanly", memory_runs_out_cleanly}, {0}};
+		{"a smear is UTC", a_smear_is_utc}, {"a century", a_century}, {"memory runs out cleanly", memory_runs_out_cleanly}, {0}};
 	return ks_test_main("own clocks", tests);
 }
