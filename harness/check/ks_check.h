@@ -134,6 +134,11 @@ struct ks_judgement {
 /* @return 0, or -1 (KS_E_INTERNAL): out of memory. */
 int ks_judge(const struct ks_evidence *e, struct ks_claim_ref claim, struct ks_judgement *j, struct ks_err *err);
 
+/* All metrics but those of disorder, and all claims at once: the same as from the functions above, sooner where keys are nearly
+ * in order. judgement: n of them, by claims. @return 0, or -1 (KS_E_INTERNAL): out of memory. */
+int ks_judge_all(const struct ks_evidence *e, const struct ks_claim_ref *claims, size_t n, struct ks_metrics *m,
+		 struct ks_judgement *judgement, struct ks_err *err);
+
 /* Theory: what n - distinct should be, in closed form, for generator x fault that have one. It follows from the plan, and from
  * what the plan draws by seed (node ids, drifts, jitter), alone. It holds for `sim`: calls read their clock within
  * KS_THEORY_LATE_NS of being due, or of the thread being free. For a control, pass the plan with no faults. */

@@ -64,6 +64,7 @@ struct scope {
 
 struct ks_stream_check {
 	struct ks_evidence e;
+	const struct ks_evidence *kept; /* the records are there after all: their threads and marks stand */
 	struct ks_records none; /* but their lanes, as the plan has them */
 	struct ks_judgement *judgement;
 	size_t judgements;
@@ -156,7 +157,8 @@ void ks_stream_check_free(struct ks_stream_check *s)
 	ks_exposure_release(&s->exposure);
 	ks_stalls_release(&s->stalls);
 	ks_repeats_release(&s->repeats);
-	ks_free(s->none.lanes);
+	if (!s->kept)
+		ks_free(s->none.lanes);
 	ks_free(s->judgement);
 	ks_free(s->timed);
 	ks_free(s->served);
@@ -180,6 +182,11 @@ static int name_lanes(struct ks_stream_check *s, struct ks_err *err)
 {
 	const struct ks_plan *plan = s->e.plan;
 	uint32_t n = 0;
+	if (s->kept) {
+		s->none.lanes = s->kept->records->lanes;
+		s->none.nlanes = s->kept->records->nlanes;
+		return 0;
+	}
 	s->none.lanes = ks_alloc((size_t)plan->nodes * plan->processes * plan->threads, sizeof *s->none.lanes);
 	if (!s->none.lanes)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for threads");
@@ -210,11 +217,11 @@ static int begin(struct ks_stream_check *s, const struct ks_lane *lanes, struct 
 {
 	const uint32_t *of_lane[KS_NSCOPES] = {0};
 	uint32_t groups[KS_NSCOPES] = {0};
-	if (name_lanes(s, err) || (!s->e.all_exposed && ks_exposure_init(&s->exposure, &s->e, err)))
+	if (name_lanes(s, err) || (!s->e.all_exposed && !s->kept && ks_exposure_init(&s->exposure, &s->e, err)))
 		return -1;
 	if (memcmp(lanes, s->none.lanes, s->none.nlanes * sizeof *lanes))
 		inexact(s, "the threads are not those of the plan");
-	if (!is_carried(s->e.plan))
+	if (!s->kept && !is_carried(s->e.plan))
 		inexact(s, "leap seconds, what begins, ends or repeats lives, or stops them inside a call, needs the records");
 	if (s->why)
 		return ks_fail(err, KS_E_JUDGE, "not judged as it passed: %s", s->why);
@@ -554,14 +561,23 @@ static void service(struct ks_stream_check *s, const struct ks_record *v)
 			found(s, s->served[i]);
 }
 
-static int expose(struct ks_stream_check *s, const struct ks_lane *lanes, const struct ks_record *v, struct ks_err *err)
+/* @return 1, 0, or -1. */
+static int is_exposed(struct ks_stream_check *s, const struct ks_lane *lanes, const struct ks_record *v, struct ks_err *err)
 {
+	if (s->kept)
+		return ks_exposed(s->kept, (size_t)s->calls);
 	if (ks_exposure_learn(&s->exposure, lanes, v, err))
 		return -1;
 	if (s->exposure.inexact)
 		return inexact(s, "a clock reading from before a fault came after others were judged");
-	if (!ks_exposure_judge(&s->exposure, lanes, v))
-		return 0;
+	return ks_exposure_judge(&s->exposure, lanes, v);
+}
+
+static int expose(struct ks_stream_check *s, const struct ks_lane *lanes, const struct ks_record *v, struct ks_err *err)
+{
+	int exposed = is_exposed(s, lanes, v, err);
+	if (exposed <= 0)
+		return exposed;
 	s->nexposed++;
 	s->counts.exposed_keys += v->outcome == KS_KEY;
 	for (int i = 0; i < KS_NSCOPES && v->outcome != KS_LOST; i++) {
@@ -741,4 +757,48 @@ int ks_stream_check_finish(struct ks_stream_check *s, struct ks_metrics *m, stru
 	memcpy(judgement, s->judgement, s->judgements * sizeof *judgement);
 	*nexposed = s->nexposed;
 	return 0;
+}
+
+/* ---- kept records, as if they passed ---- */
+
+#define BATCH 256
+
+/* @return 0; 1 when it was not exact; or -1. */
+static int pass_kept(const struct ks_evidence *e, struct ks_stream_check *s, struct ks_metrics *m, struct ks_judgement *judgement,
+		     struct ks_err *err)
+{
+	struct ks_record v[BATCH];
+	uint64_t nexposed;
+	for (size_t row = 0; row < e->records->n;) {
+		size_t n = 0;
+		while (n < BATCH && row < e->records->n)
+			v[n++] = ks_record_get(e->records, row++);
+		if (take(s, e->records->lanes, v, n, err))
+			return s->why ? 1 : -1;
+	}
+	if (ks_stream_check_finish(s, m, judgement, &nexposed, err))
+		return s->why ? 1 : -1;
+	return 0;
+}
+
+int ks_judge_all(const struct ks_evidence *e, const struct ks_claim_ref *claims, size_t n, struct ks_metrics *m,
+		 struct ks_judgement *judgement, struct ks_err *err)
+{
+	int status = 1;
+	if (!e->order && e->records->n) {
+		struct ks_stream_check *s = ks_stream_check_new(e, claims, n, KS_STREAM_ROWS, err);
+		if (!s)
+			return -1;
+		s->kept = e;
+		s->e.all_exposed = e->all_exposed;
+		status = pass_kept(e, s, m, judgement, err);
+		ks_stream_check_free(s);
+	}
+	if (status == 1)
+		status = ks_metrics_compute(e, m, err);
+	else
+		return status;
+	for (size_t i = 0; i < n && !status; i++)
+		status = ks_judge(e, claims[i], &judgement[i], err);
+	return status;
 }

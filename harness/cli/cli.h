@@ -10,7 +10,7 @@
 #include "options.h"
 
 extern const struct ks_cli_command ks_command_run, ks_command_lint, ks_command_list, ks_command_explain, ks_command_diff, ks_command_compare,
-	ks_command_history, ks_command_report, ks_command_doctor, ks_command_new, ks_command_man, ks_command_completion;
+	ks_command_history, ks_command_report, ks_command_doctor, ks_command_bench, ks_command_new, ks_command_man, ks_command_completion;
 int ks_cmd_run(int argc, char **argv);
 int ks_cmd_compare_run(int argc, char **argv); /* the runs of a comparison */
 

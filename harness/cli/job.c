@@ -7,6 +7,7 @@
 
 #include "ks_mem.h"
 #include "ks_store.h"
+#include "ks_stream.h"
 #include "watch.h"
 
 /* Everything that one attempt holds. */
@@ -74,45 +75,71 @@ static struct ks_judgement *find_judgement(struct ks_run_facts *f, struct ks_cla
 	return NULL;
 }
 
-static int judge_claim(struct attempt *a, struct ks_claim_ref claim, bool by_generator, struct ks_err *err)
+/* What is to be judged: each claim once. */
+struct docket {
+	struct ks_claim_ref *claim;
+	size_t n, own; /* the first of them are the generator's own */
+};
+
+static void add_claim(struct docket *d, struct ks_claim_ref claim)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (same_claim(d->claim[i], claim))
+			return;
+	d->claim[d->n++] = claim;
+}
+
+static int list_claims(struct docket *d, const struct ks_claim *claims, int n, const struct ks_expect_group *group, struct ks_err *err)
+{
+	for (int i = 0; i < n; i++) {
+		struct ks_claim_ref claim;
+		if (ks_claim_parse(claims[i].text, &claim, err))
+			return -1;
+		add_claim(d, claim);
+	}
+	d->own = d->n;
+	for (size_t i = 0; group && i < group->n; i++)
+		if (group->v[i].kind == KS_EXPECT_CLAIM)
+			add_claim(d, group->v[i].claim);
+	return 0;
+}
+
+static int judge_docket(struct attempt *a, const struct docket *d, struct ks_err *err)
 {
 	struct ks_run_facts *f = &a->facts;
-	struct ks_judgement control;
-	size_t i;
-	if (find_judgement(f, claim, &i))
-		return 0;
-	struct ks_judgement *j = &f->judgement[f->judgements];
-	if (ks_judge(&a->evidence, claim, j, err))
-		return -1;
-	j->by_generator = by_generator;
-	if (f->control) {
-		if (ks_judge(&a->control_evidence, claim, &control, err))
-			return -1;
-		f->control_count[f->judgements] = control.count;
+	struct ks_judgement *control = ks_alloc(d->n, sizeof *control);
+	f->judgement = ks_alloc(d->n, sizeof *f->judgement);
+	f->control_count = ks_alloc(d->n, sizeof *f->control_count);
+	int failed = f->judgement && f->control_count && control ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	if (!failed)
+		failed = ks_judge_all(&a->evidence, d->claim, d->n, &f->metrics, f->judgement, err);
+	if (!failed && f->control)
+		failed = ks_judge_all(&a->control_evidence, d->claim, d->n, &f->control_metrics, control, err);
+	f->judgements = failed ? 0 : d->n;
+	for (size_t i = 0; i < f->judgements; i++) {
+		f->judgement[i].by_generator = i < d->own;
+		f->control_count[i] = f->control ? control[i].count : 0;
 	}
-	f->judgements++;
-	return 0;
+	ks_free(control);
+	return failed;
+}
+
+static int make_docket(struct docket *d, const struct ks_gen_spec *gen, const struct ks_expect_group *group, struct ks_err *err)
+{
+	struct ks_claim claims[KS_CLAIMS_MAX];
+	int n = ks_gen_claims(gen, claims);
+	*d = (struct docket){ks_alloc((size_t)n + (group ? group->n : 0), sizeof *d->claim), 0, 0};
+	return d->claim ? list_claims(d, claims, n, group, err) : ks_fail(err, KS_E_INTERNAL, "out of memory");
 }
 
 static int judge(struct attempt *a, const struct ks_expect_group *group, struct ks_err *err)
 {
-	struct ks_run_facts *f = &a->facts;
-	struct ks_claim claims[KS_CLAIMS_MAX];
-	int n = ks_gen_claims(f->gen, claims);
-	size_t max = (size_t)n + (group ? group->n : 0);
-	f->judgement = ks_alloc(max, sizeof *f->judgement);
-	f->control_count = ks_alloc(max, sizeof *f->control_count);
-	if (!f->judgement || !f->control_count)
-		return ks_fail(err, KS_E_INTERNAL, "out of memory");
-	for (int i = 0; i < n; i++) {
-		struct ks_claim_ref claim;
-		if (ks_claim_parse(claims[i].text, &claim, err) || judge_claim(a, claim, true, err))
-			return -1;
-	}
-	for (size_t i = 0; group && i < group->n; i++)
-		if (group->v[i].kind == KS_EXPECT_CLAIM && judge_claim(a, group->v[i].claim, false, err))
-			return -1;
-	return 0;
+	struct docket d;
+	int failed = make_docket(&d, a->facts.gen, group, err);
+	if (!failed)
+		failed = judge_docket(a, &d, err);
+	ks_free(d.claim);
+	return failed;
 }
 
 /* ---- expectations ---- */
@@ -216,6 +243,10 @@ static int consume(struct attempt *a, struct ks_err *err)
 		const struct ks_consumer_use *use = &f->plan->consumer[i];
 		struct ks_damage_result *d = &f->damage[f->damages++];
 		d->consumer = use->consumer;
+		if (f->discarded) {
+			snprintf(d->toll.unknown, sizeof d->toll.unknown, "the records were not kept");
+			continue;
+		}
 		if (ks_consume(use->consumer, use->cfg, &a->evidence, &d->toll, err))
 			return -1;
 		if (f->control && ks_consume(use->consumer, use->cfg, &a->control_evidence, &d->control, err))
@@ -292,6 +323,87 @@ static int run_worlds(struct attempt *a, struct ks_job *job, struct ks_err *err)
 	return job->twice ? run_again(&request, job, &a->control_evidence, err) : 0;
 }
 
+/* ---- records that are judged as they pass ---- */
+
+static bool is_built_in(const struct ks_job *job)
+{
+	return job->world->id == KS_WORLD_SIM && job->gen->gen && !ks_gen_issues_texts(job->gen);
+}
+
+/* Is the run so large that its records would not fit? */
+static bool is_large(const struct ks_job *job)
+{
+	const struct ks_plan *p = job->plan;
+	double calls = (double)p->load.rate.count / (double)p->load.rate.per_ns * (double)p->duration_ns * p->nodes;
+	return job->memory && calls * (double)sizeof(struct ks_packed) > (double)(job->memory / 3);
+}
+
+static int pass(struct attempt *a, struct ks_job *job, bool control, const struct docket *d, struct ks_judgement *judgement,
+                const char **why, struct ks_err *err)
+{
+	struct ks_run_output *out = control ? &a->control : &a->run;
+	struct ks_evidence *e = control ? &a->control_evidence : &a->evidence;
+	struct ks_run_request request = request_of(job);
+	*e = (struct ks_evidence){.plan = job->plan, .gen = job->gen, .records = &out->records, .seed = job->seed, .control = control};
+	struct ks_stream_check *s = ks_stream_check_new(e, d->claim, d->n, KS_STREAM_ROWS, err);
+	if (!s || next_step(job, control ? KS_STEP_CONTROL : KS_STEP_RUN, err)) {
+		ks_stream_check_free(s);
+		return -1;
+	}
+	struct ks_sink sink = ks_stream_check_sink(s);
+	request.control = control;
+	request.sink = &sink;
+	int failed = job->world->run(&request, out, err);
+	if (!failed)
+		failed = ks_stream_check_finish(s, control ? &a->facts.control_metrics : &a->facts.metrics, judgement, &e->nexposed, err);
+	*why = ks_stream_check_inexact(s);
+	ks_stream_check_free(s);
+	return failed;
+}
+
+static int pass_both(struct attempt *a, struct ks_job *job, const struct docket *d, const char **why, struct ks_err *err)
+{
+	struct ks_run_facts *f = &a->facts;
+	struct ks_judgement *control = ks_alloc(d->n, sizeof *control);
+	f->judgement = ks_alloc(d->n, sizeof *f->judgement);
+	f->control_count = ks_alloc(d->n, sizeof *f->control_count);
+	int failed = f->judgement && f->control_count && control ? 0 : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	failed = failed || pass(a, job, false, d, f->judgement, why, err) || pass(a, job, true, d, control, why, err);
+	f->judgements = failed ? 0 : d->n;
+	for (size_t i = 0; i < f->judgements; i++) {
+		f->judgement[i].by_generator = i < d->own;
+		f->control_count[i] = control[i].count;
+	}
+	ks_free(control);
+	return failed;
+}
+
+/* Judges run and control without keeping records, if that can be exact. @return 0 when it was, 1 when the records are to be
+ * kept, -1 when it failed. Both times are told. */
+static int run_discarding(struct attempt *a, struct ks_job *job, const struct ks_expect_group *group, struct ks_err *err)
+{
+	struct docket d;
+	const char *why = NULL;
+	int64_t begin_ns = ks_now_ns();
+	int failed = make_docket(&d, job->gen, group, err) || pass_both(a, job, &d, &why, err);
+	double took_s = (double)(ks_now_ns() - begin_ns) / 1e9;
+	ks_free(d.claim);
+	if (!failed) {
+		fprintf(stderr, "keyskew: %s: judged as it passed in %.1f s; without records there are no key file, plots, consumers\n", job->id,
+		        took_s);
+		a->facts.evidence = &a->evidence;
+		a->facts.control = &a->control_evidence;
+		a->facts.discarded = true;
+		return 0;
+	}
+	if (!why)
+		return -1;
+	fprintf(stderr, "keyskew: %s: could not be judged as it passed (%s), after %.1f s; again, with its records kept\n", job->id, why, took_s);
+	release(a);
+	*err = (struct ks_err){0};
+	return 1;
+}
+
 /* A fault that the subject's own clock does not show makes everything after it worthless. */
 static int check_injection(const struct ks_run_facts *f, struct ks_err *err)
 {
@@ -332,22 +444,46 @@ static int find_disorder(struct attempt *a, struct ks_err *err)
 	return f->control ? ks_metrics_disorder(&a->control_evidence, &f->control_metrics, err) : 0;
 }
 
+static void name_facts(struct attempt *a, const struct ks_job *job)
+{
+	struct ks_run_facts *f = &a->facts;
+	f->id = job->id;
+	f->generator = job->gen->text;
+	f->world = job->world->name;
+	f->seed = job->seed;
+	f->status = "judged";
+	f->reason = "";
+	f->plan = job->plan;
+	f->gen = job->gen;
+	f->reproduce = job->reproduce;
+	f->output = &a->run;
+	f->attempts = 1;
+}
+
 static int attempt(struct attempt *a, struct ks_job *job, struct ks_err *err)
 {
 	struct ks_run_facts *f = &a->facts;
 	const struct ks_expect_group *group = ks_group_of(job->plan, job->gen);
-	*f = (struct ks_run_facts){.id = job->id, .generator = job->gen->text, .world = job->world->name, .seed = job->seed,
-	                           .status = "judged", .reason = "", .plan = job->plan, .gen = job->gen,
-	                           .reproduce = job->reproduce, .output = &a->run, .attempts = 1};
-	if (run_worlds(a, job, err) || check_injection(f, err) || next_step(job, KS_STEP_JUDGE, err))
+	bool disorder = job->disorder || expects_disorder(group), told = false;
+	name_facts(a, job);
+	if (is_built_in(job) && (job->discard || (is_large(job) && !disorder && !*job->keys && !job->plan->consumers))) {
+		int status = run_discarding(a, job, group, err);
+		if (status < 0)
+			return -1;
+		told = status > 0;
+		name_facts(a, job);
+		f->discarded = status == 0;
+	}
+	int64_t begin_ns = ks_now_ns();
+	if (!f->discarded && run_worlds(a, job, err))
 		return -1;
-	if (ks_metrics_compute(&a->evidence, &f->metrics, err))
+	if (check_injection(f, err) || next_step(job, KS_STEP_JUDGE, err))
 		return -1;
-	if (f->control && ks_metrics_compute(&a->control_evidence, &f->control_metrics, err))
+	if (!f->discarded && (judge(a, group, err) || (disorder && find_disorder(a, err))))
 		return -1;
-	if ((job->disorder || expects_disorder(group)) && find_disorder(a, err))
-		return -1;
-	if (judge(a, group, err) || consume(a, err) || expect(f, group, err))
+	if (told)
+		fprintf(stderr, "keyskew: %s: judged with its records kept in %.1f s\n", job->id, (double)(ks_now_ns() - begin_ns) / 1e9);
+	if (consume(a, err) || expect(f, group, err))
 		return -1;
 	if (job->world->id == KS_WORLD_SIM) { /* laws are about the plan; real worlds add timing noise of their own */
 		ks_theory_duplicates(job->plan, job->gen, job->seed, &f->theory);
@@ -370,6 +506,8 @@ static int write_files(struct attempt *a, struct ks_job *job, struct ks_err *err
 {
 	if (next_step(job, KS_STEP_WRITE, err))
 		return -1;
+	if (a->facts.discarded)
+		return 0;
 	if (*job->keys && ks_keys_write(&a->evidence, job->seed, job->keys, err))
 		return -1;
 	if (!*job->folder)

@@ -19,6 +19,7 @@ struct ks_job {
 	uint64_t seed;
 	json_t *sweep;       /* {PATH: VALUE} of --sweep, borrowed; may be NULL */
 	bool disorder;       /* inversions and rem, too */
+	bool discard;        /* judge records as they pass and keep none, where that is exact; sim only */
 	bool asked;          /* the world was named by -w or require: its absence is a failure */
 	bool twice;          /* run it again and compare the records; sim only */
 	char folder[4096];   /* for plots; "" writes none */

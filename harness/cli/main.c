@@ -13,7 +13,7 @@ volatile sig_atomic_t ks_signal;
 
 const struct ks_cli_command *const ks_commands[] = {&ks_command_run,     &ks_command_lint, &ks_command_list,   &ks_command_explain,
                                                 &ks_command_diff, &ks_command_compare,    &ks_command_history, &ks_command_report,
-                                                &ks_command_doctor,  &ks_command_new,  &ks_command_man,  &ks_command_completion, NULL};
+                                                &ks_command_doctor, &ks_command_bench,  &ks_command_new,  &ks_command_man,  &ks_command_completion, NULL};
 
 static void on_signal(int signal)
 {

@@ -30,6 +30,7 @@ struct ks_run_args {
 	uint64_t seed_low, seed_high;
 	bool seeds_given, twice;
 	bool disorder; /* --metrics disorder */
+	bool discard;
 	int64_t timeout_ns, memory; /* of a run; 0: not given */
 	struct ks_set *set;
 	size_t sets;

@@ -29,10 +29,11 @@ const struct ks_cli_option ks_run_options[] = {
 	 (const char *const[]){"disorder", NULL}},
 	{"timeout", 0, "T", "of a run, as in 30s; what takes longer could not be judged, the others go on", KS_COMPLETE_NONE, NULL},
 	{"memory", 0, "SIZE", "of a run, as in 512MiB (default: half of the machine's, over the runs at a time)", KS_COMPLETE_NONE, NULL},
+	{"discard", 0, NULL, "judge calls of sim as they pass and keep none: no key file, plots, consumers; kept after all where that is not exact", KS_COMPLETE_NONE, NULL},
 	{"twice", 0, NULL, "runs of sim twice; a record that differs ends it, named, with 5", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { GENERATORS, WORLDS, SEED, SEEDS, ROTATING, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, TWICE };
+enum { GENERATORS, WORLDS, SEED, SEEDS, ROTATING, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, DISCARD, TWICE };
 
 static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", "--failed [-o DIR] [-j N]", "--resume DIR [-j N]", NULL};
 const struct ks_cli_command ks_command_run = {
@@ -238,6 +239,9 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 		if (ks_size_parse(value, &a->memory) || a->memory < KS_MEMORY_MIN)
 			return ks_fail(err, KS_E_USAGE, "bad --memory '%s', expected a size of at least 1MiB, such as 512MiB", value);
 		return 0;
+	case DISCARD:
+		a->discard = true;
+		return 0;
 	case TWICE:
 		a->twice = true;
 		return 0;
@@ -273,6 +277,11 @@ static int parse(struct ks_run_args *a, const struct ks_cli_command *command, in
 	a->targets = a->cli.words;
 	if ((a->failed || a->resume) && a->targets) {
 		ks_fail(&a->cli.err, KS_E_USAGE, "--failed and --resume take the command of the run before, and no scenario");
+		return KS_CLI_BAD;
+	}
+	if (a->discard && (a->keys || a->disorder || a->twice)) {
+		ks_fail(&a->cli.err, KS_E_USAGE, "--discard keeps no records, and %s needs them",
+		        a->keys ? "--keys" : a->disorder ? "--metrics disorder" : "--twice");
 		return KS_CLI_BAD;
 	}
 	if (a->targets || a->failed || a->resume)

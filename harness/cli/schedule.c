@@ -150,6 +150,7 @@ static int add_job(struct ks_schedule *s, const struct ks_run_args *args, const 
 	limit_job(job, args, from->item);
 	job->budget_ns = from->suite ? from->suite->budget_ns : 0;
 	job->disorder = args->disorder;
+	job->discard = args->discard && world->id == KS_WORLD_SIM;
 	job->twice = args->twice && world->id == KS_WORLD_SIM;
 	unsigned required = args->worlds | b->plan.require | (from->suite ? from->suite->require : 0);
 	job->asked = (required >> world->id & 1) || is_free_running(spec);

@@ -52,6 +52,7 @@ struct ks_run_facts {
 	struct ks_damage_result *damage;
 	size_t damages;
 	int attempts;
+	bool discarded; /* the records were judged as they passed: rows are numbers alone */
 	bool as_expected;
 };
 

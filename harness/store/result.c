@@ -67,6 +67,8 @@ static void put_fields(const struct ks_run_facts *f, const struct ks_record *r, 
 static json_t *row(const struct ks_run_facts *f, int64_t i)
 {
 	static const char *const outcomes[] = {"key", "refuse", "lost"};
+	if (f->discarded)
+		return json_pack("{sI}", "row", (json_int_t)i);
 	struct ks_record r = ks_record_get(f->evidence->records, (size_t)i);
 	const struct ks_lane *lane = &f->evidence->records->lanes[r.lane];
 	char key[KS_ESCAPED_TEXT] = "";
@@ -90,6 +92,10 @@ static json_t *row(const struct ks_run_facts *f, int64_t i)
 
 static void who(const struct ks_run_facts *f, int64_t i, char *buf, size_t size)
 {
+	if (f->discarded) {
+		snprintf(buf, size, "row %lld", (long long)i);
+		return;
+	}
 	struct ks_record r = ks_record_get(f->evidence->records, (size_t)i);
 	const struct ks_lane *lane = &f->evidence->records->lanes[r.lane];
 	char at[KS_TIME_TEXT] = "never", key[KS_ESCAPED_TEXT] = "-";
@@ -454,6 +460,8 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 	json_t *kept = keepers(f);
 	if (kept)
 		json_object_set_new(run, "keepers", kept);
+	if (f->discarded)
+		json_object_set_new(run, "discarded", json_true());
 	if (f->attempts > 1)
 		json_object_set_new(run, "attempts", json_integer(f->attempts));
 }

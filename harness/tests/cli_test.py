@@ -786,6 +786,26 @@ def limits_of_a_run(t):
         t.refused("run", "short.yaml", option, value, says=(option, value))
 
 
+# --discard: the same figures without the records; what needs them says so, or they are kept after all
+@test("counts")
+def discarded_records(t):
+    t.run("run", "ntp-step-back", "-g", "snowflake,unixmilli,uuidv7", "--json", "kept.json", code=(0, 1))
+    told = t.run("run", "ntp-step-back", "-g", "snowflake,unixmilli,uuidv7", "--json", "passed.json", "--discard", code=(0, 1)).err
+    t.check(told.count("judged as it passed in ") == 3, "the time is not told: %s" % told[-300:])
+    for kept, passed in zip(t.json("kept.json")["runs"], t.json("passed.json")["runs"]):
+        t.check(passed.get("discarded") is True and "discarded" not in kept, "%s: discarded is not told" % kept["generator"])
+        for name in ("metrics", "expectations", "calls", "keys", "theory"):
+            t.check(kept.get(name) == passed.get(name), "%s: %s differ" % (kept["generator"], name))
+        for one, other in zip(kept["claims"], passed["claims"]):
+            t.check({**one, "witness": 0} == {**other, "witness": 0}, "%s: %s differs" % (kept["generator"], one["claim"]))
+    t.write("s.yaml", scenario(workload="{rate: 200000/s}", duration="2200ms"))  # 24000 keys are lived again
+    told = t.run("run", "s.yaml", "-g", "unixmilli", "--discard", "--json", "r.json", code=(0, 1)).err
+    t.check("could not be judged as it passed (" in told and "judged with its records kept in " in told, "both times: %s" % told[-300:])
+    t.check("discarded" not in t.json("r.json")["runs"][0], "kept after all, but called discarded")
+    for option in (("--keys", "k.tsv"), ("--metrics", "disorder"), ("--twice",)):
+        t.refused("run", "s.yaml", "--discard", *option, says=("--discard", option[0]))
+
+
 # "--keys FILE|DIR", "--seeds A..B": a folder holds a key file for each run
 @test("recompute")
 def recompute_folder_of_keys(t):

@@ -25,6 +25,7 @@ struct ks_run_request {
 	size_t memory;            /* bytes of records beyond which it ends with KS_E_JUDGE; 0: no limit */
 	struct ks_progress *progress; /* may be NULL */
 	const struct ks_trace *trace; /* of sim; may be NULL */
+	const struct ks_sink *sink; /* sim only: takes the records, which are not kept then; may be NULL */
 	int64_t timeout_ns;       /* of host time; 0: the world's own */
 };
 

@@ -320,7 +320,7 @@ static int simulate(const struct ks_run_request *request, struct ks_node_desc *n
 	                     .worker = ks_plan_worker_rule(plan), .host = plan->host, .mail = plan->mail, .network = plan->network,
 	                     .nodes = plan->nodes, .processes = plan->processes, .threads = plan->threads, .node = nodes,
 	                     .load = plan->load, .about = ks_plan_calls(plan), .events = events, .nevents = nevents, .gen = gen,
-	                     .cfg = cfg, .stop = request->stop, .memory = request->memory, .progress = request->progress, .trace = request->trace};
+	                     .cfg = cfg, .stop = request->stop, .memory = request->memory, .progress = request->progress, .trace = request->trace, .sink = request->sink};
 	int status = ks_sim_run(&sim, &result, err);
 	if (!status) {
 		status = prove(&result, plan, output, err);

@@ -45,6 +45,22 @@ static int same_judgement(const struct ks_judgement *a, const struct ks_judgemen
 	return differ;
 }
 
+/* @return how many results of judging all at once differ from those of one by one. */
+static int compare_all(const struct ks_evidence *kept, const struct ks_claim_ref *claim, size_t n)
+{
+	struct ks_metrics all, whole;
+	struct ks_judgement judged[CLAIMS], one;
+	struct ks_err err;
+	CU_ASSERT_EQUAL_FATAL(ks_judge_all(kept, claim, n, &all, judged, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_metrics_compute(kept, &whole, &err), 0);
+	int wrong = same_metrics(&all, &whole);
+	for (size_t i = 0; i < n; i++) {
+		CU_ASSERT_EQUAL_FATAL(ks_judge(kept, claim[i], &one, &err), 0);
+		wrong += same_judgement(&judged[i], &one);
+	}
+	return wrong;
+}
+
 /* @return how many results of s differ from those of the kept records. */
 static int compare(struct ks_stream_check *s, const struct ks_evidence *kept, const struct ks_claim_ref *claim, size_t n)
 {
@@ -111,13 +127,15 @@ static void random_records(void)
 		struct ks_err err;
 		int status;
 		fix_random(&f, seed);
+		all_claims(claim, (int64_t)(seed % 5) * 3);
+		wrong += compare_all(&f.e, claim, CLAIMS); /* some have causes */
 		for (size_t i = 0; i < f.records.n; i++)
 			FIX_CHANGE(&f.records, i, parent = KS_NO_PARENT);
 		if (seed & 1)
 			add_readings(&f, seed);
 		ks_evidence_release(&f.e);
 		CU_ASSERT_EQUAL_FATAL(ks_evidence_init(&f.e, &err), 0);
-		all_claims(claim, (int64_t)(seed % 5) * 3);
+		wrong += compare_all(&f.e, claim, CLAIMS);
 		struct ks_stream_check *s = pass(&f, claim, seed % 3 ? 64 : 8, &status);
 		struct ks_metrics m;
 		struct ks_judgement j[CLAIMS];
@@ -195,6 +213,7 @@ static void one_run(const struct ks_plan *plan, const struct ks_gen_spec *spec, 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
 	struct ks_sink sink = ks_stream_check_sink(s);
 	CU_ASSERT_EQUAL_FATAL(run(plan, spec, seed, NULL, &kept, &err) || ks_evidence_init(&e, &err), 0);
+	t->wrong += compare_all(&e, claim, CLAIMS);
 	int failed = run(plan, spec, seed, &sink, &passed, &err);
 	struct ks_metrics m;
 	struct ks_judgement j[CLAIMS];
