@@ -43,29 +43,43 @@ static unsigned digit(const struct ks_passed *p, int byte)
 	return (byte < 8 ? p->key.lo >> (8 * byte) : p->key.hi >> (8 * (byte - 8))) & 255;
 }
 
+static void scatter(const struct ks_passed *from, struct ks_passed *to, size_t n, int byte, uint32_t *at)
+{
+	uint32_t sum = 0;
+	for (int b = 0; b < 256; b++) {
+		uint32_t count = at[b];
+		at[b] = sum;
+		sum += count;
+	}
+	if (byte < 8)
+		for (size_t i = 0; i < n; i++)
+			to[at[from[i].key.lo >> (8 * byte) & 255]++] = from[i];
+	else
+		for (size_t i = 0; i < n; i++)
+			to[at[from[i].key.hi >> (8 * (byte - 8)) & 255]++] = from[i];
+}
+
 /* Least significant byte first, those alone in which keys differ; stable, so rows of equal keys ascend. */
 static void sort_fresh(struct ks_repeats *r)
 {
 	struct ks_passed *from = r->fresh, *to = r->spare;
 	size_t n = r->nfresh;
 	struct ks_key differ = {0, 0};
+	uint32_t at[16][256];
+	int byte[16], bytes = 0;
 	for (size_t i = 1; i < n; i++) {
 		differ.hi |= from[i].key.hi ^ from[0].key.hi;
 		differ.lo |= from[i].key.lo ^ from[0].key.lo;
 	}
-	for (int byte = 0; byte < 16; byte++) {
-		if (!digit(&(struct ks_passed){.key = differ}, byte))
-			continue;
-		uint32_t at[256] = {0}, sum = 0;
-		for (size_t i = 0; i < n; i++)
-			at[digit(&from[i], byte)]++;
-		for (int b = 0; b < 256; b++) {
-			uint32_t count = at[b];
-			at[b] = sum;
-			sum += count;
-		}
-		for (size_t i = 0; i < n; i++)
-			to[at[digit(&from[i], byte)]++] = from[i];
+	for (int b = 0; b < 16; b++)
+		if (digit(&(struct ks_passed){.key = differ}, b))
+			byte[bytes++] = b;
+	memset(at, 0, (size_t)bytes * sizeof *at);
+	for (size_t i = 0; i < n; i++)
+		for (int k = 0; k < bytes; k++)
+			at[k][digit(&from[i], byte[k])]++;
+	for (int k = 0; k < bytes; k++) {
+		scatter(from, to, n, byte[k], at[k]);
 		struct ks_passed *other = from;
 		from = to;
 		to = other;

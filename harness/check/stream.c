@@ -33,8 +33,8 @@ struct far {
 	struct ks_key key;
 };
 
-/* While a group is in order, those that it consists of are, too: only their keys are counted then, and their peaks, which
- * all their keys are, are made up from the rows when the coarser group gets out of order. */
+/* While a group is in order all its keys are peaks, and those that it consists of are in order, too: keys are counted then, and
+ * peaks made up from the rows when it gets out of order. */
 struct group {
 	struct ks_key max, last;
 	uint32_t keys, refused; /* so far */
@@ -345,6 +345,8 @@ static void go_far(const struct ks_stream_check *s, const struct group *g, struc
 /* Could a key at this place and time be displaced farther, or be later, than all before? */
 static bool sets_record(const struct ks_stream_check *s, struct group *g, const struct ks_record *v, int64_t displacement, int64_t late_ns)
 {
+	if (g->first == g->end) /* none is there any more */
+		return true;
 	while (g->by_place.n < g->end && g->keys - peak_at(g, g->by_place.n < g->first ? g->first : g->by_place.n)->place > displacement)
 		go_far(s, g, &g->by_place);
 	while (g->by_time.n < g->end &&
@@ -434,25 +436,21 @@ static __attribute__((noinline)) int late_key(struct ks_stream_check *s, struct 
 	return scope->claims ? check_order(s, scope, g, v) : 0;
 }
 
-/* The group of doer i gets out of order: from now on the finer ones in it are looked at themselves. */
-static __attribute__((noinline)) int look_closer(struct ks_stream_check *s, size_t i, uint32_t group)
+/* The group gets out of order: its peaks, all keys up to now, are made up from the rows that are there. */
+static __attribute__((noinline)) int look_closer(struct ks_stream_check *s, const struct scope *scope, uint32_t group)
 {
-	const struct scope *coarse = s->doer[i], *fine = i + 1 < s->doers ? s->doer[i + 1] : NULL;
+	struct group *g = &scope->group[group];
 	uint32_t now = (uint32_t)s->calls, from = now > s->mask ? now - s->mask : 0;
-	coarse->group[group].disorderly = true;
-	for (uint32_t lane = 0; fine && lane < s->lanes; lane++) {
-		struct group *g = &fine->group[fine->of_lane[lane]];
-		if (coarse->of_lane[lane] == group)
-			g->first = g->end = g->keys;
-	}
-	for (int pass = 0; fine && pass < 2; pass++)
+	g->disorderly = true;
+	g->first = g->keys;
+	for (int pass = 0; pass < 2; pass++) {
+		g->end = g->first;
 		for (uint32_t row = from; row < now; row++) {
 			const struct row *r = row_at(s, row);
-			if (r->lane == NO_LANE || coarse->of_lane[r->lane] != group)
+			if (r->lane == NO_LANE || scope->of_lane[r->lane] != group)
 				continue;
-			struct group *g = &fine->group[fine->of_lane[r->lane]];
 			if (pass == 0) { /* how many there are */
-				g->end = --g->first;
+				g->first--;
 				continue;
 			}
 			if (g->end - g->first == g->cap && grow_peaks(g))
@@ -460,20 +458,21 @@ static __attribute__((noinline)) int look_closer(struct ks_stream_check *s, size
 			*peak_at(g, g->end) = (struct peak){row, g->end};
 			g->end++;
 		}
+	}
 	return 0;
 }
 
-static inline int in_scope(struct ks_stream_check *s, size_t i, const struct ks_record *v)
+/* A group that is out of order, or gets so. */
+static int closely(struct ks_stream_check *s, struct scope *scope, struct group *g, const struct ks_record *v)
 {
-	struct scope *scope = s->doer[i];
-	uint32_t number = scope->of_lane[v->lane];
-	struct group *g = &scope->group[number];
-	if (__builtin_expect(!g->keys || ks_key_less(g->max, v->key), 1)) {
+	if (!g->disorderly && look_closer(s, scope, (uint32_t)(g - scope->group)))
+		return -1;
+	if (ks_key_less(g->max, v->key)) {
 		if (__builtin_expect(g->end - g->first == g->cap, 0) && peak_room(s, g))
 			return -1;
-		g->peak[g->end++ & (g->cap - 1)] = (struct peak){(uint32_t)s->calls, g->keys};
+		*peak_at(g, g->end++) = (struct peak){(uint32_t)s->calls, g->keys};
 		g->max = v->key;
-	} else if ((!g->disorderly && look_closer(s, i, number)) || late_key(s, scope, g, v)) {
+	} else if (late_key(s, scope, g, v)) {
 		return -1;
 	}
 	g->last = v->key;
@@ -514,14 +513,15 @@ static inline int one_key(struct ks_stream_check *s, const struct ks_record *v)
 	s->row[s->calls & s->mask] = (struct row){v->key, v->return_ns, v->lane};
 	if (repeated(s, v))
 		return -1;
-	size_t i = 0;
-	for (bool closer = true; i < s->doers && closer; i++) {
-		if (in_scope(s, i, v))
-			return -1;
-		closer = s->doer[i]->group[s->doer[i]->of_lane[v->lane]].disorderly;
-	}
-	for (; i < s->doers; i++) {
-		struct group *g = &s->doer[i]->group[s->doer[i]->of_lane[v->lane]];
+	for (size_t i = 0, closer = 1; i < s->doers; i++) {
+		struct scope *scope = s->doer[i];
+		struct group *g = &scope->group[scope->of_lane[v->lane]];
+		if (closer && (g->disorderly || (g->keys && !ks_key_less(g->max, v->key)))) {
+			if (closely(s, scope, g, v))
+				return -1;
+			continue;
+		}
+		closer = 0; /* in order, and so are those that it consists of */
 		g->last = g->max = v->key;
 		g->keys++;
 	}
@@ -635,14 +635,12 @@ static size_t ascend(struct ks_stream_check *s, const struct ks_record *v, size_
 	const struct ks_tick_field tick = s->e.tick;
 	const uint64_t tick_max = s->e.tick_max;
 	const int64_t epoch_ns = tick.epoch_unix_ns - s->e.plan->start_unix_ns; /* neither is negative */
-	const uint32_t calls = (uint32_t)s->calls, keys = g->keys, end = g->end, mask = s->mask, peak_mask = g->cap - 1;
+	const uint32_t calls = (uint32_t)s->calls, mask = s->mask;
 	struct row *row = s->row;
-	struct peak *peak = g->peak;
 	uint64_t *low = s->stalls.low;
 	struct ks_key max = g->max;
 	int64_t ahead_ns = s->ahead_ns, behind_ns = s->behind_ns;
 	uint32_t i = 0;
-	n = n < g->cap - (end - g->first) ? n : g->cap - (end - g->first);
 	for (; i < n; i++) {
 		const struct ks_record *r = &v[i];
 		uint64_t stall_ns = (uint64_t)(r->return_ns - r->due_ns), at = (tick.upper ? r->key.hi : r->key.lo) >> tick.shift;
@@ -654,7 +652,6 @@ static size_t ascend(struct ks_stream_check *s, const struct ks_record *v, size_
 		ahead_ns = lo_ns - r->return_ns > ahead_ns ? lo_ns - r->return_ns : ahead_ns;
 		behind_ns = r->call_ns - hi_ns > behind_ns ? r->call_ns - hi_ns : behind_ns;
 		row[(calls + i) & mask] = (struct row){r->key, r->return_ns, 0};
-		peak[(end + i) & peak_mask] = (struct peak){calls + i, keys + i};
 		max = r->key;
 	}
 	s->calls += i;
@@ -662,7 +659,6 @@ static size_t ascend(struct ks_stream_check *s, const struct ks_record *v, size_
 	s->stalls.n += i;
 	s->ahead_ns = ahead_ns;
 	s->behind_ns = behind_ns;
-	g->end += i;
 	g->keys += i;
 	g->max = max;
 	g->last = i ? max : g->last;

@@ -75,7 +75,7 @@ static int room(struct ks_window *w, size_t n)
 	w->sorted = sorted ? sorted : w->sorted;
 	uint32_t *order = ks_resize(w->order, cap, sizeof *order);
 	w->order = order ? order : w->order;
-	uint32_t *bucket = ks_resize(w->bucket, cap + 2, sizeof *bucket);
+	uint32_t *bucket = ks_resize(w->bucket, 2 * cap + 3, sizeof *bucket);
 	w->bucket = bucket ? bucket : w->bucket;
 	if (!sorted || !order || !bucket)
 		return -1;
@@ -106,21 +106,24 @@ static void insert(uint32_t *order, size_t n, struct by by)
 	}
 }
 
-/* Returns spread over the window: as many buckets as records leave about one in each. v: n records with
+/* Returns spread over the window: as many buckets as records, or up to twice as many. v: n records with
  * low <= return_ns <= high. */
 static void sort(struct ks_window *w, const struct ks_record *v, size_t n, int64_t low, int64_t high, const struct ks_lane *lanes)
 {
 	struct by by = {v, lanes};
-	uint64_t span = (uint64_t)(high - low) + 1;
-	unsigned __int128 scale = (((unsigned __int128)n << 64) - 1) / span; /* so that bucket < n */
-	memset(w->bucket, 0, (n + 2) * sizeof *w->bucket);
+	uint64_t span = (uint64_t)(high - low);
+	int shift = 0;
+	while (span >> shift >= 2 * n)
+		shift++;
+	size_t buckets = (size_t)(span >> shift) + 1;
+	memset(w->bucket, 0, (buckets + 2) * sizeof *w->bucket);
 	for (size_t i = 0; i < n; i++)
-		w->bucket[(uint64_t)((scale * (uint64_t)(v[i].return_ns - low)) >> 64) + 2]++;
-	for (size_t b = 2; b < n + 2; b++)
+		w->bucket[((uint64_t)(v[i].return_ns - low) >> shift) + 2]++;
+	for (size_t b = 2; b < buckets + 2; b++)
 		w->bucket[b] += w->bucket[b - 1];
 	for (size_t i = 0; i < n; i++)
-		w->order[w->bucket[(uint64_t)((scale * (uint64_t)(v[i].return_ns - low)) >> 64) + 1]++] = (uint32_t)i;
-	for (size_t b = 0, from = 0; b < n; b++) { /* bucket[b + 1] is where b ends by now */
+		w->order[w->bucket[((uint64_t)(v[i].return_ns - low) >> shift) + 1]++] = (uint32_t)i;
+	for (size_t b = 0, from = 0; b < buckets; b++) { /* bucket[b + 1] is where b ends by now */
 		size_t end = w->bucket[b + 1];
 		if (end - from > 32)
 			qsort_r(w->order + from, end - from, sizeof *w->order, index_cmp, &by);
