@@ -248,6 +248,68 @@ static void put_matrix(const struct page *p)
 	fputs("</tbody>\n</table></div>\n</section>\n", p->out);
 }
 
+/* ---- what was reported ---- */
+
+static void put_measured(FILE *out, const json_t *run)
+{
+	struct ks_rp_text text;
+	struct ks_err err;
+	if (ks_rp_open(&text, &err))
+		return;
+	ks_rp_measured(text.f, run);
+	if (!ks_rp_finish(&text, &err))
+		put(out, text.bytes);
+	ks_rp_release(&text);
+}
+
+/* One claim of a report: the run that it is about, and what the first figure comes to with the other generators. */
+static void put_reported_row(FILE *out, const struct ks_rp_block *block, const json_t *run)
+{
+	fputs("<tr><td><a href=\"#", out);
+	ks_html_anchor(out, run);
+	fputs("\">", out);
+	put(out, block->scenario);
+	fputs("</a><span class=\"about\">", out);
+	put(out, ks_rp_str(run, "generator"));
+	fputs("</span></td><td>", out);
+	put(out, ks_rp_str(json_object_get(run, "reported"), "what"));
+	fputs("</td><td>", out);
+	put_measured(out, run);
+	fputs("</td><td class=\"soft\">", out);
+	bool any = false;
+	for (size_t k = 0; k < block->n; k++) {
+		const json_t *other = json_object_get(block->cell[k].run[0], "reported");
+		const json_t *figure = json_array_get(json_object_get(other, "figures"), 0);
+		char number[KS_RP_NUMBER];
+		int64_t v;
+		if (ks_rp_true(other, "of_this") || !ks_rp_integer(json_object_get(figure, "value"), &v))
+			continue;
+		fputs(any ? "; " : "", out);
+		put(out, block->cell[k].generator);
+		fprintf(out, " %s", ks_rp_number(number, ks_rp_str(figure, "text"), v));
+		any = true;
+	}
+	fputs("</td></tr>\n", out);
+}
+
+/* Of several seeds the first stands for all. */
+static void put_reported(const struct page *p)
+{
+	bool any = false;
+	for (size_t i = 0; i < p->blocks.n; i++)
+		for (size_t k = 0; k < p->blocks.v[i].n; k++) {
+			const json_t *run = p->blocks.v[i].cell[k].run[0];
+			if (!ks_rp_true(json_object_get(run, "reported"), "of_this"))
+				continue;
+			if (!any)
+				fputs("<section>\n<h2>Reported and measured</h2>\n<div class=\"wide\"><table><thead><tr><th>incident</th><th>reported</th>"
+				      "<th>measured</th><th>the same with</th></tr></thead><tbody>\n", p->out);
+			any = true;
+			put_reported_row(p->out, &p->blocks.v[i], run);
+		}
+	fputs(any ? "</tbody></table></div>\n</section>\n" : "", p->out);
+}
+
 /* ---- the runs ---- */
 
 /* Plots of surprises are inlined first: what they need is set aside before the others get theirs. */
@@ -302,6 +364,7 @@ static int put_page(struct page *p, struct ks_err *err)
 	put_first(p);
 	put_surprises(p);
 	put_matrix(p);
+	put_reported(p);
 	put_runs(p);
 	put_foot(p);
 	int rc = ks_rp_save(&text, path, err);

@@ -81,7 +81,7 @@ static void put_untested(FILE *out, const json_t *runs)
 	}
 }
 
-/* Of several seeds the first stands for all. */
+/* Of several seeds the first stands for all, of several generators the one that the report is about. */
 static void put_reported(FILE *out, const struct ks_rp_blocks *blocks)
 {
 	char line[1000];
@@ -89,7 +89,7 @@ static void put_reported(FILE *out, const struct ks_rp_blocks *blocks)
 	for (size_t i = 0; i < blocks->n; i++)
 		for (size_t k = 0; k < blocks->v[i].n; k++) {
 			const json_t *run = blocks->v[i].cell[k].run[0];
-			if (!ks_rp_reported(line, sizeof(line), run))
+			if (!ks_rp_reported(line, sizeof(line), run) || !ks_rp_true(json_object_get(run, "reported"), "of_this"))
 				continue;
 			fputs(any ? "" : "\n## Reported and measured\n\n", out);
 			any = true;

@@ -285,26 +285,31 @@ static void add_figure(FILE *out, const json_t *figure, bool of_this, bool fault
 		fprintf(out, ", not %s as reported", wanted);
 }
 
-bool ks_rp_reported(char *buf, size_t size, const json_t *run)
+void ks_rp_measured(FILE *out, const json_t *run)
 {
-	const json_t *r = json_object_get(run, "reported"), *figures = json_object_get(r, "figures");
-	const char *of = ks_rp_str(r, "of");
-	bool of_this = ks_rp_true(r, "of_this");
-	struct ks_rp_text text;
-	struct ks_err err;
+	const json_t *r = json_object_get(run, "reported");
+	bool faults = json_array_size(json_object_get(run, "faults")) > 0;
 	size_t i;
 	json_t *figure;
+	json_array_foreach(json_object_get(r, "figures"), i, figure) {
+		fputs(i ? "; " : "", out);
+		add_figure(out, figure, ks_rp_true(r, "of_this"), faults);
+	}
+}
+
+bool ks_rp_reported(char *buf, size_t size, const json_t *run)
+{
+	const json_t *r = json_object_get(run, "reported");
+	struct ks_rp_text text;
+	struct ks_err err;
 	*buf = 0;
 	if (!r || ks_rp_open(&text, &err))
 		return false;
-	if (of_this)
+	if (ks_rp_true(r, "of_this"))
 		fprintf(text.f, "reported: %s; measured: ", ks_rp_str(r, "what"));
 	else
-		fprintf(text.f, "reported of %s; here: ", of);
-	json_array_foreach(figures, i, figure) {
-		fputs(i ? "; " : "", text.f);
-		add_figure(text.f, figure, of_this, json_array_size(json_object_get(run, "faults")) > 0);
-	}
+		fprintf(text.f, "reported of %s; here: ", ks_rp_str(r, "of"));
+	ks_rp_measured(text.f, run);
 	if (!ks_rp_finish(&text, &err))
 		snprintf(buf, size, "%s", text.bytes);
 	ks_rp_release(&text);

@@ -214,6 +214,19 @@ def differences(run, rows):
                                                               run["damage"][name][damage], value)
 
 
+def figures(run):
+    """what stands beside a report's claim must be what the run measured"""
+    for figure in run.get("reported", {}).get("figures", []):
+        subject = figure["text"].split(": ")[0]
+        if "." in subject:
+            value = run["damage"][subject.split(".")[0]][subject.split(".")[1]]
+        else:
+            value = run["metrics"][subject.split("@")[0]]
+            value = value[subject.split("@")[1]] if "@" in subject else value
+        if figure.get("value") != value:
+            yield "%s, %s: reported beside %s: %r, measured %r" % (run["scenario"], run["generator"], subject, figure.get("value"), value)
+
+
 def without_a_victim(run, rows):
     """the rows but the first call that others fell upon: with it some damage must go"""
     seen = defaultdict(list)
@@ -239,6 +252,7 @@ def main():
                 problems += form
                 run = next(r for r in runs if r["generator"] == meta["generator"])
                 problems += differences(run, rows)
+                problems += figures(run)
                 compared += 1
                 fewer = without_a_victim(run, rows)
                 if fewer and "lww-replica" not in run["damage"]:
