@@ -34,6 +34,8 @@
 int ks_report_text(const json_t *result, FILE *out, bool colour, int width, const char *where);
 /* JUnit XML: a suite a scenario x generator x world, a case an expectation. Bytes XML 1.0 forbids are escaped. */
 int ks_report_junit(const json_t *result, const char *path, struct ks_err *err);
+/* OpenMetrics text: docs/alerts.yml has rules for it. */
+int ks_report_openmetrics(const json_t *result, const char *path, struct ks_err *err);
 int ks_report_markdown(const json_t *result, const char *path, struct ks_err *err);
 /* Writes the scripts of every run folder (DIR/runs/ID: .dat -> .gp) and draws them (.svg) with gnuplot, `jobs` at a time (at least
  * 1): of several seeds those of the first run, and those of runs that are not as expected. A run without meta.json has nothing to draw. Without gnuplot: 0, and the page says that plots are missing.

@@ -144,6 +144,9 @@ int ks_write_reports(const json_t *document, const char *folder, int jobs, struc
 	snprintf(path, sizeof path, "%.3900s/junit.xml", folder);
 	if (ks_report_junit(document, path, err))
 		return -1;
+	snprintf(path, sizeof path, "%.3900s/metrics.prom", folder);
+	if (ks_report_openmetrics(document, path, err))
+		return -1;
 	snprintf(path, sizeof path, "%.3900s/summary.md", folder);
 	if (ks_report_markdown(document, path, err))
 		return -1;

@@ -2190,6 +2190,31 @@ def violations_become_unit_tests(t):
     t.run("explain", "kept", "--as-test", "c", code=4)
 
 
+# OpenMetrics 1.0: families together, a TYPE before the samples, # EOF at the end, label values escaped
+@test("nightly")
+def metrics_for_a_monitoring_system(t):
+    t.run("run", "ntp-step-back", "-g", "snowflake,unixmilli", "-o", "out", code=0)
+    lines = open(t.path("out/metrics.prom")).read().split("\n")
+    t.check(lines[-2:] == ["# EOF", ""], "the end: %s" % lines[-3:])
+    family, seen, samples = None, set(), {}
+    for line in lines[:-2]:
+        words = line.split(" ")
+        if line.startswith("# TYPE "):
+            t.check(words[2] not in seen, "family %s comes twice" % words[2])
+            family = words[2]
+            seen.add(family)
+        elif not line.startswith("# "):
+            match = re.fullmatch(r'(\w+)(\{(?:\w+="(?:[^"\\\\]|\\\\.)*",?)*\})? (-?[0-9.]+)', line)
+            t.check(match and match.group(1) == family, "sample %r in family %s" % (line, family))
+            if match:
+                samples[match.group(1) + (match.group(2) or "")] = match.group(3)
+    own = '{scenario="ntp-step-back",generator="%s",world="sim",seed="1"%s} '
+    for name, generator, more, value in (("duplicates", "unixmilli", ',scope="node"', "120"), ("as_expected", "snowflake", "", "1"),
+                                         ("refusals", "snowflake", "", "119"), ("clock_set_seconds", "unixmilli", ',fault="back"', "-0.120000000")):
+        key = "keyskew_" + name + (own % (generator, more)).strip()
+        t.check(samples.get(key) == value, "%s is %s, expected %s" % (key, samples.get(key), value))
+
+
 @test("nightly")
 def differences(t):
     t.run("run", "ntp-step-back", "-g", "snowflake,unixmilli", "--seeds", "1..3", "-o", "a", code=0)
