@@ -326,7 +326,9 @@ static void clock_title(char *buf, size_t size, const json_t *meta)
 
 static const char *within(char buf[24], const char *scope)
 {
-	snprintf(buf, 24, strcmp(scope, "fleet") ? " within a %s" : "", scope);
+	*buf = 0;
+	if (strcmp(scope, "fleet"))
+		snprintf(buf, 24, " within a %s", scope);
 	return buf;
 }
 
