@@ -410,6 +410,21 @@ const char *ks_fault_text(const struct ks_plan *plan, const struct ks_fault *fau
 	return buf;
 }
 
+/* Whoever keeps the clocks, where they are not simply true: " kept by chrony". */
+static void add_keepers(const struct ks_plan *plan, char *buf, size_t size)
+{
+	enum ks_discipline by = plan->node[0].clock.by;
+	for (uint32_t i = 1; i < plan->nodes; i++)
+		if (plan->node[i].clock.by != by) {
+			add(buf, size, " with clocks of several kinds");
+			return;
+		}
+	if (by == KS_CLOCKS_FREE)
+		add(buf, size, " with free clocks");
+	else if (by != KS_CLOCKS_EXACT)
+		add(buf, size, " kept by %s", ks_discipline_names[by]);
+}
+
 const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size)
 {
 	char rate[KS_TIME_TEXT], duration[KS_TIME_TEXT];
@@ -426,6 +441,7 @@ const char *ks_plan_about(const struct ks_plan *plan, char *buf, size_t size)
 		add(buf, size, " of %u processes", plan->processes);
 	if (plan->threads > 1)
 		add(buf, size, " of %u threads", plan->threads);
+	add_keepers(plan, buf, size);
 	add(buf, size, ", %s%s, %s", ks_rate_format(rate, plan->load.rate), plan->nodes > 1 ? " each" : "",
 	    ks_dur_format(duration, plan->duration_ns));
 	return buf;
