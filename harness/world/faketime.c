@@ -96,13 +96,20 @@ static bool is_move(const struct ks_plan *plan, const struct ks_fault_event *e)
 	return plan->fault[e->fault].kind->op == KS_FAULT_STROBE || plan->fault[e->fault].kind->op == KS_FAULT_JITTER;
 }
 
-/* A foreign program has no probe: what it shows is the time in its keys, so only what moves that for good is proven. */
+/* A foreign program has no probe: what it shows is its keys, so only what moves their time for good, or stops them, is
+ * proven. */
 static const char *foreign_lacks(const struct ks_plan *plan, const struct ks_fault_event *e)
 {
-	if (e->op == KS_FAULT_STEP && !is_move(plan, e))
+	bool stop = e->op == KS_FAULT_STOP || e->op == KS_FAULT_RUN;
+	bool sleep = e->op == KS_FAULT_SUSPEND || e->op == KS_FAULT_RESUME;
+
+	if ((e->op == KS_FAULT_STEP && !is_move(plan, e)) || (stop && e->thread == KS_ANY) ||
+	    (sleep && e->amount == KS_SUSPEND_HOST_STOP))
 		return NULL;
+	if (stop)
+		return "the threads of a program that keyskew does not host cannot be told apart";
 	return "a program that keyskew does not host shows its clock only by the time in its keys, and that can prove no more "
-	       "than steps";
+	       "than steps, and stops by keys that do not come";
 }
 
 static bool rtc_is_read(const struct ks_plan *plan, const struct ks_fault_event *e)

@@ -11,6 +11,8 @@
 /* A proof needs so many keys on both sides, and is no better than this. */
 #define PROOF_KEYS 5
 #define PROOF_NS (2 * KS_MS)
+/* A key that was printed arrives so much later, at most. */
+#define WAY_NS (5 * KS_MS)
 
 struct ctx {
 	const struct ks_ft_play *play;
@@ -200,16 +202,105 @@ static bool is_step(const struct ctx *c, const struct ks_fault_event *event)
 	return event->op == KS_FAULT_STEP && kind == KS_FAULT_STEP;
 }
 
+/* ---- stops: keys that do not come ---- */
+
+/* The receipts around a stop: the last one that was on its way when it began, and the next. */
+struct gap {
+	int64_t first_ns, last_ns, next_ns; /* of the lane; next: INT64_MAX when none came */
+	size_t before;
+};
+
+static struct gap receipts(const struct ctx *c, uint32_t lane, int64_t stopped_ns)
+{
+	const struct ks_records *records = &c->output->records;
+	struct gap g = {.next_ns = INT64_MAX};
+
+	for (size_t i = 0; i < records->n; i++) {
+		struct ks_record r = ks_record_get(records, i);
+		if (r.lane != lane || r.return_ns == KS_NO_TIME)
+			continue;
+		if (r.return_ns <= stopped_ns + WAY_NS) {
+			g.first_ns = g.before++ ? g.first_ns : r.return_ns;
+			g.last_ns = r.return_ns > g.last_ns ? r.return_ns : g.last_ns;
+		} else {
+			g.next_ns = r.return_ns < g.next_ns ? r.return_ns : g.next_ns;
+		}
+	}
+	return g;
+}
+
+static uint32_t begin_of(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = c->play->event;
+
+	for (uint32_t m = k; m-- > 0;)
+		if (e[m].fault == e[k].fault && e[m].node == e[k].node)
+			return m;
+	return k;
+}
+
+static int64_t lateness(const struct ctx *c, uint32_t k)
+{
+	return c->play->done[k].end_ns - c->play->event[k].at_ns;
+}
+
+static int prove_stop(const struct ctx *c, uint32_t k, uint32_t lane)
+{
+	const struct ks_fault_event *e = &c->play->event[k];
+	uint32_t m = begin_of(c, k);
+	struct gap g = receipts(c, lane, c->play->done[m].end_ns);
+	char why[160], a[KS_TIME_TEXT], b[KS_TIME_TEXT];
+
+	if (g.before < PROOF_KEYS || g.next_ns == INT64_MAX)
+		return unproven(c, e, "too few keys before or after it");
+	struct ks_injection *row = row_of(c, k);
+	int64_t commanded = e->at_ns - c->play->event[m].at_ns, observed = g.next_ns - g.last_ns;
+	int64_t tolerance = 2 * WAY_NS + commanded / 10 + lateness(c, m) + lateness(c, k) +
+			    4 * (g.last_ns - g.first_ns) / (int64_t)g.before;
+	*row = (struct ks_injection){.fault = e->fault,
+				     .node = e->node,
+				     .at_ns = c->play->done[m].end_ns,
+				     .commanded = commanded,
+				     .observed = observed,
+				     .tolerance = tolerance};
+	if (g.next_ns < c->play->done[k].begin_ns)
+		return unproven(c, e, "a key came while it should have stood");
+	if (2 * tolerance > commanded || distance(observed, commanded) > tolerance) {
+		snprintf(why, sizeof(why), "no key came for %s, commanded were %s, and they come too irregularly to tell",
+			 ks_dur_format(a, observed), ks_dur_format(b, commanded));
+		return unproven(c, e, why);
+	}
+	return 0;
+}
+
+static bool is_end_of_stop(const struct ctx *c, const struct ks_fault_event *e)
+{
+	bool free_running = c->request->gen->foreign->speaks != KS_SPEAKS_ASK;
+	return free_running && (e->op == KS_FAULT_RUN || e->op == KS_FAULT_RESUME);
+}
+
+static bool hits(const struct ctx *c, const struct ks_fault_event *e, uint32_t lane)
+{
+	const struct ks_lane *l = &c->output->records.lanes[lane];
+	return e->node == l->node && (e->process == KS_ANY || e->process == l->process);
+}
+
 static int prove_lane(const struct ctx *c, uint32_t lane)
 {
 	if (prove_offset(c, lane) != 0)
 		return -1;
 	for (uint32_t k = 0; k < c->play->n; k++) {
 		const struct ks_fault_event *event = &c->play->event[k];
-		if (event->node != c->output->records.lanes[lane].node || !(ks_ft_affects(event) >> KS_REALTIME & 1))
+		bool stop = is_end_of_stop(c, event);
+		if (!hits(c, event, lane) || (!stop && !(ks_ft_affects(event) >> KS_REALTIME & 1)))
 			continue;
 		if (!c->play->done[k].end_ns)
 			return unproven(c, event, "the programs had ended before it");
+		if (stop) {
+			if (prove_stop(c, k, lane) != 0)
+				return -1;
+			continue;
+		}
 		if (!is_step(c, event))
 			return unproven(c, event, "it asks for no clock, and the time in its keys can prove no more than steps");
 		if (prove_by(c, k, lane, c->values, row_of(c, k)) != 0)

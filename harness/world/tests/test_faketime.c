@@ -452,6 +452,8 @@ static void carries(void)
 	    {"cpu-skew: 1ms, hop: 10ms", "unixmilli", "share a clock"},
 	    {"step: -1s", "exec:true", NULL},
 	    {"slew: 20ppm, for: 1s", "exec:true", "no more than steps"},
+	    {"stop-world: 500ms", "exec:true", NULL},
+	    {"pause: 500ms, thread: 0", "exec:true", "told apart"},
 	};
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		char yaml[300];
@@ -479,6 +481,20 @@ static void steady_foreign(void)
 	CU_ASSERT_EQUAL(ks_record_get(&o.out.records, 0).flags, KS_CALL_UNKNOWN);
 	CU_ASSERT_EQUAL(ks_record_get(&o.out.records, 0).call_ns, KS_NO_TIME);
 	release(&o);
+}
+
+/* A program that is stopped prints nothing meanwhile: that it ran is what its keys show. */
+static void stopped_foreign(void)
+{
+	struct outcome o;
+	run(&o, "keyskew: 1\nduration: 2s\nfaults:\n- {at: 500ms, stop-world: 500ms}\n", "exec:./foreign millis", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	CU_ASSERT_EQUAL_FATAL(o.out.ninjection, 1);
+	printf("(stood for %" PRId64 " +- %" PRId64 ") ", o.out.injection[0].observed, o.out.injection[0].tolerance);
+	CU_ASSERT(llabs(o.out.injection[0].observed - 500 * KS_MS) <= o.out.injection[0].tolerance);
+	release(&o);
+	refused("keyskew: 1\nduration: 2s\nfaults:\n- {at: 500ms, stop-world: 500ms}\n", "exec:./foreign brief", KS_E_JUDGE,
+		"ended before");
 }
 
 static void brief_foreign(void)
@@ -752,6 +768,7 @@ int main(void)
 	    {"interrupted", interrupted},
 	    {"bad generator text", bad_generator_text},
 	    {"steady foreign", steady_foreign},
+	    {"stopped foreign", stopped_foreign},
 	    {"brief foreign", brief_foreign},
 	    {"garbage foreign", garbage_foreign},
 	    {"flooding foreign", flooding_foreign},
