@@ -273,9 +273,14 @@ static void put_reported_row(FILE *out, const struct ks_rp_block *block, const j
 	put(out, ks_rp_str(run, "generator"));
 	fputs("</span></td><td>", out);
 	put(out, ks_rp_str(json_object_get(run, "reported"), "what"));
-	fputs("</td><td>", out);
+	bool differs = false;
+	size_t i;
+	json_t *f;
+	json_array_foreach(json_object_get(json_object_get(run, "reported"), "figures"), i, f)
+		differs = differs || json_is_false(json_object_get(f, "met"));
+	fputs(differs ? "</td><td><b>" : "</td><td>", out);
 	put_measured(out, run);
-	fputs("</td><td class=\"soft\">", out);
+	fputs(differs ? "</b></td><td class=\"soft\">" : "</td><td class=\"soft\">", out);
 	bool any = false;
 	for (size_t k = 0; k < block->n; k++) {
 		const json_t *other = json_object_get(block->cell[k].run[0], "reported");

@@ -237,9 +237,22 @@ def without_a_victim(run, rows):
     return [r for r in rows if r is not shared[0]] if shared else None
 
 
+def listed(keyskew):
+    """list consumer NAME says what there is: options with defaults, damages with their meaning"""
+    for name, model in MODELS.items():
+        text = subprocess.run([keyskew, "list", "consumer", name, "--json"], stdout=subprocess.PIPE, check=True).stdout
+        entry = json.loads(text)[0]
+        damages = [d["damage"] for d in entry["damages_table"] if d["meaning"]]
+        if entry["damages"].split() != damages or not damages:
+            yield "list consumer %s: %r and %r" % (name, entry["damages"], damages)
+        for row in entry["options"]:
+            if not row["meaning"] or not row["accepts"] or row["default"] == "":
+                yield "list consumer %s: option %r" % (name, row)
+
+
 def main():
     keyskew, scenarios = sys.argv[1:]
-    problems, compared, planted = [], 0, 0
+    problems, compared, planted = list(listed(keyskew)), 0, 0
     environment = dict(os.environ, KEYSKEW_SCENARIOS=scenarios)
     for scenario, generators in RUNS:
         with tempfile.TemporaryDirectory() as folder:
