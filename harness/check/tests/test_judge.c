@@ -314,6 +314,87 @@ static void exposed_by_two(void)
 	fix_release(&f);
 }
 
+/* ---- exposure of lives: calls without a clock, so that only what happens to threads counts ---- */
+
+static struct ks_fault *life(struct fixture *f, const char *kind, int64_t at_ns, uint32_t node)
+{
+	fix_fault(f, kind, at_ns, node, 0);
+	struct ks_fault *x = &f->fault[f->plan.faults - 1];
+	x->process = x->thread = KS_ANY;
+	return x;
+}
+
+/* Rows 0 to 5 on lane 0 (node 0, process 0), 6 and 7 on lane 2 (its other process), 8 on lane 4 (node 1). */
+static void eight_calls(struct fixture *f)
+{
+	static const int64_t at[] = {10, 20, 30, 40, 50, 60};
+	for (size_t i = 0; i < 6; i++)
+		fix_call(f, 0, at[i], at[i] + 5, ks_key64(i));
+	fix_call(f, 2, 66, 67, ks_key64(7));
+	fix_call(f, 2, 68, 69, ks_key64(8));
+	fix_call(f, 4, 70, 71, ks_key64(9));
+}
+
+static uint64_t exposed_after(struct fixture *f)
+{
+	fix_ready(f);
+	uint64_t mask = exposed_of(f);
+	fix_release(f);
+	return mask;
+}
+
+static void exposed_by_lives(void)
+{
+	struct fixture f;
+	/* killed at 35 for 7: what fell due meanwhile, and all that comes after it, where there is state to lose */
+	for (int state = 0; state < 2; state++) {
+		fix_init(&f);
+		f.gen.shared_size = state ? 8 : 0;
+		struct ks_fault *x = life(&f, "restart", 37, 0);
+		x->for_ns = 4;
+		x->process = 0;
+		eight_calls(&f);
+		CU_ASSERT_EQUAL(exposed_after(&f), state ? 0x38 : 0x08);
+		fix_init(&f);
+		f.gen.shared_size = state ? 8 : 0;
+		x = life(&f, "restart", 37, 0);
+		x->for_ns = 4;
+		x->kept = 1;
+		eight_calls(&f);
+		CU_ASSERT_EQUAL(exposed_after(&f), 0x08); /* the state was kept */
+	}
+	/* a rollback is met by all of its node from then on */
+	fix_init(&f);
+	life(&f, "snapshot", 15, 0);
+	life(&f, "rollback", 45, 0);
+	eight_calls(&f);
+	CU_ASSERT_EQUAL(exposed_after(&f), 0xf0);
+	/* a clone by all of it, and by the node that it is of, from the snapshot on */
+	fix_init(&f);
+	life(&f, "snapshot", 25, 0);
+	life(&f, "clone", 45, 1);
+	eight_calls(&f);
+	CU_ASSERT_EQUAL(exposed_after(&f), 0x1fc);
+	/* a pause inside a call of which the records tell: who was due or inside while it lasted */
+	fix_init(&f);
+	life(&f, "pause", 0, 0)->placed = true;
+	eight_calls(&f);
+	ks_records_halt(&f.records, 0, 42, 58);
+	ks_records_halt(&f.records, 0, 12, 13);
+	ks_records_sort_halts(&f.records);
+	CU_ASSERT_EQUAL(exposed_after(&f), 0x19);
+	/* two nodes with one id: all that they do; the third has its own */
+	fix_init(&f);
+	f.plan.node_id = KS_NODE_ID_FIXED;
+	life(&f, "registry", 0, 2)->for_ns = 1;
+	eight_calls(&f);
+	CU_ASSERT_EQUAL(exposed_after(&f), 0x1ff);
+	fix_init(&f);
+	life(&f, "registry", 0, 2)->for_ns = 1;
+	eight_calls(&f);
+	CU_ASSERT_EQUAL(exposed_after(&f), 0);
+}
+
 /* Another clock has another zero: nothing moved. */
 static void exposed_by_same_clock(void)
 {
@@ -489,7 +570,7 @@ int main(void)
 	    {"probabilistic bound", probabilistic_bound},
 	    {"exposed by a step back", exposed_by_step},
 	    {"exposed: edges", exposed_edges},
-	    {"exposed by two steps", exposed_by_two},
+	    {"exposed by two steps", exposed_by_two}, {"exposed by lives", exposed_by_lives},
 	    {"exposed: only readings of one clock compare", exposed_by_same_clock},
 	    {"exposed beyond noise", exposed_within_noise},
 	    {"all exposed without faults", all_exposed_without_faults},

@@ -175,8 +175,10 @@ static void restarts_follow_each_other(void)
 	uint32_t lost = 0, third = 0;
 	for (size_t i = 0; i < r.records.n; i++) {
 		struct ks_record v = ks_record_get(&r.records, i);
+		uint32_t life = r.records.lanes[v.lane].incarnation;
 		lost += v.outcome == KS_LOST;
-		third += r.records.lanes[v.lane].incarnation == 3;
+		third += life == 3;
+		CU_ASSERT(life == 0 || v.call_ns >= e[2 * life - 1].at_ns + 40005); /* what its initialisation takes */
 	}
 	CU_ASSERT_EQUAL(r.records.n, 100);
 	CU_ASSERT_EQUAL(lost, 8); /* all four threads were inside, twice; nobody during the initialisation */
