@@ -64,7 +64,8 @@ static void sort_high(struct ks_stalls *s)
 	for (size_t i = 0; i < s->cap; i++)
 		if (s->high[i].n)
 			s->high[n++] = s->high[i];
-	qsort(s->high, n, sizeof *s->high, count_cmp);
+	if (n > 1)
+		qsort(s->high, n, sizeof *s->high, count_cmp);
 }
 
 /* The smallest value that at least percent of all do not exceed: the nearest rank. */
