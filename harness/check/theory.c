@@ -456,6 +456,10 @@ static double calls_in_fall(const struct premise *p)
 
 static void hlc(struct premise *p, struct ks_theory *t)
 {
+	if (option_is(p->spec, "form", "json-double")) {
+		none(t, "doubles round stamps together, by their bits");
+		return;
+	}
 	if (!follow(p, KS_REALTIME, t))
 		return;
 	if (option_is(p->spec, "variant", "wrapping") &&

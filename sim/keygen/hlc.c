@@ -19,7 +19,7 @@
 
 enum { WRAPPING, CARRYING, COCKROACH };
 enum { INCREMENT, MAX };
-enum { NUMBER, JSON };
+enum { NUMBER, JSON, JSON_DOUBLE };
 enum { TIME_OUT_OF_RANGE, USED_UP };
 
 struct cfg {
@@ -34,7 +34,7 @@ struct shared {
 
 static const char *const variants[] = {"wrapping", "carrying", "cockroach", NULL};
 static const char *const merges[] = {"increment", "max", NULL};
-static const char *const forms[] = {"number", "json", NULL};
+static const char *const forms[] = {"number", "json", "json-double", NULL};
 static const struct ks_opt opts[] = {
 	{"variant", KS_OPT_WORD, offsetof(struct cfg, variant), 0, 0, "wrapping", "what a full counter does; or CockroachDB's clock", variants, 1},
 	{"merge", KS_OPT_WORD, offsetof(struct cfg, merge), 0, 0, "increment", "of a stamp from elsewhere: one more than the larger, or the larger", merges, 0},
@@ -48,6 +48,8 @@ static const struct ks_word_meaning words[] = {
 	{"wrapping", "field report G10: 16 bits of counter, masked: the 65537th in a ms repeats the first"},
 	{"carrying", "a full counter carries into the ms"},
 	{"cockroach", "CockroachDB: wall ns and 32 bits of logical time"},
+	{"json", "{\"data\":{},\"hlc\":N}, as the field report carries it"},
+	{"json-double", "the same, as a reader has it who keeps numbers in doubles: N is above 2^53, so 16 stamps are one"},
 	{"increment", "a stamp that is received counts as an event (Kulkarni 2014)"},
 	{"max", "the larger of both is kept (field report G10)"},
 	{0},
@@ -56,8 +58,8 @@ static const struct ks_word_meaning words[] = {
 static int configure(void *cfg, struct ks_err *err)
 {
 	const struct cfg *c = cfg;
-	if (c->variant == COCKROACH && c->form == JSON)
-		return ks_fail(err, KS_E_USAGE, "form json is of 64-bit stamps, expected variant wrapping or carrying");
+	if (c->variant == COCKROACH && c->form != NUMBER)
+		return ks_fail(err, KS_E_USAGE, "form %s is of 64-bit stamps, expected variant wrapping or carrying", forms[c->form]);
 	return 0;
 }
 
@@ -85,6 +87,18 @@ static uint64_t counted(const struct cfg *c, uint64_t stamp)
 	return (stamp & ~COUNTER_MASK) | ((stamp + 1) & COUNTER_MASK);
 }
 
+/* As a reader has it who keeps numbers of JSON in doubles: 53 bits, to the nearest, ties to even. */
+static uint64_t as_double(uint64_t v)
+{
+	int beyond = v ? 64 - __builtin_clzll(v) - 53 : 0;
+	if (beyond <= 0)
+		return v;
+	uint64_t rest = v & ((UINT64_C(1) << beyond) - 1), half = UINT64_C(1) << (beyond - 1);
+	v >>= beyond;
+	v += rest > half || (rest == half && (v & 1));
+	return v << beyond;
+}
+
 static enum ks_outcome next_word(struct ks_env *env, const struct cfg *c, struct shared *s, struct ks_key *key)
 {
 	int64_t ms = ks_wall_ms(env);
@@ -97,7 +111,7 @@ static enum ks_outcome next_word(struct ks_env *env, const struct cfg *c, struct
 		stamp = (uint64_t)ms > own >> COUNTER_BITS ? now : counted(c, own);
 		done = env_cas(env, &s->wall, &own, stamp);
 	}
-	*key = ks_key64(stamp);
+	*key = ks_key64(c->form == JSON_DOUBLE ? as_double(stamp) : stamp);
 	return KS_KEY;
 }
 
@@ -207,7 +221,7 @@ static char *format(const void *cfg, struct ks_key key, char buf[KS_KEY_TEXT])
 	const struct cfg *c = cfg;
 	if (c->variant == COCKROACH)
 		snprintf(buf, KS_KEY_TEXT, "%llu.%010llu", (unsigned long long)key.hi, (unsigned long long)key.lo);
-	else if (c->form == JSON)
+	else if (c->form != NUMBER)
 		snprintf(buf, KS_KEY_TEXT, "{\"data\":{},\"hlc\":%llu}", (unsigned long long)key.lo);
 	else
 		ks_key_decimal(buf, key);

@@ -82,6 +82,7 @@ static const struct answer {
 	{"hlc", "115898528563200007", INT64_C(1768471200000) * MS, MS, {{"counter", 7}}},
 	{"hlc:carrying", "18446744073709551615", INT64_MAX - MS, MS, {{"unix_ms", (UINT64_C(1) << 48) - 1}, {"counter", 65535}}},
 	{"hlc:json", "{\"data\":{},\"hlc\":115898528563200000}", INT64_C(1768471200000) * MS, MS, {{"counter", 0}}},
+	{"hlc:json-double", "{\"data\":{},\"hlc\":115898528563200000}", INT64_C(1768471200000) * MS, MS, {{"counter", 0}}},
 	{"hlc:cockroach", "1768471200123456789.0000000003", INT64_C(1768471200123456789), 1, {{"logical", 3}}},
 	{"shard-key", "5894904", INT64_C(1768471200) * KS_SEC, 300 * KS_SEC, {{"shard", 5894904}}},
 	{"shard-key:compare-and-set", "5894904:4294967297", INT64_C(1768471200) * KS_SEC, 300 * KS_SEC, {{"task", 4294967297}}},

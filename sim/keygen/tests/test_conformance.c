@@ -363,9 +363,11 @@ static bool breaks_by_design(const struct ks_gen_spec *spec, const char *claim)
 {
 	static const char *const breaks[][2] = {
 		{"unixmilli", "unique@process"}, {"unixnano", "unique@process"}, {"milli-rand32", "increasing@thread"},
-		{"shard-key", "unique@fleet"},   {"depth-aware", "unique@fleet"}, {"depth-aware", "increasing@process"},
+		{"hlc", "unique@process"}, {"shard-key", "unique@fleet"}, {"depth-aware", "unique@fleet"}, {"depth-aware", "increasing@process"},
 	};
 	if (strstr(spec->text, "repaired") || strstr(spec->text, "compare-and-set") || strstr(spec->text, "unixnano:form=user"))
+		return false;
+	if (!strcmp(spec->gen->name, "hlc") && !strstr(spec->text, "json-double"))
 		return false;
 	for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++)
 		if (!strcmp(breaks[i][0], spec->gen->name) && !strcmp(breaks[i][1], claim))
