@@ -113,6 +113,33 @@ def ask_as_built_in(t):
     t.compare("k", "r.json")
 
 
+# `--twice` on programs and plug-ins with hidden state: the first record that differs is named, both versions; exit 3, it is theirs
+@test("ask")
+def hidden_state(t):
+    t.write("s.yaml", scenario(faults=""))
+    python(t, "pid.py", """import os
+for line in sys.stdin:
+    print("key %d" % os.getpid(), flush=True)
+""")
+    genfile(t, "pid.gen.yaml", "python3, pid.py")
+    generators = ["pid.gen.yaml"]
+    if shutil.which("cc"):
+        with open(KEYGEN + "/counter.c", encoding="utf-8") as stream:
+            source = stream.read()
+        t.need(source.count("before + 1") == 1, "counter.c has changed")
+        plugin(t, "static", source.replace("before + 1", "before + (uint64_t)(calls++ < 700 ? 1 : 9)").replace(
+            "struct shared {", "static int calls;\nstruct shared {") + '\n#include "plugin.h"\nKS_PLUGIN(counter);\n')
+        generators.append("./static.so")
+    for generator in generators:
+        t.run("run", "s.yaml", "-g", generator, code=(0, 1), env=tools())
+        result = t.run("run", "s.yaml", "-g", generator, "--twice", "--json", "r.json", code=3, env=tools())
+        said = result.out + result.err
+        t.check(re.search(r"two runs differ: record \d+ is first", said) is not None, "%s: %s" % (generator, tail(result)))
+        reason = t.json("r.json")["runs"][0]["reason"]
+        lines = reason.split("\n")
+        t.check(len(lines) == 4 and lines[1] != lines[3] and "call " in lines[1] and "key " in lines[3], "reason: %r" % reason)
+
+
 # "each environment call is a switch point": a step between read and use, threads that take turns, sleep and random bytes
 @test("ask")
 def ask_requests(t):
