@@ -432,6 +432,16 @@ static int check_leap(struct ks_reader *r, const struct ks_tree *at, const struc
 	              ks_dur_format(text, end_of(r->plan, f)), ks_dur_format(end, r->plan->duration_ns));
 }
 
+/* What never begins again would not be a restart, and nothing could prove that it was one. */
+static int check_restart(struct ks_reader *r, const struct ks_tree *at, const struct ks_fault *f)
+{
+	char text[KS_TIME_TEXT], end[KS_TIME_TEXT];
+	if (f->kind->op != KS_FAULT_RESTART || end_of(r->plan, f) < r->plan->duration_ns)
+		return 0;
+	return ks_bad(r, at, "the restart '%s' is over at %s, which is not before the end at %s", f->name,
+	              ks_dur_format(text, end_of(r->plan, f)), ks_dur_format(end, r->plan->duration_ns));
+}
+
 /* Time sources do not smear, so a daemon would work against it. */
 static int check_smear(struct ks_reader *r, const struct ks_tree *at, const struct ks_fault *f)
 {
@@ -460,6 +470,7 @@ static int check_times(struct ks_reader *r, const struct ks_tree *root)
 		plan->duration_ns = last + 10 * KS_SEC;
 	for (size_t i = 0; i < plan->faults; i++)
 		if (check_leap(r, item_of(root, "faults", i), &plan->fault[i]) ||
+		    check_restart(r, item_of(root, "faults", i), &plan->fault[i]) ||
 		    check_smear(r, item_of(root, "faults", i), &plan->fault[i]))
 			return -1;
 	return 0;

@@ -690,6 +690,8 @@ static const struct {
 	 "bad.yaml:3:27: 'hz' does not belong to fault 'coarse'"},
 	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: process, state: lots}", NULL, NULL,
 	 "bad.yaml:4:39: unknown state 'lots', expected one of lost kept; did you mean 'lost'"},
+	{"keyskew: 1\nduration: 5s\nfaults:\n  - {at: 4s, restart: node, for: 1s}", NULL, NULL,
+	 "bad.yaml:4:5: the restart 'restart-1' is over at 5s, which is not before the end at 5s"},
 	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: nod}", NULL, NULL,
 	 "bad.yaml:4:23: unknown restart 'nod', expected one of process node; did you mean 'node'"},
 	{"keyskew: 1\nfleet: 2\nfaults:\n  - {at: 1s, restart: node, process: 0}", NULL, NULL,
