@@ -786,6 +786,38 @@ def limits_of_a_run(t):
         t.refused("run", "short.yaml", option, value, says=(option, value))
 
 
+# every metric of every built-in generator, those whose keys are texts and those that sort by bytes among them
+@test("recompute")
+def recompute_every_generator(t):
+    names = [entry["name"] for entry in json.loads(t.run("list", "generators", "--json", code=0).out)]
+    t.need(len(names) > 25, "%d generators" % len(names))
+    more = ["unixmilli:user", "hlc:cockroach", "hlc:json", "depth-aware:deep=0", "snowflake:hutool", "uuidv7:submilli", "ulid:monotonic"]
+    for generator in names + more:
+        stem = generator.replace(":", "-").replace("=", "-")
+        t.run("run", "ntp-step-back", "-g", generator, "--set", "duration=2s", "--set", "faults.back.at=1s", "--set", "workload.rate=200/s",
+              "--set", "expect={}", "--json", stem + ".json", "--keys", stem + ".tsv", code=(0, 1))
+        t.compare(stem + ".tsv", stem + ".json")
+
+
+# "context": what a call is about stands in the key file as the generator was told it
+@test("recompute")
+def generators_are_told_the_context(t):
+    for generator, pattern in (("unixmilli:user", rb"user:(\d+):log:\d+$"), ("unixnano:user", rb"user:(\d+):\d+$"),
+                               ("nanotime", rb"\d{19}:user(\d+):field(\d+)$")):
+        t.run("run", "contention", "-g", generator, "--set", "fleet.processes=2", "--keys", "k.tsv", code=(0, 1))
+        rows, users = recompute.read_keys(t.path("k.tsv"))[1], set()
+        for row in rows:
+            key = row.key if isinstance(row.key, bytes) else row.key.encode()
+            context = row.context if isinstance(row.context, bytes) else row.context.encode()
+            parts = re.match(pattern, key)
+            t.need(parts, "%s: key %r" % (generator, key))
+            told = dict(part.split(b"=") for part in context.split(b","))
+            t.need(told[b"user"] == parts.group(1), "%s: key %r of a call about %r" % (generator, key, context))
+            t.need(len(parts.groups()) == 1 or told[b"depth"] == parts.group(2), "%s: key %r of a call about %r" % (generator, key, context))
+            users.add(told[b"user"])
+        t.check(len(users) > 500, "%s: %d users" % (generator, len(users)))
+
+
 # --discard: the same figures without the records; what needs them says so, or they are kept after all
 @test("counts")
 def discarded_records(t):
