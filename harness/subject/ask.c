@@ -93,13 +93,13 @@ static int judge(struct ks_ask *a, struct ks_err *err, const char *text)
 	return ks_fail(err, KS_E_JUDGE, "%s %s", a->what, text);
 }
 
-int ks_ask_start(struct ks_ask *a, const char *folder, char *const argv[], struct ks_err *err)
+int ks_ask_start(struct ks_ask *a, const char *folder, char *const argv[], char *const envp[], struct ks_err *err)
 {
 	extern char **environ;
 	a->from = a->to = 0;
 	a->answered = false;
 	const struct ks_proc_place place = {.folder = *folder ? folder : NULL};
-	if (ks_proc_start_in(&a->proc, &place, argv, environ, true, err))
+	if (ks_proc_start_in(&a->proc, &place, argv, envp ? envp : environ, true, err))
 		return -1;
 	fcntl(a->proc.in, F_SETFL, O_NONBLOCK); /* who does not read must not hold us up */
 	return 0;

@@ -47,8 +47,8 @@ struct ks_ask {
 	size_t from, to;
 };
 
-/* Starts it: see ks_proc_start_in. @return 0, or -1: KS_E_USAGE when it cannot be run. */
-int ks_ask_start(struct ks_ask *ask, const char *folder, char *const argv[], struct ks_err *err);
+/* Starts it with an environment, NULL: ours; see ks_proc_start_in. @return 0, or -1: KS_E_USAGE when it cannot be run. */
+int ks_ask_start(struct ks_ask *ask, const char *folder, char *const argv[], char *const envp[], struct ks_err *err);
 
 /* All of these: @return 0, or -1 with KS_E_JUDGE: it died, hangs, floods, or says what is not understood. */
 

@@ -84,7 +84,7 @@ static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t process
 	struct asked *a = (struct asked *)fleet;
 
 	(void)process, (void)node_id; /* the harness has replaced the placeholders */
-	if (ks_ask_start(&a->program, a->argv[4], a->argv + 6, err) != 0)
+	if (ks_ask_start(&a->program, a->argv[4], a->argv + 6, NULL, err) != 0)
 		return NULL;
 	note(a->argv[1], a->program.proc.pid);
 	return &a->program;

@@ -201,6 +201,8 @@ FAILURES = [
     ("stubborn", "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsys.stdin.readline()\nselect.select([], [], [], 100)\n",
      ["gave no answer"]),
     ("forks", "import os, time\nif os.fork() == 0: select.select([], [], [], 100)\nsys.stdin.readline()\nsys.exit(1)\n", ["exited with status 1"]),
+    ("hides", "import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        for fd in (0, 1, 2): os.close(fd)\n"
+              "        select.select([], [], [], 100)\n    os._exit(0)\nsys.stdin.readline()\nsys.exit(1)\n", ["exited with status 1"]),
 ]
 
 
@@ -371,12 +373,27 @@ clock_gettime(CLOCK_REALTIME, &t); printf("key %ld\\n", (long)t.tv_sec * 1000 + 
     t.check("does not see libfaketime" in result.out + result.err, tail(result))
 
 
+# faults of threads and processes reach a program that is asked, too
+@test("real")
+def real_stops(t):
+    need_faketime()
+    python(t, "asks.py", MILLIS)
+    genfile(t, "asks.gen.yaml", "/usr/bin/python3, asks.py", "layout: {bits: [time 64]}\nclaims: [increasing@node]\n")
+    t.write("s.yaml", scenario(workload="{rate: 200/s}", duration="5s",
+                               faults="  - {name: stop, at: 1s, node: n1, stop-world: 300ms}\n"
+                                      "  - {name: slow, at: 2s, node: n1, slew: -50000ppm, for: 1s}\n"))
+    t.run("run", "s.yaml", "-w", "faketime", "-g", "asks.gen.yaml", "--json", "r.json", code=(0, 1), timeout=40)
+    run = t.json("r.json")["runs"][0]
+    t.check(metric(run, "stall_ns_max") > 250000000, "the stop is no stall: %r" % metric(run, "stall_ns_max"))
+    t.check({i["fault"] for i in run["injection"]} == {"stop", "slow"}, "%r" % run["injection"])
+
+
 # "leaves nothing behind": dying, hanging and hiding programs in a real world
 @test("real")
 def real_fails(t):
     need_faketime()
     t.write("s.yaml", scenario(workload="{rate: 200/s}"))
-    for name in ("hangs", "dies", "floods", "stubborn", "forks", "garbage"):
+    for name in ("hangs", "dies", "floods", "stubborn", "forks", "hides", "garbage"):
         body, says = [(b, s) for n, b, s in FAILURES if n == name][0]
         python(t, "bad.py", body)
         genfile(t, "bad.gen.yaml", "/usr/bin/python3, bad.py", "timeout: 200ms\n")
@@ -552,7 +569,7 @@ def ask_restart(t):
     t.check(metric(own, "duplicates", "node") == metric(built_in, "duplicates", "node") > 1000,
             "duplicates: %r, counter has %r" % (metric(own, "duplicates", "node"), metric(built_in, "duplicates", "node")))
     t.write("s.yaml", scenario(faults="  - {name: again, at: 2s, node: n1, restart: process, state: kept}\n"))
-    result = t.run("run", "s.yaml", "-g", "count.gen.yaml", code=0, env=tools())
+    result = t.run("run", "s.yaml", "-g", "count.gen.yaml", code=(0, 3), env=tools())  # nothing was judged
     t.check("outside sim" in result.out and "1 run untested" in result.out.replace("runs", "run"), tail(result))
 
 

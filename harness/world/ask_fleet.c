@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "ks_mem.h"
+#include "strays.h"
 
 #define GRACE_MS 1000
 
@@ -15,6 +16,8 @@ struct ks_ask_fleet_sim {
 	const struct ks_run_request *request;
 	struct ks_ask *program; /* a process each */
 	uint32_t n;
+	char mark[64]; /* of what they may leave behind */
+	char **env;
 	cpu_set_t before; /* where the caller may run */
 	bool pinned;
 };
@@ -34,7 +37,7 @@ static struct ks_ask *start(struct ks_ask_fleet *fleet, uint32_t process, uint64
 	snprintf(a->what, sizeof a->what, "'%.150s' of node '%.100s'", gen->text, node);
 	a->timeout_ns = gen->foreign->timeout_ns ? gen->foreign->timeout_ns : KS_ASK_TIMEOUT_NS;
 	a->stop = f->request->stop;
-	return ks_ask_start(a, gen->foreign->folder, command.word, err) ? NULL : a;
+	return ks_ask_start(a, gen->foreign->folder, command.word, f->env, err) ? NULL : a;
 }
 
 /* Asking and answering take turns, so one CPU serves both, and waking the other costs a switch and no interrupt: on two it
@@ -61,6 +64,8 @@ struct ks_ask_fleet_sim *ks_ask_fleet_new(const struct ks_run_request *request, 
 		ks_fail(err, KS_E_INTERNAL, "out of memory");
 		return NULL;
 	}
+	ks_stray_mark(f->mark);
+	f->env = ks_stray_environment(f->mark);
 	f->fleet = (struct ks_ask_fleet){start};
 	f->request = request;
 	f->n = n;
@@ -78,8 +83,10 @@ struct ks_ask_cfg ks_ask_fleet_cfg(struct ks_ask_fleet_sim *f)
 void ks_ask_fleet_free(struct ks_ask_fleet_sim *f)
 {
 	ks_proc_end(&f->program[0].proc, f->n, sizeof f->program[0], GRACE_MS);
+	ks_stray_kill(f->mark);
 	if (f->pinned)
 		sched_setaffinity(0, sizeof f->before, &f->before);
+	ks_free(f->env);
 	ks_free(f->program);
 	ks_free(f);
 }
