@@ -13,6 +13,8 @@ static int available(char *why, size_t size)
 	return 0;
 }
 
+#define PROGRAMS_MAX 256 /* of programs that are asked: each is a process of this machine */
+
 static bool copies_memory(const struct ks_fault_event *e)
 {
 	return e->op == KS_FAULT_SNAPSHOT || e->op == KS_FAULT_CLONE || e->op == KS_FAULT_ROLLBACK ||
@@ -25,6 +27,10 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 		return 0;
 	if (gen->foreign->speaks == KS_SPEAKS_LINES) {
 		snprintf(why, size, "a free-running program keeps real time; in sim it must be asked for keys (speaks: ask)");
+		return -1;
+	}
+	if ((uint64_t)plan->nodes * plan->processes > PROGRAMS_MAX) {
+		snprintf(why, size, "it would start more than %d programs, one for each process", PROGRAMS_MAX);
 		return -1;
 	}
 	struct ks_fault_event *events = NULL;
