@@ -151,8 +151,7 @@ static void test_available_says_why(void)
 
 static int carries(struct ks_plan *plan, char why[200])
 {
-	static const struct ks_gen gen = {.name = "g"};
-	struct ks_gen_spec spec = {.gen = &gen};
+	struct ks_gen_spec spec = {.gen = ks_gen_find(ks_gens_sim, "unixmilli")};
 	return ks_world_qemu.carries(plan, &spec, why, 200);
 }
 
