@@ -770,9 +770,10 @@ def recompute_disorder(t):
 @test("terminal")
 def limits_of_a_run(t):
     t.write("long.yaml", scenario(duration="4h", workload="{rate: 100000/s}"))
+    t.write("kept.yaml", scenario(duration="100s", workload="{rate: 100000/s}", fleet="{nodes: 3, clock: ntpd}"))  # judged with its records only
     t.write("short.yaml", scenario())
-    for option, value, reason in (("--timeout", "300ms", "time-out after 300ms"), ("--memory", "8MiB", "memory cap")):
-        result = t.run("run", "long.yaml", "short.yaml", "-g", "counter", option, value, "--json", "r.json", code=3)
+    for option, value, long, reason in (("--timeout", "300ms", "long.yaml", "time-out after 300ms"), ("--memory", "8MiB", "kept.yaml", "memory cap")):
+        result = t.run("run", long, "short.yaml", "-g", "counter", option, value, "--json", "r.json", code=3)
         first, second = t.json("r.json")["runs"]
         t.check(first["status"] == "failed" and first["reason"].startswith(reason), "%s: %s" % (option, first.get("reason")))
         t.check(second["status"] == "judged", "%s: the short run did not go on: %s" % (option, second.get("reason")))
