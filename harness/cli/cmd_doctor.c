@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "ks_qemu.h"
 #include "ks_world.h"
 
 static bool on_path(const char *program)
@@ -37,7 +38,9 @@ static void examine(void)
 	line("plots", plots, plots ? "gnuplot" : "pages come without plots; apt-get install gnuplot-nox");
 	const char *library = ks_library();
 	line("library", library != NULL, library ? library : "set KEYSKEW_SCENARIOS to the folder of the scenarios");
-	line("kvm", access("/dev/kvm", R_OK | W_OK) == 0, "guests run under TCG, slower, without /dev/kvm");
+	bool kvm = !strcmp(ks_qemu_accel(), "kvm");
+	line("kvm", kvm, kvm ? "guests run under it" : access("/dev/kvm", R_OK | W_OK) ? "guests run under TCG, slower, without /dev/kvm"
+	                                                                               : "/dev/kvm is there, but no guest boots with it: they run under TCG, slower");
 }
 
 static int cmd_doctor(int argc, char **argv);

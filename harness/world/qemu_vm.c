@@ -1,5 +1,6 @@
 /* One guest: a QEMU process with its channel, monitor and console. */
 #include "ks_qemu.h"
+#include "proc.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -112,14 +113,48 @@ int ks_guest_available(char *why, size_t size)
 	return 0;
 }
 
-const char *ks_qemu_accel(void)
+/* A kernel under KVM has something to say within this time, a hundred times over. */
+#define KVM_SPEAKS_MS 3000
+
+/* Does a kernel get as far as its console? A device that opens proves nothing: where KVM is nested in a machine that does not carry
+ * it, guests hang at their first instruction. */
+static bool kvm_boots(void)
 {
+	char qemu[PATH_MAX_], kernel[PATH_MAX_], byte;
+	struct ks_proc p = KS_PROC_NONE;
+	struct ks_err ignored;
+
+	if (ks_qemu_path(qemu, sizeof(qemu)) != 0)
+		return false;
+	ks_guest_path("vmlinux", kernel, sizeof(kernel));
+	const char *const argv[] = {qemu, "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-accel", "kvm", "-cpu", "host",
+	                            "-m", "384", "-kernel", kernel, "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-serial", "stdio", "-no-reboot", NULL};
+	if (ks_proc_start(&p, (char *const *)argv, environ, false, &ignored) != 0)
+		return false;
+	struct pollfd out = {.fd = p.out, .events = POLLIN};
+	bool spoke = poll(&out, 1, KVM_SPEAKS_MS) == 1 && read(p.out, &byte, 1) == 1;
+	ks_proc_end(&p, 1, sizeof(p), 0);
+	return spoke;
+}
+
+static bool kvm_works;
+
+static void find_kvm(void)
+{
+	const char *given = getenv("KEYSKEW_ACCEL");
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
-	if (fd < 0)
-		return "tcg";
-	close(fd);
-	return "kvm";
+	if (fd >= 0)
+		close(fd);
+	kvm_works = fd >= 0 && (given && *given ? !strcmp(given, "kvm") : kvm_boots());
+}
+
+const char *ks_qemu_accel(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_kvm);
+	return kvm_works ? "kvm" : "tcg";
 }
 
 /* ---- Starting ---- */
