@@ -21,6 +21,7 @@ struct ks_env_process {
 	uint64_t worker;       /* its node's id */
 	uint64_t seed;         /* of the run */
 	struct ks_call_ranges about; /* what calls are about */
+	uint32_t node;         /* its number in the fleet, from 0 */
 	uint32_t process;      /* its number on the node: part of the name of what it persists */
 	struct ks_texts *reasons; /* what refusals said; NULL: nobody reads them */
 	const char *state_dir; /* where env_persist keeps its files; outlives the process */

@@ -137,6 +137,7 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 	crew->process = (struct ks_env_process){.worker = c->worker,
 						.seed = c->seed,
 						.about = {c->user_low, c->user_high, c->depth_low, c->depth_high},
+						.node = c->lanes_of_node ? (uint32_t)(c->lane_id / c->lanes_of_node) : 0,
 						.process = c->process,
 						.reasons = &h->reasons,
 						.state_dir = h->hooks->state_dir};
