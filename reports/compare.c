@@ -34,7 +34,7 @@ const struct ks_rp_cell *ks_cmp_cell(const struct ks_rp_block *b, const char *ge
 
 /* ---- what a generator is like ---- */
 
-const char *const ks_cmp_traits[KS_CMP_TRAITS] = {"key", "sorts", "tells the time", "needs", "ns per key"};
+const char *const ks_cmp_traits[KS_CMP_TRAITS] = {"characters", "sorts", "time to", "needs", "ns per key"};
 
 /* Everything that its runs together say. */
 struct traits {
@@ -93,22 +93,22 @@ void ks_cmp_trait(const struct ks_cmp *c, const char *generator, int trait, char
 	char number[KS_RP_NUMBER];
 	const json_t *cost = json_object_get(c->costs, generator);
 	snprintf(text, KS_CMP_TEXT, "?");
-	if (trait == KS_CMP_COST && cost)
+	if (trait == KS_CMP_COST && json_is_number(cost)) /* null: it could not be timed here */
 		snprintf(text, KS_CMP_TEXT, "%.0f", json_number_value(cost));
 	if (trait == KS_CMP_NEEDS)
 		put_needs(t.uses, text);
 	if (!t.known)
 		return;
 	if (trait == KS_CMP_KEY && t.chars_min == t.chars_max)
-		snprintf(text, KS_CMP_TEXT, "%" PRId64 " characters", t.chars_max);
+		snprintf(text, KS_CMP_TEXT, "%" PRId64, t.chars_max);
 	else if (trait == KS_CMP_KEY)
-		snprintf(text, KS_CMP_TEXT, "%" PRId64 "..%" PRId64 " characters", t.chars_min, t.chars_max);
+		snprintf(text, KS_CMP_TEXT, "%" PRId64 "..%" PRId64, t.chars_min, t.chars_max);
 	if (trait == KS_CMP_SORTS)
 		snprintf(text, KS_CMP_TEXT, "%s", t.descends ? "no" : t.text_sorts ? "as text" : "as numbers");
 	if (trait == KS_CMP_TIME && t.tells_time)
-		snprintf(text, KS_CMP_TEXT, "to %s", ks_rp_number(number, "_ns", t.time_ns));
+		snprintf(text, KS_CMP_TEXT, "%s", ks_rp_number(number, "_ns", t.time_ns));
 	else if (trait == KS_CMP_TIME)
-		snprintf(text, KS_CMP_TEXT, "no");
+		snprintf(text, KS_CMP_TEXT, "none");
 }
 
 /* ---- what came of it ---- */
@@ -163,22 +163,22 @@ static size_t put_broken(const struct ks_rp_cell *cell, char *text, size_t size)
 	return n;
 }
 
-/* In the widest scope that has none without the fault: what happens all day between nodes says nothing of the fault. */
+/* In the widest scope in which the fault alone makes them: what happens all day between nodes says nothing of it. Where there is
+ * none, the fleet's, with what there would be anyway. */
 static void put_duplicates(const struct ks_rp_cell *cell, char *text, size_t size)
 {
 	static const char *const scopes[] = {"fleet", "node", "process", "thread"}, *const words[] = {"", " within a node", " within a process",
 	                                                                                                 " within a thread"};
 	int64_t v, without;
 	for (int i = 0; i < 4; i++) {
-		bool controlled = median(cell, true, "duplicates", scopes[i], &without);
-		if ((controlled && without && i < 3) || !median(cell, false, "duplicates", scopes[i], &v))
-			continue;
-		if (v)
-			say(text, size, "; %" PRId64 " duplicates%s", v, words[i]);
-		if (v && controlled && without)
-			say(text, size, " (%" PRId64 " without the fault)", without);
-		return;
+		bool own = !median(cell, true, "duplicates", scopes[i], &without) || !without;
+		if (own && median(cell, false, "duplicates", scopes[i], &v) && v) {
+			say(text, size, "; %" PRId64 " duplicate%s%s", v, v == 1 ? "" : "s", words[i]);
+			return;
+		}
 	}
+	if (median(cell, false, "duplicates", "fleet", &v) && v && median(cell, true, "duplicates", "fleet", &without))
+		say(text, size, "; %" PRId64 " duplicate%s (%" PRId64 " without the fault)", v, v == 1 ? "" : "s", without);
 }
 
 void ks_cmp_outcome(const struct ks_rp_cell *cell, char *text, size_t size)
@@ -227,11 +227,11 @@ static struct libscols_table *new_table(int width, size_t columns)
 {
 	struct libscols_table *t = scols_new_table();
 	for (size_t i = 0; t && i < columns; i++)
-		scols_table_new_column(t, "", 0, i ? SCOLS_FL_WRAP : 0);
+		scols_table_new_column(t, "", 0, 0);
 	if (t) {
 		scols_table_enable_noheadings(t, 1);
 		scols_table_set_column_separator(t, "  ");
-		scols_table_set_termforce(t, SCOLS_TERMFORCE_ALWAYS);
+		scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER); /* a line that is longer than the terminal is not cut inside a word */
 		scols_table_set_termwidth(t, (size_t)width);
 	}
 	return t;

@@ -284,15 +284,16 @@ static int parse(struct ks_run_args *a, const struct ks_cli_command *command, in
 		        a->keys ? "--keys" : a->disorder ? "--metrics disorder" : "--twice");
 		return KS_CLI_BAD;
 	}
-	if (a->targets || a->failed || a->resume)
-		return 0;
-	ks_fail(&a->cli.err, KS_E_USAGE, "what to run? name a scenario, a suite or a folder; see keyskew list scenarios");
-	return KS_CLI_BAD;
+	return 0;
 }
 
 int ks_run_args_parse(struct ks_run_args *a, int argc, char **argv)
 {
-	return parse(a, &ks_command_run, argc, argv);
+	int status = parse(a, &ks_command_run, argc, argv);
+	if (status || a->targets || a->failed || a->resume)
+		return status;
+	ks_fail(&a->cli.err, KS_E_USAGE, "what to run? name a scenario, a suite or a folder; see keyskew list scenarios");
+	return KS_CLI_BAD;
 }
 
 int ks_compare_args_parse(struct ks_run_args *a, int argc, char **argv)
@@ -300,11 +301,16 @@ int ks_compare_args_parse(struct ks_run_args *a, int argc, char **argv)
 	static const char *basics[] = {"basics"};
 	int status = parse(a, &ks_command_compare, argc, argv);
 	a->compare = true;
-	if (status != KS_CLI_BAD || a->cli.words || a->cli.err.code != KS_E_USAGE || strncmp(a->cli.err.text, "what to run?", 12))
+	if (status)
 		return status;
-	a->target = basics;
-	a->targets = 1;
-	a->cli.err.code = KS_OK;
+	if (!a->generators) {
+		ks_fail(&a->cli.err, KS_E_USAGE, "compare what? name generators: -g snowflake,uuidv7; see keyskew list generators");
+		return KS_CLI_BAD;
+	}
+	if (!a->targets) {
+		a->target = basics;
+		a->targets = 1;
+	}
 	return 0;
 }
 
