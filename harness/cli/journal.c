@@ -113,6 +113,20 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
+/* The scenario as it is now is the one that the run was made of. */
+static bool same_scenario(const struct ks_plan *plan, const json_t *run)
+{
+	char *now = NULL;
+	size_t size;
+	FILE *f = open_memstream(&now, &size);
+	bool same = f && !ks_plan_write(plan, f);
+	if (f)
+		fclose(f);
+	same = same && !strcmp(now, text(run, "effective"));
+	free(now);
+	return same;
+}
+
 size_t ks_select_finished(struct ks_schedule *s, const json_t *runs)
 {
 	size_t i, taken = 0;
@@ -120,7 +134,8 @@ size_t ks_select_finished(struct ks_schedule *s, const json_t *runs)
 	json_array_foreach(runs, i, run)
 		for (size_t k = 0; k < s->jobs; k++) {
 			struct ks_job *job = &s->job[k];
-			if (job->result || strcmp(job->id, text(run, "id")) || strcmp(job->reproduce, text(run, "reproduce")))
+			if (job->result || strcmp(job->id, text(run, "id")) || strcmp(job->reproduce, text(run, "reproduce")) ||
+			    !same_scenario(job->plan, run))
 				continue;
 			job->result = json_incref(run);
 			taken++;

@@ -112,7 +112,7 @@ int ks_accept(const struct ks_schedule *schedule, FILE *out, struct ks_err *err)
 void ks_select_shard(struct ks_schedule *schedule, uint64_t i, uint64_t n);
 /* The runs of a result that were as expected. @return a new array. */
 json_t *ks_runs_as_expected(const json_t *document);
-/* Gives the jobs that are among these runs their results (journal.c). @return how many. */
+/* Gives the jobs that are among these runs, of the same command and scenario, their results (journal.c). @return how many. */
 size_t ks_select_finished(struct ks_schedule *schedule, const json_t *runs);
 
 /* Makes the programs of generator files, once for each. @return 0, or -1: KS_E_USAGE when one cannot be made. */
