@@ -5,6 +5,7 @@
 #ifndef KS_QEMU_H
 #define KS_QEMU_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ struct ks_qmp_message {
 	enum ks_qmp_kind kind;
 	enum ks_qmp_event event; /* of EVENT */
 	char text[160];          /* of ERROR: what QEMU says; of GREETING: its version, "7.2.22" */
+	json_t *answer;          /* of RETURN: the receiver's (json_decref); else NULL */
 };
 
 /* Reads one line of len bytes without its end. Pure. A line that is no message of the protocol is KS_QMP_BAD. */
@@ -54,6 +56,9 @@ struct ks_qmp {
 int ks_qmp_open(struct ks_qmp *qmp, int fd, int64_t deadline_ns, struct ks_err *err);
 /* A command without arguments: "stop", "cont", "system_wakeup". */
 int ks_qmp_command(struct ks_qmp *qmp, const char *command, int64_t deadline_ns, struct ks_err *err);
+/* Any command. arguments: a JSON object, given away; NULL: none. *answer: what it returned, json_decref it; may be NULL. */
+int ks_qmp_execute(struct ks_qmp *qmp, const char *command, json_t *arguments, json_t **answer, int64_t deadline_ns,
+		   struct ks_err *err);
 int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err);
 
 /* ---- A guest ---- */
@@ -64,10 +69,21 @@ int64_t ks_host_ns(void);
 /* CLOCK_MONOTONIC_RAW of the host: the reference that the probe compares guests with. ns. */
 int64_t ks_host_raw_ns(void);
 
+#define KS_VM_CPUS_MAX 8
+
+/* What a guest is made of. All zero is the plain one: one core, 384 MB, the kernel's own clock source, no disk, no net. Texts
+ * must live until ks_vm_start returns. */
 struct ks_vm_options {
-	const char *clocksource; /* of the guest's kernel; NULL: its own choice */
+	const char *accel;       /* "tcg" or "kvm"; NULL: ks_qemu_accel() */
+	const char *clocksource; /* of the guest's kernel: "tsc", "hpet", "acpi_pm", "jiffies"; NULL: its own choice */
 	bool s3;                 /* a machine that can be suspended to RAM (slower to boot) */
-	int cpus;                /* 0: 1 */
+	int cpus;                /* 1 .. KS_VM_CPUS_MAX; 0: 1 */
+	int memory_mb;           /* 0: 384 */
+	const char *vmgenid;     /* a guid: the machine has a generation id; NULL: none */
+	const char *drive;       /* a qcow2 file, as savevm and loadvm want one; the guest does not see it. NULL: none */
+	const char *netdev;      /* a back end of -netdev without its id: "user,restrict=on"; NULL: no net */
+	const char *rtc;         /* of -rtc: "base=2026-01-15T10:00:00,clock=vm"; NULL: QEMU's own, the host's UTC */
+	const char *append;      /* further words of the kernel's command line; NULL: none */
 	volatile const int *stop; /* non-zero: waiting ends, KS_E_JUDGE "interrupted"; may be NULL */
 };
 
@@ -84,8 +100,13 @@ void ks_vm_free(struct ks_vm *vm);
 /* "linux 6.1.0-56-cloud-amd64 tsc", as the agent said. */
 const char *ks_vm_system(const struct ks_vm *vm);
 pid_t ks_vm_pid(const struct ks_vm *vm);
-int ks_vm_fd(const struct ks_vm *vm);
+int ks_vm_fd(const struct ks_vm *vm); /* of the agent's channel */
 struct ks_qmp *ks_vm_qmp(struct ks_vm *vm);
+/* The host's threads that are the guest's cores, by number: to stop one of them. @return how many, or -1. */
+int ks_vm_cpu_threads(struct ks_vm *vm, pid_t thread[KS_VM_CPUS_MAX], struct ks_err *err);
+/* The end of what the guest's console said: printable, on one line, from a kernel's panic on where there was one. @return text. */
+#define KS_VM_CONSOLE_MAX 401
+const char *ks_vm_console(struct ks_vm *vm, char text[KS_VM_CONSOLE_MAX]);
 
 /* Fails with KS_E_JUDGE, and what the guest's console said last. @return -1. */
 int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

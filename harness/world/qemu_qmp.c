@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@ void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *m)
 	*m = (struct ks_qmp_message){.kind = KS_QMP_BAD};
 	if ((body = json_object_get(root, "QMP"))) {
 		read_greeting(body, m);
-	} else if (json_object_get(root, "return")) {
+	} else if ((body = json_object_get(root, "return"))) {
 		m->kind = KS_QMP_RETURN;
+		m->answer = json_incref(body);
 	} else if ((body = json_object_get(root, "error")) && (text = json_string_value(json_object_get(body, "desc")))) {
 		m->kind = KS_QMP_ERROR;
 		snprintf(m->text, sizeof(m->text), "%s", text);
@@ -96,21 +98,56 @@ static int next_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t dead
 	return 0;
 }
 
-int ks_qmp_command(struct ks_qmp *q, const char *command, int64_t deadline_ns, struct ks_err *err)
+/* The line of a command. @return its length, or -1 when there is no memory for it; free(*line). */
+static int command_line(const char *command, json_t *arguments, char **line)
+{
+	json_t *root = json_pack("{s:s}", "execute", command);
+	int failed = root && arguments ? json_object_set_new(root, "arguments", arguments) : 0;
+
+	*line = root && !failed ? json_dumps(root, JSON_COMPACT) : NULL;
+	json_decref(root);
+	if (!*line)
+		return -1;
+	int len = (int)strlen(*line);
+	(*line)[len] = '\n'; /* in the place of its NUL */
+	return len + 1;
+}
+
+static int send_command(struct ks_qmp *q, const char *command, json_t *arguments, struct ks_err *err)
+{
+	char *line;
+	int len = command_line(command, arguments, &line);
+
+	if (len < 0)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for a command of qemu's monitor");
+	bool sent = write(q->fd, line, (size_t)len) == len;
+	free(line);
+	return sent ? 0 : ks_fail(err, KS_E_JUDGE, "qemu ended");
+}
+
+int ks_qmp_execute(struct ks_qmp *q, const char *command, json_t *arguments, json_t **answer, int64_t deadline_ns,
+		   struct ks_err *err)
 {
 	struct ks_qmp_message m;
-	char line[128];
-	int len = snprintf(line, sizeof(line), "{\"execute\": \"%s\"}\n", command);
 
-	if (write(q->fd, line, (size_t)len) != len)
-		return ks_fail(err, KS_E_JUDGE, "qemu ended");
+	if (send_command(q, command, arguments, err) != 0)
+		return -1;
 	do {
 		if (next_message(q, &m, deadline_ns, err) != 0)
 			return ks_fail_in(err, "%s", command);
 	} while (m.kind == KS_QMP_EVENT);
+	if (answer && m.kind == KS_QMP_RETURN)
+		*answer = m.answer;
+	else
+		json_decref(m.answer);
 	if (m.kind != KS_QMP_RETURN)
 		return ks_fail(err, KS_E_JUDGE, "qemu refuses '%s': %s", command, m.text);
 	return 0;
+}
+
+int ks_qmp_command(struct ks_qmp *q, const char *command, int64_t deadline_ns, struct ks_err *err)
+{
+	return ks_qmp_execute(q, command, NULL, NULL, deadline_ns, err);
 }
 
 int ks_qmp_wait(struct ks_qmp *q, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err)
@@ -120,6 +157,8 @@ int ks_qmp_wait(struct ks_qmp *q, enum ks_qmp_event event, int64_t deadline_ns, 
 	while (!(q->seen & 1u << event))
 		if (next_message(q, &m, deadline_ns, err) != 0)
 			return ks_fail_in(err, "event '%s'", event_names[event]);
+		else
+			json_decref(m.answer);
 	q->seen &= ~(1u << event);
 	return 0;
 }
@@ -133,6 +172,7 @@ int ks_qmp_open(struct ks_qmp *q, int fd, int64_t deadline_ns, struct ks_err *er
 	q->len = q->used = 0;
 	if (next_message(q, &m, deadline_ns, err) != 0)
 		return -1;
+	json_decref(m.answer);
 	if (m.kind != KS_QMP_GREETING)
 		return ks_fail(err, KS_E_JUDGE, "qemu's monitor does not begin with a greeting");
 	snprintf(q->version, sizeof(q->version), "%.31s", m.text);

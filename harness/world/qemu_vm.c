@@ -1,6 +1,5 @@
 /* One guest: a QEMU process with its channel, monitor and console. */
-#include "ks_qemu.h"
-#include "proc.h"
+#include "qemu_command.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -22,13 +21,7 @@
 #include "ks_mem.h"
 #include "ks_time.h"
 
-#define PATH_MAX_ 1024
 #define TAIL_MAX 4096  /* bytes of console kept */
-#define QUOTE_MAX 400  /* bytes of it quoted in an error */
-#define ARGS_MAX 48
-
-/* Numbers that the sockets have in QEMU. */
-enum { FD_CHANNEL = 3, FD_QMP, FD_CONSOLE };
 
 struct ks_vm {
 	pid_t pid;
@@ -61,154 +54,10 @@ int64_t ks_host_raw_ns(void)
 	return clock_ns(CLOCK_MONOTONIC_RAW);
 }
 
-/* ---- Where things are ---- */
-
-int ks_guest_path(const char *file, char *path, size_t size)
-{
-	const char *cache = getenv("KEYSKEW_GUEST"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int n = -1;
-
-	if (cache && *cache)
-		n = snprintf(path, size, "%s/current/%s", cache, file);
-	else if (xdg && *xdg)
-		n = snprintf(path, size, "%s/keyskew/guest/current/%s", xdg, file);
-	else if (home && *home)
-		n = snprintf(path, size, "%s/.cache/keyskew/guest/current/%s", home, file);
-	return n > 0 && (size_t)n < size ? 0 : -1;
-}
-
-int ks_qemu_path(char *path, size_t size)
-{
-	const char *p = getenv("PATH");
-
-	while (p && *p) {
-		size_t len = strcspn(p, ":");
-		int n = snprintf(path, size, "%.*s/qemu-system-x86_64", (int)len, p);
-		if (len && n > 0 && (size_t)n < size && access(path, X_OK) == 0)
-			return 0;
-		p += len + (p[len] == ':');
-	}
-	return -1;
-}
-
-int ks_guest_available(char *why, size_t size)
-{
-	static const char *const files[] = {"vmlinux", "initramfs"};
-	char path[PATH_MAX_];
-
-	if (ks_qemu_path(path, sizeof(path)) != 0) {
-		snprintf(why, size, "no qemu-system-x86_64 on PATH: apt-get install qemu-system-x86");
-		return -1;
-	}
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		if (ks_guest_path(files[i], path, sizeof(path)) != 0) {
-			snprintf(why, size, "neither KEYSKEW_GUEST nor HOME says where the guest image is");
-			return -1;
-		}
-		if (access(path, R_OK) != 0) {
-			snprintf(why, size, "no guest image '%.400s': ./lab builds it", path);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-/* A kernel under KVM has something to say within this time, a hundred times over. */
-#define KVM_SPEAKS_MS 3000
-
-/* Does a kernel get as far as its console? A device that opens proves nothing: where KVM is nested in a machine that does not carry
- * it, guests hang at their first instruction. */
-static bool kvm_boots(void)
-{
-	char qemu[PATH_MAX_], kernel[PATH_MAX_], byte;
-	struct ks_proc p = KS_PROC_NONE;
-	struct ks_err ignored;
-
-	if (ks_qemu_path(qemu, sizeof(qemu)) != 0)
-		return false;
-	ks_guest_path("vmlinux", kernel, sizeof(kernel));
-	const char *const argv[] = {qemu, "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-accel", "kvm", "-cpu", "host",
-	                            "-m", "384", "-kernel", kernel, "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-serial", "stdio", "-no-reboot", NULL};
-	if (ks_proc_start(&p, (char *const *)argv, environ, false, &ignored) != 0)
-		return false;
-	struct pollfd out = {.fd = p.out, .events = POLLIN};
-	bool spoke = poll(&out, 1, KVM_SPEAKS_MS) == 1 && read(p.out, &byte, 1) == 1;
-	ks_proc_end(&p, 1, sizeof(p), 0);
-	return spoke;
-}
-
-static bool kvm_works;
-
-static void find_kvm(void)
-{
-	const char *given = getenv("KEYSKEW_ACCEL");
-	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0)
-		close(fd);
-	kvm_works = fd >= 0 && (given && *given ? !strcmp(given, "kvm") : kvm_boots());
-}
-
-const char *ks_qemu_accel(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, find_kvm);
-	return kvm_works ? "kvm" : "tcg";
-}
-
 /* ---- Starting ---- */
 
-struct command {
-	char qemu[PATH_MAX_], kernel[PATH_MAX_], initramfs[PATH_MAX_], append[512], cpus[16];
-	const char *argv[ARGS_MAX];
-};
-
-static int find_files(const struct ks_vm_options *o, struct command *c, struct ks_err *err)
-{
-	char why[600];
-
-	if (ks_guest_available(why, sizeof(why)) != 0)
-		return ks_fail(err, KS_E_JUDGE, "%s", why);
-	ks_qemu_path(c->qemu, sizeof(c->qemu));
-	/* S3 wakes up through the real-mode code of a bzImage's boot; vmlinux boots faster, through PVH. */
-	ks_guest_path(o->s3 ? "bzImage" : "vmlinux", c->kernel, sizeof(c->kernel));
-	ks_guest_path("initramfs", c->initramfs, sizeof(c->initramfs));
-	return 0;
-}
-
-static int make_command(const struct ks_vm_options *o, struct command *c, struct ks_err *err)
-{
-	bool kvm = strcmp(ks_qemu_accel(), "kvm") == 0;
-	size_t n = 0;
-
-	if (find_files(o, c, err) != 0)
-		return -1;
-	snprintf(c->cpus, sizeof(c->cpus), "%d", o->cpus ? o->cpus : 1);
-	snprintf(c->append, sizeof(c->append),
-	         "console=ttyS0 quiet panic=-1 rdinit=/init %sno_timer_check mitigations=off nokaslr "
-	         "random.trust_cpu=on 8250.nr_uarts=1 cryptomgr.notests%s%s",
-	         kvm ? "" : "tsc=reliable ", o->clocksource ? " clocksource=" : "",
-	         o->clocksource ? o->clocksource : "");
-	const char *const argv[] = {
-		c->qemu, "-nodefaults", "-no-user-config", "-display", "none",
-		"-M", o->s3 ? "pc" : "q35", "-accel", kvm ? "kvm" : "tcg,thread=multi", "-cpu", kvm ? "host" : "max",
-		"-smp", c->cpus, "-m", "384", "-kernel", c->kernel, "-initrd", c->initramfs, "-append", c->append,
-		"-chardev", "socket,id=console,fd=5", "-serial", "chardev:console",
-		"-chardev", "socket,id=monitor,fd=4", "-mon", "chardev=monitor,mode=control",
-		"-device", "virtio-serial-pci", "-chardev", "socket,id=channel,fd=3",
-		"-device", "virtserialport,chardev=channel,name=keyskew",
-	};
-	_Static_assert(sizeof(argv) / sizeof(argv[0]) + 2 <= ARGS_MAX, "room for one more and the NULL");
-	for (; n < sizeof(argv) / sizeof(argv[0]); n++)
-		c->argv[n] = argv[n];
-	if (!o->s3) /* a wake-up from S3 is a reset; elsewhere a reset is a panic, and the end */
-		c->argv[n] = "-no-reboot";
-	return 0;
-}
-
 /* In the child, between fork and exec: only what is allowed there. */
-static void become_qemu(const struct command *c, pid_t parent, const int theirs[3])
+static void become_qemu(const struct ks_qemu_command *c, pid_t parent, const int theirs[3])
 {
 	int high[3];
 
@@ -220,13 +69,13 @@ static void become_qemu(const struct command *c, pid_t parent, const int theirs[
 	for (int i = 0; i < 3; i++)
 		high[i] = fcntl(theirs[i], F_DUPFD, 10);
 	for (int i = 0; i < 3; i++)
-		dup2(high[i], FD_CHANNEL + i);
+		dup2(high[i], KS_QEMU_FD_CHANNEL + i);
 	for (int i = 0; i < 3; i++)
 		close(high[i]);
 	int null = open("/dev/null", O_RDONLY);
 	dup2(null, 0);
-	dup2(FD_CONSOLE, 1);
-	dup2(FD_CONSOLE, 2);
+	dup2(KS_QEMU_FD_CONSOLE, 1);
+	dup2(KS_QEMU_FD_CONSOLE, 2);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -273,11 +122,11 @@ static void close_pairs(const int fds[3])
 
 struct ks_vm *ks_vm_start(const struct ks_vm_options *o, struct ks_err *err)
 {
-	struct command c = {0};
+	struct ks_qemu_command c;
 	int ours[3], theirs[3];
 	struct ks_vm *vm;
 
-	if (make_command(o, &c, err) != 0)
+	if (ks_qemu_command(&c, o, err) != 0)
 		return NULL;
 	vm = ks_alloc(1, sizeof(*vm));
 	if (!vm || open_pairs(ours, theirs) != 0) {
@@ -346,6 +195,25 @@ struct ks_qmp *ks_vm_qmp(struct ks_vm *vm)
 	return &vm->qmp;
 }
 
+int ks_vm_cpu_threads(struct ks_vm *vm, pid_t thread[KS_VM_CPUS_MAX], struct ks_err *err)
+{
+	json_t *cpus, *cpu;
+	size_t i;
+	int n = 0;
+
+	if (ks_qmp_execute(&vm->qmp, "query-cpus-fast", NULL, &cpus, ks_host_ns() + 10 * KS_SEC, err) != 0)
+		return -1;
+	json_array_foreach(cpus, i, cpu) {
+		int index, id;
+		if (json_unpack(cpu, "{s:i,s:i}", "cpu-index", &index, "thread-id", &id) == 0 && index >= 0 && index < KS_VM_CPUS_MAX) {
+			thread[index] = id;
+			n++;
+		}
+	}
+	json_decref(cpus);
+	return n ? n : ks_fail(err, KS_E_JUDGE, "qemu names no threads of its cores");
+}
+
 /* ---- Talking ---- */
 
 /* The end of the console, oldest byte first. @return its length. */
@@ -359,17 +227,17 @@ static size_t copy_tail(struct ks_vm *vm, char text[TAIL_MAX])
 	return len;
 }
 
-/* What of the console says best why it ended: from the panic on, or else the last of it. Printable, on one line. */
-static void quote_tail(struct ks_vm *vm, char quote[QUOTE_MAX + 1])
+/* What says best why it ended: from the panic on, or else the last of it. */
+const char *ks_vm_console(struct ks_vm *vm, char quote[KS_VM_CONSOLE_MAX])
 {
 	static const char panic[] = "Kernel panic";
 	char text[TAIL_MAX];
-	size_t len = copy_tail(vm, text), n = 0;
+	size_t len = copy_tail(vm, text), n = 0, max = KS_VM_CONSOLE_MAX - 1;
 	const char *from = memmem(text, len, panic, sizeof(panic) - 1);
 
 	if (!from)
-		from = len > QUOTE_MAX ? text + len - QUOTE_MAX : text;
-	for (; from < text + len && n < QUOTE_MAX; from++) {
+		from = len > max ? text + len - max : text;
+	for (; from < text + len && n < max; from++) {
 		bool space = isspace((unsigned char)*from);
 		if (space && (n == 0 || quote[n - 1] == ' '))
 			continue;
@@ -378,11 +246,12 @@ static void quote_tail(struct ks_vm *vm, char quote[QUOTE_MAX + 1])
 	while (n && quote[n - 1] == ' ')
 		n--;
 	quote[n] = '\0';
+	return quote;
 }
 
 int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...)
 {
-	char what[400], quote[QUOTE_MAX + 1];
+	char what[400], quote[KS_VM_CONSOLE_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -390,7 +259,7 @@ int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...)
 	va_end(ap);
 	struct timespec moment = {.tv_nsec = 50 * KS_MS}; /* a guest that died may have more to say */
 	nanosleep(&moment, NULL);
-	quote_tail(vm, quote);
+	ks_vm_console(vm, quote);
 	return ks_fail(err, KS_E_JUDGE, "%s; its console: %s", what, *quote ? quote : "(nothing)");
 }
 

@@ -15,6 +15,8 @@ static struct ks_qmp_message parse(const char *line)
 {
 	struct ks_qmp_message m;
 	ks_qmp_parse(line, strlen(line), &m);
+	json_decref(m.answer);
+	m.answer = NULL;
 	return m;
 }
 
@@ -92,7 +94,7 @@ static void test_dialogue(void)
 	CU_ASSERT_EQUAL(ks_qmp_command(&q, "cont", ks_host_ns() + KS_SEC, &err), -1);
 	CU_ASSERT_STRING_EQUAL(err.text, "qemu refuses 'cont': no");
 	CU_ASSERT(read(fds[1], sent, sizeof(sent) - 1) > 0);
-	CU_ASSERT_STRING_EQUAL(sent, "{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \"stop\"}\n{\"execute\": \"cont\"}\n");
+	CU_ASSERT_STRING_EQUAL(sent, "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"stop\"}\n{\"execute\":\"cont\"}\n");
 	close(fds[1]);
 	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), -1);
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);

@@ -1,0 +1,107 @@
+/* What this machine has for guests: QEMU, an image, KVM that works. */
+#include "ks_qemu.h"
+#include "proc.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_MAX_ 1024
+
+int ks_guest_path(const char *file, char *path, size_t size)
+{
+	const char *cache = getenv("KEYSKEW_GUEST"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int n = -1;
+
+	if (cache && *cache)
+		n = snprintf(path, size, "%s/current/%s", cache, file);
+	else if (xdg && *xdg)
+		n = snprintf(path, size, "%s/keyskew/guest/current/%s", xdg, file);
+	else if (home && *home)
+		n = snprintf(path, size, "%s/.cache/keyskew/guest/current/%s", home, file);
+	return n > 0 && (size_t)n < size ? 0 : -1;
+}
+
+int ks_qemu_path(char *path, size_t size)
+{
+	const char *p = getenv("PATH");
+
+	while (p && *p) {
+		size_t len = strcspn(p, ":");
+		int n = snprintf(path, size, "%.*s/qemu-system-x86_64", (int)len, p);
+		if (len && n > 0 && (size_t)n < size && access(path, X_OK) == 0)
+			return 0;
+		p += len + (p[len] == ':');
+	}
+	return -1;
+}
+
+int ks_guest_available(char *why, size_t size)
+{
+	static const char *const files[] = {"vmlinux", "initramfs"};
+	char path[PATH_MAX_];
+
+	if (ks_qemu_path(path, sizeof(path)) != 0) {
+		snprintf(why, size, "no qemu-system-x86_64 on PATH: apt-get install qemu-system-x86");
+		return -1;
+	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (ks_guest_path(files[i], path, sizeof(path)) != 0) {
+			snprintf(why, size, "neither KEYSKEW_GUEST nor HOME says where the guest image is");
+			return -1;
+		}
+		if (access(path, R_OK) != 0) {
+			snprintf(why, size, "no guest image '%.400s': ./lab builds it", path);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* A kernel under KVM has something to say within this time, a hundred times over. */
+#define KVM_SPEAKS_MS 3000
+
+/* Does a kernel get as far as its console? A device that opens proves nothing: where KVM is nested in a machine that does not carry
+ * it, guests hang at their first instruction. */
+static bool kvm_boots(void)
+{
+	char qemu[PATH_MAX_], kernel[PATH_MAX_], byte;
+	struct ks_proc p = KS_PROC_NONE;
+	struct ks_err ignored;
+
+	if (ks_qemu_path(qemu, sizeof(qemu)) != 0)
+		return false;
+	ks_guest_path("vmlinux", kernel, sizeof(kernel));
+	const char *const argv[] = {qemu, "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-accel", "kvm", "-cpu", "host",
+	                            "-m", "384", "-kernel", kernel, "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-serial", "stdio", "-no-reboot", NULL};
+	if (ks_proc_start(&p, (char *const *)argv, environ, false, &ignored) != 0)
+		return false;
+	struct pollfd out = {.fd = p.out, .events = POLLIN};
+	bool spoke = poll(&out, 1, KVM_SPEAKS_MS) == 1 && read(p.out, &byte, 1) == 1;
+	ks_proc_end(&p, 1, sizeof(p), 0);
+	return spoke;
+}
+
+static bool kvm_works;
+
+static void find_kvm(void)
+{
+	const char *given = getenv("KEYSKEW_ACCEL");
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	kvm_works = fd >= 0 && (given && *given ? !strcmp(given, "kvm") : kvm_boots());
+}
+
+const char *ks_qemu_accel(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_kvm);
+	return kvm_works ? "kvm" : "tcg";
+}
