@@ -58,7 +58,7 @@ static void mount_all(void)
 			dup2(fd, i);
 }
 
-/* The names sort in the order of loading. One that is there already is fine. */
+/* The names sort in the order of loading. One that is there already is fine. Folders have what is loaded on demand. */
 static void load_modules(void)
 {
 	struct dirent **names;
@@ -67,7 +67,7 @@ static void load_modules(void)
 	for (int i = 0; i < n; i++) {
 		char path[512];
 		snprintf(path, sizeof(path), "/modules/%s", names[i]->d_name);
-		if (names[i]->d_name[0] == '.')
+		if (!strchr(names[i]->d_name, '.') || names[i]->d_name[0] == '.')
 			continue;
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST))

@@ -27,6 +27,22 @@ static void line(const char *what, bool works, const char *note)
 	printf("%-10s %-8s %s\n", what, works ? "works" : "missing", note);
 }
 
+/* The guest image's own account of what is in it, but for checksums: "linux-image-... 6.12.117-1, vmgenid, package chrony 4.3". */
+static void tell_image(void)
+{
+	char path[4096], text[1000] = "", part[256];
+	FILE *f = ks_guest_path("about", path, sizeof path) ? NULL : fopen(path, "re");
+	while (f && fgets(part, sizeof part, f)) {
+		size_t n = strlen(text);
+		part[strcspn(part, "\n")] = '\0';
+		if (!strstr(part, " agent"))
+			snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", part);
+	}
+	if (f)
+		fclose(f);
+	line("image", *text, *text ? text : "no guest image: ./lab makes it");
+}
+
 static void examine(void)
 {
 	for (const struct ks_world *const *w = ks_worlds; *w; w++) {
@@ -34,6 +50,7 @@ static void examine(void)
 		bool works = (*w)->available(why, sizeof why) == 0;
 		line((*w)->name, works, works ? (*w)->title : why);
 	}
+	tell_image();
 	bool plots = on_path("gnuplot");
 	line("plots", plots, plots ? "gnuplot" : "pages come without plots; apt-get install gnuplot-nox");
 	const char *library = ks_library();
