@@ -182,7 +182,7 @@ const char *ks_plan_sim_only(const struct ks_plan *plan)
 	for (uint32_t i = 0; i < plan->nodes; i++)
 		if (plan->node[i].clock.keeper.kind != KS_KEEPER_NONE)
 			return "only sim has daemons that keep clocks";
-	return ks_plan_worker_rule(plan) == KS_WORKER_GIVEN ? NULL : "only sim makes node ids of leases, pids and MAC addresses";
+	return NULL;
 }
 
 /* --- network --- */

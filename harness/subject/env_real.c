@@ -13,6 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ks_engine.h"
+#include "ks_wire.h"
+
 /* A generator asked the machine for something that it does not give. Going on with made-up values would be judged as
  * if the machine had answered, so the process ends and the harness reports why. */
 static void give_up(const char *what)
@@ -48,15 +51,8 @@ void ks_env_nap(int64_t left_ns)
 	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-/* The nodes of a fleet are machines of their own, but may be processes of one: each has the address that Docker would give it, as in
- * the simulation's containers. */
-static uint64_t ip_of(const struct ks_env *env)
-{
-	return UINT64_C(0xac110002) + env->process->node; /* 172.17.0.2 onwards */
-}
-
-/* FNV-1a of the host's name: two hosts of one name are one host to a generator that uses it. */
-static uint64_t hash_of_host(void)
+/* FNV-1a of the host's name and the node's number: the nodes of a fleet are machines of their own, but may be processes of one. */
+static uint64_t hash_of_host(const struct ks_env *env)
 {
 	char name[256] = "";
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
@@ -65,22 +61,47 @@ static uint64_t hash_of_host(void)
 		give_up("gethostname");
 	for (const char *p = name; *p; p++)
 		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-	return h;
+	return (h ^ env->process->node) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t pid_of(const struct ks_env *env)
+{
+	return env->process->pid ? env->process->pid : (uint64_t)getpid();
+}
+
+/* As in the simulation (sim/engine/env.c), but that the pid is the process's own. */
+static uint64_t worker_of(struct ks_env *env)
+{
+	const struct ks_env_process *p = env->process;
+	uint64_t worker = UINT64_MAX;
+
+	switch ((enum ks_worker_rule)p->worker_rule) {
+	case KS_WORKER_LEASE:
+		ks_env_registry_lease(env, &worker);
+		return worker;
+	case KS_WORKER_PID:
+		return pid_of(env) & 1023;
+	case KS_WORKER_MAC:
+		return ks_worker_of_mac(p->mac, pid_of(env));
+	case KS_WORKER_GIVEN:
+		break;
+	}
+	return p->worker;
 }
 
 uint64_t ks_env_identity(struct ks_env *env, int what)
 {
 	switch (what) {
 	case KS_ID_WORKER:
-		return env->process->worker;
+		return worker_of(env);
 	case KS_ID_MAC:
-		return UINT64_C(0x0242) << 32 | ip_of(env);
+		return env->process->mac;
 	case KS_ID_IP:
-		return ip_of(env);
+		return env->process->ip;
 	case KS_ID_PID:
-		return (uint64_t)getpid();
+		return pid_of(env);
 	default:
-		return hash_of_host();
+		return hash_of_host(env);
 	}
 }
 
@@ -158,8 +179,9 @@ void ks_env_persist_put(struct ks_env *env, int slot, uint64_t value)
 
 /* ---- the registry ----
  *
- * A folder: whoever makes the file of a number has leased it. Processes of one folder get different ids; where each
- * machine has a folder of its own (guests), the node ids from which they begin to look keep them apart. */
+ * One of the fleet, whom the process asks over the wire. Where nobody serves one (a guest): a folder, in which whoever makes the
+ * file of a number has leased it. Each machine has a folder of its own, so the node ids from which they begin to look keep them
+ * apart. */
 
 static bool take_number(const struct ks_env *env, uint64_t number)
 {
@@ -175,7 +197,7 @@ static bool take_number(const struct ks_env *env, uint64_t number)
 }
 
 /* The node's id is part of the name: the folder may be that of many nodes. */
-bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker)
+static bool lease_in_folder(struct ks_env *env, uint64_t *worker)
 {
 	uint64_t number = env->process->worker;
 
@@ -188,12 +210,24 @@ bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker)
 	return true;
 }
 
+bool ks_env_registry_lease(struct ks_env *env, uint64_t *worker)
+{
+	const struct ks_env_process *p = env->process;
+	return p->ask ? p->ask(p->who, KS_REGISTRY_LEASE, worker) : lease_in_folder(env, worker);
+}
+
 void ks_env_registry_report(struct ks_env *env, uint64_t time)
 {
-	word_put(env, "reported", env->process->worker, time);
+	const struct ks_env_process *p = env->process;
+
+	if (p->ask)
+		p->ask(p->who, KS_REGISTRY_REPORT, &time);
+	else
+		word_put(env, "reported", p->worker, time);
 }
 
 bool ks_env_registry_reported(struct ks_env *env, uint64_t *time)
 {
-	return word_get(env, "reported", env->process->worker, time);
+	const struct ks_env_process *p = env->process;
+	return p->ask ? p->ask(p->who, KS_REGISTRY_REPORTED, time) : word_get(env, "reported", p->worker, time);
 }

@@ -22,6 +22,12 @@ struct ks_env_process {
 	uint64_t seed;         /* of the run */
 	struct ks_call_ranges about; /* what calls are about */
 	uint32_t node;         /* its number in the fleet, from 0 */
+	uint32_t worker_rule;  /* enum ks_worker_rule */
+	uint64_t mac, ip, pid; /* of its node; pid 0: the real one */
+	/* Asks the registry of the fleet (enum ks_registry_question). @return false: no answer, or none is known. NULL: there is a
+	 * folder instead, see env_real.c. */
+	bool (*ask)(void *who, uint32_t what, uint64_t *value);
+	void *who;
 	uint32_t process;      /* its number on the node: part of the name of what it persists */
 	struct ks_texts *reasons; /* what refusals said; NULL: nobody reads them */
 	const char *state_dir; /* where env_persist keeps its files; outlives the process */

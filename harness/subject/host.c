@@ -35,21 +35,34 @@ struct host {
 	uint32_t lanes;
 	int64_t probe_ns;
 	int wake[2];
+	pthread_mutex_t sending; /* frames go out one by one, whoever sends them */
+	struct {
+		pthread_mutex_t one; /* question at a time */
+		uint32_t asked;
+		_Atomic uint32_t told;
+		struct ks_wire_registry answer;
+		int64_t way_ns;
+	} registry;
+	pthread_t main;
+	int ended; /* the host ended while it waited for an answer: what `serve` gave */
 	_Alignas(8) unsigned char frame[KS_WIRE_MAX];
 };
 
 /* Both give what `serve` returns: 0 goes on, anything else ends the host. */
 enum { GO_ON = 0, FAILED = 1, OVER = 2 };
 
-static int fail(struct host *h, const char *text)
-{
-	ks_wire_send(h->out, KS_WIRE_ERROR, text, (uint32_t)strlen(text));
-	return FAILED;
-}
-
 static int answer(struct host *h, uint32_t type, const void *payload, uint32_t length)
 {
-	return ks_wire_send(h->out, type, payload, length) == 0 ? GO_ON : FAILED;
+	pthread_mutex_lock(&h->sending);
+	int status = ks_wire_send(h->out, type, payload, length);
+	pthread_mutex_unlock(&h->sending);
+	return status == 0 ? GO_ON : FAILED;
+}
+
+static int fail(struct host *h, const char *text)
+{
+	answer(h, KS_WIRE_ERROR, text, (uint32_t)strlen(text));
+	return FAILED;
 }
 
 void ks_subject_clocks(struct ks_wire_clocks *clocks)
@@ -89,7 +102,7 @@ static bool sane(const struct ks_wire_config *c)
 	       c->lanes_before + c->threads <= c->lanes_of_node && c->duration_ns > 0 &&
 	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 && c->phase_ns >= 0 &&
 	       c->phase_ns <= KS_HOUR && c->probe_ns >= 0 && c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED &&
-	       c->on_refuse <= KS_REFUSE_RETRY && c->user_low >= 0 && c->user_low <= c->user_high &&
+	       c->on_refuse <= KS_REFUSE_RETRY && c->worker_rule <= KS_WORKER_MAC && c->way_ns >= 0 && c->way_ns <= KS_HOUR && c->user_low >= 0 && c->user_low <= c->user_high &&
 	       c->depth_low >= 0 && c->depth_low <= c->depth_high;
 }
 
@@ -130,6 +143,73 @@ static const char *make_area(struct host *h, const struct ks_wire_config *c)
 	return NULL;
 }
 
+/* ---- the registry ---- */
+
+static int wait_and_serve(struct host *h, int wait_ms);
+
+/* Somebody has to listen: the thread of `configure`, which asks for the generator's init, is the one that does. */
+static bool await_answer(struct host *h, uint32_t number)
+{
+	const struct timespec nap = {.tv_nsec = 50 * KS_US};
+
+	while (atomic_load(&h->registry.told) != number && h->ended == GO_ON) {
+		if (pthread_equal(pthread_self(), h->main))
+			h->ended = wait_and_serve(h, 1000);
+		else
+			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
+	}
+	return h->ended == GO_ON;
+}
+
+static struct ks_area_ask *note_question(struct host *h, int64_t sent_ns)
+{
+	struct ks_area_head *head = h->crew.area.head;
+	uint32_t n = atomic_fetch_add(&head->nasks, 1);
+
+	if (n >= KS_AREA_ASKS)
+		return NULL;
+	atomic_store(&head->ask[n].sent_ns, sent_ns);
+	return &head->ask[n];
+}
+
+/* An answer takes its way, there and back; nobody's answer takes as long as one waits for it. */
+static bool ask_registry(void *host, uint32_t what, uint64_t *value)
+{
+	struct host *h = host;
+	struct ks_wire_registry told = {.answer = KS_REGISTRY_LOST};
+
+	pthread_mutex_lock(&h->registry.one);
+	const struct ks_wire_registry q = {.number = ++h->registry.asked, .what = what, .value = *value};
+	int64_t sent_ns = ks_true_ns();
+	struct ks_area_ask *note = note_question(h, sent_ns);
+	if (answer(h, KS_WIRE_ASK, &q, sizeof(q)) == GO_ON && await_answer(h, q.number))
+		told = h->registry.answer;
+	bool lost = told.answer == KS_REGISTRY_LOST;
+	ks_true_wait(sent_ns + (lost ? KS_REGISTRY_PATIENCE_NS : 2 * h->registry.way_ns));
+	if (note) {
+		atomic_store(&note->lost, lost);
+		atomic_store(&note->done, 1);
+	}
+	pthread_mutex_unlock(&h->registry.one);
+	if (told.answer == KS_REGISTRY_KNOWN)
+		*value = told.value;
+	return told.answer == KS_REGISTRY_KNOWN;
+}
+
+static int take_told(struct host *h, uint32_t length)
+{
+	struct ks_wire_registry told;
+
+	if (length != sizeof(told))
+		return fail(h, "the registry's answer has the wrong size");
+	memcpy(&told, h->frame, sizeof(told));
+	if (told.number != h->registry.asked)
+		return fail(h, "the registry answers what nobody asked");
+	h->registry.answer = told;
+	atomic_store(&h->registry.told, told.number);
+	return GO_ON;
+}
+
 static void fill_crew(struct host *h, const struct ks_wire_config *c)
 {
 	struct ks_crew *crew = &h->crew;
@@ -140,7 +220,14 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 						.node = c->lanes_of_node ? (uint32_t)(c->lane_id / c->lanes_of_node) : 0,
 						.process = c->process,
 						.reasons = &h->reasons,
-						.state_dir = h->hooks->state_dir};
+						.state_dir = h->hooks->state_dir,
+						.worker_rule = c->worker_rule,
+						.mac = c->mac,
+						.ip = c->ip,
+						.pid = c->pid,
+						.ask = h->hooks->registry ? ask_registry : NULL,
+						.who = h};
+	h->registry.way_ns = c->way_ns;
 	crew->load = (struct ks_load){{c->rate_count, c->rate_per_ns},
 				      (enum ks_arrival)c->arrival,
 				      (enum ks_model)c->model,
@@ -351,6 +438,8 @@ static int configure(struct host *h, uint32_t length)
 		return fail(h, "the state of the process before cannot be read");
 	if (!c.kept && h->crew.spec.gen->init)
 		h->crew.spec.gen->init(&h->lane[0].env, h->crew.spec.cfg, h->crew.shared);
+	if (h->ended != GO_ON)
+		return h->ended;
 	for (uint32_t i = 0; i < h->lanes; i++)
 		if (pthread_create(&thread, &attr, ks_lane_run, &h->lane[i]) != 0)
 			return fail(h, "out of threads");
@@ -512,6 +601,8 @@ static int serve(struct host *h)
 		return answer(h, KS_WIRE_CLOCKS, &clocks, sizeof(clocks));
 	case KS_WIRE_ACT:
 		return act(h, length);
+	case KS_WIRE_TOLD:
+		return take_told(h, length);
 	case KS_WIRE_HALT:
 		return h->phase == RUNNING ? halt(h) : fail(h, "halted out of turn");
 	case KS_WIRE_CONFIG:
@@ -546,6 +637,9 @@ int ks_subject_main(int in_fd, int out_fd, const struct ks_subject_hooks *hooks)
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_TIMERSLACK, 1UL); /* threads inherit it: wake when due, not up to 50 us later */
+	pthread_mutex_init(&h->sending, NULL);
+	pthread_mutex_init(&h->registry.one, NULL);
+	h->main = pthread_self();
 	h->in = in_fd;
 	h->out = out_fd;
 	h->hooks = hooks;

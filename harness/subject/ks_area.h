@@ -19,6 +19,7 @@
 
 #define KS_AREA_MAGIC UINT64_C(0x3141535945534b31)
 #define KS_AREA_HOLDS 1024 /* of a process; more are not noted, and so not proven */
+#define KS_AREA_ASKS 1024  /* likewise questions to the registry */
 
 /* How far a lane is, in one word, so that its end is one atomic step: 4 x calls completed + phase. */
 enum ks_lane_phase { KS_LANE_IDLE, KS_LANE_INSIDE, KS_LANE_CLOSED };
@@ -51,6 +52,12 @@ struct ks_area_hold {
 	_Atomic int64_t begin_ns, end_ns;
 };
 
+/* A question to the registry, by the process's own reading of true time. */
+struct ks_area_ask {
+	_Atomic int64_t sent_ns;
+	_Atomic uint32_t done, lost; /* it is over; nobody answered */
+};
+
 struct ks_area_size {
 	uint32_t threads, pad;
 	uint64_t records; /* of a lane */
@@ -65,9 +72,10 @@ struct ks_area_head {
 	uint64_t magic;
 	struct ks_area_size size;
 	_Atomic uint64_t nprobes;
-	_Atomic uint32_t nholds;
+	_Atomic uint32_t nholds, nasks;
 	_Atomic uint32_t nreasons; /* what refusals of a program that was asked said, by `why` */
 	char reason[KS_RECORD_REASONS][KS_REASON_TEXT];
+	struct ks_area_ask ask[KS_AREA_ASKS];
 };
 
 struct ks_area {

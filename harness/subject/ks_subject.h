@@ -10,12 +10,15 @@
  *                                     inside a call is lost
  *        PING     -> CLOCKS           at any time, also while the threads run
  *        ACT      -> ACTED            likewise, where the host can act on its clock
+ *                 <- ASK
+ *        TOLD     ->                  a question for the registry, and its answer, from CONFIG on
  *        QUIT     ->                  or end of file: the host returns at once, whatever its threads do
  *
  * Whatever is not understood, or comes out of turn, is answered with ERROR (text), and the host returns. */
 #ifndef KS_SUBJECT_H
 #define KS_SUBJECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "keygen.h"
@@ -35,6 +38,7 @@ struct ks_subject_hooks {
 	const struct ks_gen_spec *spec; /* the generator, whatever the configuration names; NULL: what it names */
 	int (*parse)(const char *text, struct ks_gen_spec *spec, struct ks_err *err); /* its name; NULL: built-ins alone */
 	int64_t read_width_ns; /* see KS_READ_WIDTH_MAX_NS; 0: that */
+	bool registry;         /* the harness is the registry of the fleet, and answers ASK */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
 };

@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 5u
+#define KS_WIRE_VERSION 6u
 
 enum ks_wire_type {
 	KS_WIRE_HELLO = 1, /* subject: struct ks_wire_hello */
@@ -29,6 +29,9 @@ enum ks_wire_type {
 	KS_WIRE_ERROR,     /* subject: text: it cannot go on */
 	KS_WIRE_QUIT,      /* harness: end (a guest powers off) */
 	KS_WIRE_HALT,      /* harness: no more calls; the state is kept for the next incarnation. Subject answers DONE */
+	KS_WIRE_ASK,       /* subject: struct ks_wire_registry: a question for the registry of the fleet */
+	KS_WIRE_TOLD,      /* harness: the same, with the answer */
+	KS_WIRE_LAST = KS_WIRE_TOLD
 };
 
 struct ks_wire_header {
@@ -51,10 +54,25 @@ struct ks_wire_config {
 	int64_t probe_ns; /* how often the host reads the wall clock itself, into a shared area; 0: never */
 	uint32_t arrival, model, on_refuse; /* enums of ks_engine.h */
 	uint32_t lane_id;                   /* fleet-wide number of thread 0 (ks_caller): stream of its arrivals */
-	uint32_t kept, pad; /* 1: the generator's state is that which the incarnation before left at HALT */
+	uint32_t kept;      /* 1: the generator's state is that which the incarnation before left at HALT */
+	uint32_t worker_rule; /* enum ks_worker_rule: what the process is told when it asks for its worker id */
+	uint64_t mac, ip;   /* of its node */
+	uint64_t pid;       /* which a container gives it; 0: its own */
+	int64_t way_ns;     /* to the registry, and as long back */
 	uint64_t caller;    /* ks_caller of thread 0 */
 	int64_t user_low, user_high, depth_low, depth_high; /* what calls are about: struct ks_call_ranges */
 					    /* then: generator text, NUL-terminated */
+};
+
+/* What a process may ask the registry of the fleet. The harness is the registry and the network to it: where the question gets
+ * lost it says so at once, and the process waits its patience. So a harness that is slow is not taken for a registry that is
+ * down. */
+enum ks_registry_question { KS_REGISTRY_LEASE, KS_REGISTRY_REPORT, KS_REGISTRY_REPORTED };
+enum ks_registry_answer { KS_REGISTRY_UNKNOWN, KS_REGISTRY_KNOWN, KS_REGISTRY_LOST };
+struct ks_wire_registry {
+	uint32_t number, what;
+	uint64_t value;
+	uint32_t answer, pad;
 };
 
 struct ks_wire_start {

@@ -126,6 +126,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* end of file says so too, unless this thread is stuck */
 	struct ks_gen_spec spec = {.gen = &ks_gen_ask_real};
 	struct ks_subject_hooks hooks = {.state_dir = argv[1],
+					 .registry = true,
 					 .area_fd = area,
 					 .spec = argc > 3 ? &spec : NULL,
 					 .parse = parse,

@@ -31,7 +31,7 @@ uint32_t ks_wire_crc(const void *bytes, uint32_t n)
 
 int ks_wire_check(const struct ks_wire_header *header)
 {
-	if (header->magic != KS_WIRE_MAGIC || header->type < KS_WIRE_HELLO || header->type > KS_WIRE_HALT ||
+	if (header->magic != KS_WIRE_MAGIC || header->type < KS_WIRE_HELLO || header->type > KS_WIRE_LAST ||
 	    header->length > KS_WIRE_MAX)
 		return -1;
 	return 0;

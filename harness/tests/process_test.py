@@ -83,6 +83,27 @@ def side_by_side(t):
     t.check(re.search(r"unixmilli +unique@process +broken \d+ +broken \d+", out), "no row of unixmilli: %s" % out[-900:])
 
 
+# "node-id": of pids, addresses and leases, in real processes: decoded from the keys of three nodes
+@test("agreement")
+def node_ids(t):
+    need_faketime()
+    t.write("s.yaml", "keyskew: 1\nduration: 300ms\nfleet: {nodes: 3}\nworkload: {rate: 50/s}\n")
+    ids = {}
+    for rule in ("pid", "mac", "lease"):
+        for world in ("sim", "faketime"):
+            t.run("run", "s.yaml", "-g", "snowflake", "-w", world, "--set", "fleet.node_id=" + rule, "--keys", "k.tsv", timeout=60)
+            rows = [line.split("\t") for line in t.read("k.tsv").decode().splitlines() if not line.startswith("#")]
+            node, key = rows[0].index("node"), rows[0].index("key")
+            ids[rule, world] = {row[node]: int(row[key]) >> 12 & 1023 for row in rows[1:]}
+            t.need(len(ids[rule, world]) == 3, "%s in %s: %d nodes have keys" % (rule, world, len(ids[rule, world])))
+    pids = sorted(ids["pid", "faketime"].values())
+    t.check(len(set(pids)) == 3 and ids["pid", "faketime"] != ids["pid", "sim"], "pids: %s" % pids)
+    # five bits are of the address, which is the scenario's in both worlds, five of the pid
+    t.check({n: i >> 5 for n, i in ids["mac", "sim"].items()} == {n: i >> 5 for n, i in ids["mac", "faketime"].items()},
+            "addresses: %s" % ids)
+    t.check(sorted(ids["lease", "faketime"].values()) == [1, 2, 3], "leases: %s" % ids["lease", "faketime"])
+
+
 # --- proof --------------------------------------------------------------------------------------------------------------
 
 STATIC_C = r"""

@@ -135,6 +135,8 @@ static int carries_event(const struct ks_plan *plan, const struct ks_fault_event
 
 	if (!lacks && !gen->gen && e->op == KS_FAULT_DOWN && e->amount & KS_RESTART_KEPT)
 		lacks = "the memory of a program in another process cannot be handed over";
+	if (!lacks && !gen->gen && e->op == KS_FAULT_REGISTRY)
+		lacks = "a program that keyskew does not host asks no registry of ours";
 	if (!lacks && e->op == KS_FAULT_RTC && !rtc_is_read(plan, e))
 		lacks = "what reads the battery-backed clock is a boot or a resume from s3, and none follows";
 	if (!lacks && e->at_ns > plan->duration_ns)
@@ -173,6 +175,10 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 
 	if (ks_plan_sim_only(plan)) {
 		snprintf(why, size, "%s", ks_plan_sim_only(plan));
+		return -1;
+	}
+	if (!gen->gen && ks_plan_worker_rule(plan) != KS_WORKER_GIVEN) {
+		snprintf(why, size, "a program that keyskew does not host is told its node id before it has a pid or could ask for a lease");
 		return -1;
 	}
 	if (carries_load(plan, why, size) != 0 || carries_clocks(plan, clocks_of(gen), why, size) != 0)

@@ -137,10 +137,24 @@ static int take_hello(struct run *r, struct subject *s, const void *payload, uin
 	return 0;
 }
 
+static int take_question(struct run *r, struct subject *s, const void *payload, uint32_t length)
+{
+	struct ks_wire_registry m;
+
+	if (length != sizeof(m))
+		return ks_ft_lament(r, s, "asked the registry with a frame of the wrong size");
+	memcpy(&m, payload, sizeof(m));
+	if (!ks_ft_registry_answer(&r->registry, s->p.node, s->p.process, &m))
+		return ks_ft_lament(r, s, "asked the registry for something unknown");
+	return ks_ft_tell(r, s, KS_WIRE_TOLD, &m, sizeof(m));
+}
+
 static int take(struct run *r, struct subject *s, int type, const void *payload, uint32_t length)
 {
 	char text[400];
 
+	if (type == KS_WIRE_ASK)
+		return take_question(r, s, payload, length);
 	if (type == KS_WIRE_HELLO && s->phase == STARTING)
 		return take_hello(r, s, payload, length);
 	if (type == KS_WIRE_READY && s->phase == GREETED) {
@@ -273,6 +287,11 @@ static struct ks_wire_config config_of(const struct run *r, const struct subject
 				       .on_refuse = p->load.on_refuse,
 				       .lane_id = number * p->threads,
 				       .kept = s->p.kept,
+				       .worker_rule = ks_plan_worker_rule(p),
+				       .mac = ks_host_mac(p->host, r->request->seed, s->p.node),
+				       .ip = ks_host_ip(s->p.node),
+				       .pid = p->host == KS_HOST_CONTAINER && s->p.process == 0, /* and 1 it is */
+				       .way_ns = p->network.delay_ns ? p->network.delay_ns : 1,
 				       .caller = ks_caller(&(struct ks_lane){s->p.node, s->p.process, s->p.incarnation, 0},
 							   p->processes, p->threads),
 				       .user_low = p->user_low,
@@ -521,15 +540,26 @@ static int make_subjects(struct run *r)
 	return 0;
 }
 
+/* Before the start there is no time; but a registry that is down from the beginning is down for those who ask before it, too. */
+static int make_registry(struct run *r)
+{
+	if (ks_ft_registry_init(&r->registry, r->plan->nodes, r->plan->processes) != 0)
+		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
+	for (uint32_t k = 0; k < r->play.n && r->play.event[k].at_ns == 0; k++)
+		if (r->play.event[k].op == KS_FAULT_REGISTRY)
+			r->registry.cut_off[r->play.event[k].node] = !r->play.event[k].amount;
+	return 0;
+}
+
 static int carry_out(struct run *r)
 {
-	if (ks_ft_play_init(&r->play, r->request, r->err) != 0 || make_subjects(r) != 0)
+	if (ks_ft_play_init(&r->play, r->request, r->err) != 0 || make_subjects(r) != 0 || make_registry(r) != 0)
 		return -1;
 	r->play.stage = &r->stage;
 	r->play.process = &r->subject[0].p;
 	r->play.stride = sizeof(r->subject[0]);
 	r->play.processes = r->n;
-	r->play.act = ks_ft_restart;
+	r->play.act = ks_ft_act;
 	r->play.who = r;
 	if (ks_ft_open(&r->stage, r->err) != 0 ||
 	    start(r) != 0 || play(r) != 0 || prove(r) != 0)
@@ -556,6 +586,7 @@ static void clean_up(struct run *r)
 	}
 	ks_ft_close(&r->stage);
 	ks_ft_play_release(&r->play);
+	ks_ft_registry_release(&r->registry);
 	ks_free(r->subject);
 	ks_free(r->fds);
 	ks_free(r->frame);

@@ -416,6 +416,7 @@ static bool is_known(enum ks_fault_op op)
 	case KS_FAULT_RTC:
 	case KS_FAULT_DOWN:
 	case KS_FAULT_UP:
+	case KS_FAULT_REGISTRY:
 		return true;
 	default:
 		return false;

@@ -509,6 +509,43 @@ static int prove_restart(const struct ctx *c, uint32_t k)
 	return put(c, k, proof);
 }
 
+/* The end of the fault that k begins: the event, or when the scenario is over. */
+static int64_t end_of(const struct ctx *c, uint32_t k, int64_t *commanded_ns)
+{
+	const struct ks_fault_event *e = c->play->event;
+
+	for (uint32_t m = k + 1; m < c->play->n; m++)
+		if (e[m].fault == e[k].fault && e[m].node == e[k].node) {
+			*commanded_ns = e[m].at_ns - e[k].at_ns;
+			return c->play->done[m].begin_ns;
+		}
+	*commanded_ns = c->plan->duration_ns - e[k].at_ns;
+	return c->plan->duration_ns;
+}
+
+/* Whoever asks while the registry is down must have had no answer, and everybody else one. That is what the process says; how long
+ * it was so we know ourselves. A question that was on its way when that changed may have gone either way. */
+static int prove_registry(const struct ctx *c, uint32_t k)
+{
+	const struct ks_area_head *head = c->p->area.head;
+	uint32_t n = head->nasks < KS_AREA_ASKS ? head->nasks : KS_AREA_ASKS;
+	int64_t commanded, from = c->play->done[k].end_ns, to = end_of(c, k, &commanded);
+
+	if (!c->play->event[k].at_ns)
+		from = INT64_MIN; /* also for those who asked before the start */
+	for (uint32_t i = 0; i < n; i++) {
+		int64_t sent = head->ask[i].sent_ns - c->play->start_ns;
+		if (!head->ask[i].done || sent < from || sent + KS_REGISTRY_PATIENCE_NS >= to)
+			continue;
+		if (!head->ask[i].lost)
+			return unproven(c, k, "the registry answered it while it was down");
+	}
+	struct ks_injection proof = {.at_ns = c->play->done[k].end_ns, .commanded = commanded};
+	proof.observed = to - c->play->done[k].end_ns;
+	proof.tolerance = 2 * KS_FT_LATE_MAX_NS;
+	return put(c, k, proof);
+}
+
 static int prove_event(const struct ctx *c, uint32_t k)
 {
 	const struct ks_fault_event *e = &c->play->event[k];
@@ -540,6 +577,8 @@ static int prove_event(const struct ctx *c, uint32_t k)
 		return e->thread == KS_ANY ? prove_stop(c, k) : prove_thread(c, k);
 	case KS_FAULT_RESUME:
 		return prove_stop(c, k);
+	case KS_FAULT_REGISTRY:
+		return c->play->event[k].amount ? 0 : prove_registry(c, k);
 	default:
 		return 0;
 	}

@@ -104,7 +104,7 @@ static int up(struct run *r, uint32_t k)
 	return 0;
 }
 
-int ks_ft_restart(void *who, uint32_t k, struct ks_err *err)
+int ks_ft_act(void *who, uint32_t k, struct ks_err *err)
 {
 	struct run *r = who;
 	const struct ks_fault_event *e = &r->play.event[k];
@@ -113,6 +113,10 @@ int ks_ft_restart(void *who, uint32_t k, struct ks_err *err)
 		return down(r, e);
 	if (e->op == KS_FAULT_UP)
 		return up(r, k);
+	if (e->op == KS_FAULT_REGISTRY) {
+		r->registry.cut_off[e->node] = !e->amount;
+		return 0;
+	}
 	return ks_fail(err, KS_E_JUDGE, "fault '%s' is not carried by this world", r->plan->fault[e->fault].name);
 }
 

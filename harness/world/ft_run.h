@@ -5,6 +5,7 @@
 
 #include "ft.h"
 #include "ft_records.h"
+#include "ft_registry.h"
 
 struct pollfd;
 
@@ -28,6 +29,7 @@ struct run {
 	struct ks_err *err;
 	struct ks_ft_stage stage;
 	struct ks_ft_play play;
+	struct ks_ft_registry registry;
 	struct subject *subject;
 	uint32_t n, room;   /* of them: those that were started, and those that there may be in all */
 	struct pollfd *fds; /* two a subject: its stdout and stderr */
@@ -50,8 +52,8 @@ int ks_ft_lament(struct run *r, struct subject *s, const char *what);
 /* ft_restart.c */
 /* How many more subjects the faults of the plan will start. */
 uint32_t ks_ft_restarts(const struct ks_ft_play *play, const struct ks_plan *plan);
-/* What ks_ft_play calls for restarts. who: struct run. */
-int ks_ft_restart(void *who, uint32_t k, struct ks_err *err);
+/* What ks_ft_play calls for what is not about clocks and stops. who: struct run. */
+int ks_ft_act(void *who, uint32_t k, struct ks_err *err);
 /* A subject that was started anew said something: leads it to its start. */
 int ks_ft_restart_next(struct run *r, struct subject *s);
 

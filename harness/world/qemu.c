@@ -70,6 +70,8 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 {
 	if (!gen->gen || ks_gen_find(ks_gens_sim, gen->gen->name) != gen->gen)
 		return refuse(why, size, "guests run built-in generators only");
+	if (ks_plan_worker_rule(plan) != KS_WORKER_GIVEN)
+		return refuse(why, size, "only sim and faketime make node ids of leases, pids and MAC addresses");
 	if (ks_plan_sim_only(plan))
 		return refuse(why, size, ks_plan_sim_only(plan));
 	if (plan->nodes > GUESTS_MAX)
@@ -134,7 +136,8 @@ static int configure(struct fleet *f, struct guest *g)
 		char text[sizeof(f->request->gen->text)];
 	} message = {.config = {
 		.threads = f->plan->threads, .lanes_of_node = f->plan->threads, .seed = f->request->seed,
-		.worker = ks_plan_worker(f->plan, f->request->seed, g->node), .duration_ns = f->plan->duration_ns,
+		.worker = ks_plan_worker(f->plan, f->request->seed, g->node),
+		.mac = ks_host_mac(f->plan->host, f->request->seed, g->node), .ip = ks_host_ip(g->node), .duration_ns = f->plan->duration_ns,
 		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns,
 		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->plan->threads,
 		.user_low = f->plan->user_low, .user_high = f->plan->user_high, .depth_low = f->plan->depth_low, .depth_high = f->plan->depth_high,

@@ -22,7 +22,7 @@ static void layout(void)
 {
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_header), 16);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_hello), 128);
-	CU_ASSERT_EQUAL(sizeof(struct ks_wire_config), 136);
+	CU_ASSERT_EQUAL(sizeof(struct ks_wire_config), 168);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_clocks), 56);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_acted), 120);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_record), 72);
@@ -105,7 +105,7 @@ static void garbage_is_refused(void)
 	bad = good, bad.h.magic++;
 	CU_ASSERT_EQUAL(recv_bytes(&bad, sizeof(bad), &error), -1);
 	CU_ASSERT_EQUAL(error, EBADMSG);
-	bad = good, bad.h.type = KS_WIRE_HALT + 1;
+	bad = good, bad.h.type = KS_WIRE_LAST + 1;
 	CU_ASSERT_EQUAL(recv_bytes(&bad, sizeof(bad), &error), -1);
 	bad = good, bad.h.length = KS_WIRE_MAX + 1;
 	CU_ASSERT_EQUAL(recv_bytes(&bad, sizeof(bad), &error), -1);
