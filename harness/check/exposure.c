@@ -108,13 +108,9 @@ static int room(struct ks_exposure *x, uint32_t lane, struct ks_err *err)
 	return 0;
 }
 
-int ks_exposure_learn(struct ks_exposure *x, const struct ks_lane *lanes, const struct ks_record *v, struct ks_err *err)
+static void learn_at(struct ks_exposure *x, uint32_t node, const struct ks_record *v, int64_t at_ns)
 {
-	if (room(x, v->lane, err))
-		return -1;
-	if (v->read_ns == KS_NO_TIME)
-		return 0;
-	uint32_t node = lanes[v->lane].node, span = span_of(x, node, v->read_at_ns);
+	uint32_t span = span_of(x, node, at_ns);
 	uint32_t *at = &x->at[node * KS_NCLOCKS + v->clock];
 	struct ks_span *s = &x->span[slot(x, node, 0, v->clock)];
 	for (; *at < span; (*at)++) { /* the last span ends */
@@ -130,6 +126,18 @@ int ks_exposure_learn(struct ks_exposure *x, const struct ks_lane *lanes, const 
 		later->before_ns = v->read_ns;
 		x->inexact = x->inexact || later->least_ns <= v->read_ns;
 	}
+}
+
+int ks_exposure_learn(struct ks_exposure *x, const struct ks_lane *lanes, const struct ks_record *v, struct ks_err *err)
+{
+	if (room(x, v->lane, err))
+		return -1;
+	if (v->read_ns == KS_NO_TIME)
+		return 0;
+	/* What is read from keys was read some time before they came: it may have been before a change. */
+	if (v->flags & KS_CALL_UNKNOWN)
+		learn_at(x, lanes[v->lane].node, v, v->read_at_ns - x->e->noise_ns);
+	learn_at(x, lanes[v->lane].node, v, v->read_at_ns);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "foreign.h"
 #include "groups.h"
 #include "judge.h"
 #include "ks_mem.h"
@@ -319,7 +320,10 @@ static void explain_unexposed(const struct ks_evidence *e, char *why, size_t siz
 {
 	const struct ks_gen *gen = e->gen->gen;
 	unsigned clocks = gen && gen->clocks ? gen->clocks(e->gen->cfg) : ~0u;
-	if (!gen && !e->records->clock_reads)
+	const struct ks_foreign *foreign = e->gen->foreign;
+	if (foreign && foreign->speaks == KS_SPEAKS_LINES)
+		snprintf(why, size, "the program printed no key while a fault was on");
+	else if (!gen && !e->records->clock_reads)
 		snprintf(why, size, "the program asked for no clock, and no fault stopped it");
 	else if (!clocks)
 		snprintf(why, size, "%s reads no clock", gen->name);

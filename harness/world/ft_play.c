@@ -111,6 +111,7 @@ int ks_ft_play_start(struct ks_ft_play *play, int64_t start_ns, struct ks_err *e
 		struct ks_ft_change first = {.begin_ns = INT64_MIN, .end_ns = INT64_MIN, .event = KS_FT_NONE};
 		first.line = play->node[i].clocks.seg[KS_REALTIME];
 		play->node[i].leap_due_ns = play->node[i].tick_due_ns = INT64_MAX;
+		play->node[i].changes = 0;
 		if (note_change(play, i, first, err) != 0 || ks_ft_play_show_all(play, i, err) != 0)
 			return -1;
 	}

@@ -520,6 +520,23 @@ static void foreign_exposure(void)
 	fix_release(&f);
 }
 
+/* The key that was read before the step, and came after it, is what those after it repeat: none of them shows a move
+ * beyond the noise by itself. */
+static void foreign_stands_still(void)
+{
+	for (int64_t noise = 0; noise <= 3; noise += 3) {
+		struct fixture f;
+		fix_init(&f);
+		fix_fault(&f, "step", 100, 0, -25);
+		for (int64_t t = 98; t < 107; t += 3) /* rows 0 to 2: received at 98, 101, 104 */
+			fix_read(fix_call(&f, 0, t, t, ks_key64((uint64_t)t)), t < 104 ? t : 101, t)->flags = KS_CALL_UNKNOWN;
+		f.e.noise_ns = noise;
+		fix_ready(&f);
+		CU_ASSERT_EQUAL(exposed_of(&f), noise ? 0x6 : 0x4);
+		fix_release(&f);
+	}
+}
+
 static void nothing_at_all(void)
 {
 	struct fixture f;
@@ -577,6 +594,7 @@ int main(void)
 	    {"unexposed is untested", unexposed_is_untested},
 	    {"foreign orders", foreign_orders},
 	    {"foreign exposure", foreign_exposure},
+	    {"foreign stands still", foreign_stands_still},
 	    {"nothing at all", nothing_at_all},
 	    {"out of memory", no_memory},
 	    {0},
