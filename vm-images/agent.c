@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent_act.h"
+#include "agent_time.h"
 #include "ks_subject.h"
 
 /* The name that the harness gives the port (harness/world/qemu_vm.c). */
@@ -140,6 +141,7 @@ static void describe(char *text, size_t size)
 	char source[64];
 
 	settled_source(source, sizeof(source));
+	ks_agent_time_init(source);
 	uname(&u);
 	snprintf(text, size, "linux %.64s %.32s", u.release, source);
 }

@@ -3,16 +3,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "agent_time.h"
 #include "ks_subject.h"
 #include "ks_time.h"
+#include "truetime.h"
 
 /* What the kernel is told TAI - REALTIME is, as a server under NTP would be. */
 #define TAI_OFFSET_S 37
+/* How often the clocks are looked at while a fault of the machine is waited for. */
+#define WATCH_NS (200 * KS_US)
 
 static int64_t now_ns(clockid_t id)
 {
@@ -21,16 +27,18 @@ static int64_t now_ns(clockid_t id)
 	return (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
 }
 
-/* Sleeps up to 300 us before the instant, for a guest's wake-ups are late, and looks at the clock from then on. */
-static void wait_raw(int64_t at_ns)
+static void nap(int64_t ns)
 {
-	for (int64_t left; (left = at_ns - now_ns(CLOCK_MONOTONIC_RAW)) > 0;) {
-		left -= 300 * KS_US;
-		if (left > 0) {
-			struct timespec ts = {.tv_sec = left / KS_SEC, .tv_nsec = left % KS_SEC};
-			nanosleep(&ts, NULL);
-		}
-	}
+	struct timespec ts = {.tv_sec = ns / KS_SEC, .tv_nsec = ns % KS_SEC};
+	nanosleep(&ts, NULL);
+}
+
+/* Sleeps up to 300 us before the instant, for a guest's wake-ups are late, and looks at the clock from then on. */
+static void wait_true(int64_t at_ns)
+{
+	for (int64_t left; (left = at_ns - ks_true_ns()) > 0;)
+		if (left > 300 * KS_US)
+			nap(left - 300 * KS_US);
 }
 
 static int adjust(struct timex *t)
@@ -52,15 +60,15 @@ static int step(int64_t delta_ns)
 	return adjust(&t);
 }
 
-/* How far REALTIME is ahead of `unix_ns` at raw time at_ns: the narrowest of a few readings. */
+/* How far REALTIME is ahead of `unix_ns` at true time at_ns: the narrowest of a few readings. */
 static int64_t ahead_of(int64_t unix_ns, int64_t at_ns)
 {
 	int64_t narrowest = INT64_MAX, ahead = 0;
 
 	for (int i = 0; i < 32; i++) {
-		int64_t before = now_ns(CLOCK_MONOTONIC_RAW);
+		int64_t before = ks_true_ns();
 		int64_t shown = now_ns(CLOCK_REALTIME);
-		int64_t width = now_ns(CLOCK_MONOTONIC_RAW) - before;
+		int64_t width = ks_true_ns() - before;
 		if (width < narrowest) {
 			narrowest = width;
 			ahead = shown - unix_ns - (before + width / 2 - at_ns);
@@ -72,7 +80,7 @@ static int64_t ahead_of(int64_t unix_ns, int64_t at_ns)
 static int set_realtime(int64_t unix_ns, int64_t at_ns)
 {
 	struct timex tai = {.modes = ADJ_TAI, .constant = TAI_OFFSET_S};
-	int64_t now = unix_ns + (now_ns(CLOCK_MONOTONIC_RAW) - at_ns);
+	int64_t now = unix_ns + (ks_true_ns() - at_ns);
 	struct timespec ts = {.tv_sec = now / KS_SEC, .tv_nsec = now % KS_SEC};
 
 	if (clock_settime(CLOCK_REALTIME, &ts) != 0)
@@ -81,26 +89,85 @@ static int set_realtime(int64_t unix_ns, int64_t at_ns)
 	return error ? error : adjust(&tai);
 }
 
-/* ppb into the kernel's ppm with 16 binary places; it clamps to +-500 ppm, which is refused here. */
-static int frequency(int64_t ppb)
+static int to_true(int64_t unix_ns, int64_t *stepped)
 {
-	struct timex t = {.modes = ADJ_FREQUENCY, .freq = (long)(ppb * 65536 / 1000)};
+	*stepped = -ahead_of(unix_ns, 0);
+	return step(*stepped);
+}
 
-	if (ppb < -500000 || ppb > 500000)
-		return ERANGE;
+/* The kernel bends by a frequency of +-500 ppm and by its tick, in us per 10 ms: 1 us is 100 ppm, +-10 % in all. It takes
+ * more than it does, so what is beyond is refused here. */
+static int rate(int64_t ppb)
+{
+	int64_t us = ppb / 100000, rest = ppb % 100000;
+	struct timex t = {.modes = ADJ_FREQUENCY | ADJ_TICK, .tick = (long)(10000 + us), .freq = (long)(rest * 65536 / 1000)};
+
+	return us < -1000 || us > 1000 ? ERANGE : adjust(&t);
+}
+
+static int leap(int64_t delta_ns)
+{
+	struct timex t = {.modes = ADJ_STATUS, .status = delta_ns < 0 ? STA_INS : STA_DEL};
 	return adjust(&t);
 }
 
-static int tick(int64_t us)
+/* ---- the battery-backed clock ---- */
+
+/* linux/rtc.h, which musl does not have. */
+struct rtc_time {
+	int tm_sec, tm_min, tm_hour, tm_mday, tm_mon, tm_year, tm_wday, tm_yday, tm_isdst;
+};
+#define RTC_RD_TIME _IOR('p', 0x09, struct rtc_time)
+#define RTC_SET_TIME _IOW('p', 0x0a, struct rtc_time)
+
+static int64_t rtc_read(int fd)
 {
-	struct timex t = {.modes = ADJ_TICK, .tick = (long)us};
-	return adjust(&t);
+	struct rtc_time r;
+	struct tm t = {0};
+
+	if (ioctl(fd, RTC_RD_TIME, &r) != 0)
+		return -1;
+	t.tm_sec = r.tm_sec;
+	t.tm_min = r.tm_min;
+	t.tm_hour = r.tm_hour;
+	t.tm_mday = r.tm_mday;
+	t.tm_mon = r.tm_mon;
+	t.tm_year = r.tm_year;
+	return timegm(&t);
 }
 
-static int leap_insert(void)
+static int rtc_write(int fd, time_t unix_s)
 {
-	struct timex t = {.modes = ADJ_STATUS, .status = STA_INS};
-	return adjust(&t);
+	struct tm t;
+	gmtime_r(&unix_s, &t);
+	struct rtc_time r = {.tm_sec = t.tm_sec, .tm_min = t.tm_min, .tm_hour = t.tm_hour, .tm_mday = t.tm_mday, .tm_mon = t.tm_mon,
+	                     .tm_year = t.tm_year, .tm_wday = t.tm_wday, .tm_yday = t.tm_yday};
+	return ioctl(fd, RTC_SET_TIME, &r) != 0 ? errno : 0;
+}
+
+/* When it goes on to its next second it has none of it behind it. @return how far it is ahead then, ns. */
+static int64_t rtc_ahead(int fd, int64_t unix_ns, int64_t at_ns)
+{
+	int64_t first = rtc_read(fd), next = first;
+
+	for (int i = 0; next == first && i < 3000; i++, next = rtc_read(fd))
+		nap(500 * KS_US);
+	return next * KS_SEC - unix_ns - (ks_true_ns() - at_ns);
+}
+
+/* It counts whole seconds, so it is set when the time that it is to show is one. */
+static int rtc(int64_t unix_ns, int64_t at_ns, int64_t *off_ns)
+{
+	int fd = open("/dev/rtc0", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	int64_t second = (unix_ns + (ks_true_ns() - at_ns)) / KS_SEC + 1;
+	wait_true(at_ns + second * KS_SEC - unix_ns);
+	int error = rtc_write(fd, (time_t)second);
+	if (!error)
+		*off_ns = rtc_ahead(fd, unix_ns, at_ns);
+	close(fd);
+	return error;
 }
 
 /* Returns when the guest was woken. */
@@ -114,6 +181,62 @@ static int suspend_to_ram(void)
 	return error;
 }
 
+/* ---- looking ---- */
+
+static int on_core(int64_t core)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)core, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? errno : 0;
+}
+
+/* Clocks around the longest gap between two looks. True time tells how long it was, whatever the clocks say. */
+static int watch(int64_t core, int64_t until_ns, struct ks_wire_acted *acted)
+{
+	struct ks_wire_clocks last, now;
+	cpu_set_t before;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	int error = on_core(core);
+	ks_subject_look(&last);
+	for (acted->value = -1; !error && ks_true_ns() < until_ns; last = now) {
+		nap(WATCH_NS);
+		ks_subject_look(&now);
+		int64_t gap = now.raw_ns - last.raw_after_ns;
+		if (gap <= acted->value)
+			continue;
+		acted->value = gap;
+		acted->before = last;
+		acted->after = now;
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	return error;
+}
+
+/* Reads REALTIME again and again, on one core after the other. */
+static int hops(int64_t readings, int64_t each, struct ks_wire_acted *acted)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t last = INT64_MIN, worst = 0;
+	int error = 0;
+
+	for (int64_t i = 0; i < readings && !error; i++) {
+		if (each > 0 && i % each == 0)
+			error = on_core(i / each % cores);
+		int64_t now = now_ns(CLOCK_REALTIME);
+		acted->value += now < last;
+		worst = last - now > worst && last != INT64_MIN ? last - now : worst;
+		last = now;
+	}
+	ks_subject_clocks(&acted->after);
+	acted->after.clock_ns[0] = worst;
+	return error;
+}
+
+/* ---- */
+
 /* While it waits and acts this thread goes before those that generate keys: they would make it late. */
 static void go_first(int yes)
 {
@@ -121,38 +244,50 @@ static void go_first(int yes)
 	sched_setscheduler(0, yes ? SCHED_FIFO : SCHED_OTHER, &p);
 }
 
+static int do_act(const struct ks_wire_act *act, struct ks_wire_acted *acted)
+{
+	switch (act->kind) {
+	case KS_ACT_STEP:
+		return step(act->amount);
+	case KS_ACT_RATE:
+		return rate(act->amount);
+	case KS_ACT_LEAP:
+		return leap(act->amount);
+	case KS_ACT_SET_REALTIME:
+		return set_realtime(act->amount, act->at_raw_ns ? act->at_raw_ns : ks_true_ns());
+	case KS_ACT_TO_TRUE:
+		return to_true(act->amount, &acted->value);
+	case KS_ACT_RTC:
+		return rtc(act->amount, act->at_raw_ns ? act->at_raw_ns : ks_true_ns(), &acted->value);
+	case KS_ACT_S3:
+		return suspend_to_ram();
+	case KS_ACT_TRUE:
+		ks_agent_time_move(act->amount);
+		return 0;
+	default:
+		return EINVAL;
+	}
+}
+
 void ks_agent_act(const struct ks_wire_act *act, struct ks_wire_acted *acted)
 {
-	int64_t at = act->at_raw_ns;
+	bool at_once = act->kind == KS_ACT_SET_REALTIME || act->kind == KS_ACT_TRUE || act->kind == KS_ACT_HOPS;
 
 	memset(acted, 0, sizeof(*acted));
 	acted->kind = act->kind;
-	go_first(1);
-	if (act->kind != KS_ACT_SET_REALTIME && at)
-		wait_raw(at);
-	ks_subject_clocks(&acted->before);
-	switch (act->kind) {
-	case KS_ACT_STEP:
-		acted->error = step(act->amount);
-		break;
-	case KS_ACT_FREQ:
-		acted->error = frequency(act->amount);
-		break;
-	case KS_ACT_TICK:
-		acted->error = tick(act->amount);
-		break;
-	case KS_ACT_LEAP_INSERT:
-		acted->error = leap_insert();
-		break;
-	case KS_ACT_SET_REALTIME:
-		acted->error = set_realtime(act->amount, at ? at : now_ns(CLOCK_MONOTONIC_RAW));
-		break;
-	case KS_ACT_S3:
-		acted->error = suspend_to_ram();
-		break;
-	default:
-		acted->error = EINVAL;
+	if (act->kind == KS_ACT_HOPS) {
+		acted->error = hops(act->amount, act->until, acted);
+		return;
 	}
-	ks_subject_clocks(&acted->after);
+	go_first(1);
+	if (!at_once && act->at_raw_ns)
+		wait_true(act->at_raw_ns);
+	if (act->kind == KS_ACT_WATCH) {
+		acted->error = watch(act->amount, act->until, acted);
+	} else {
+		ks_subject_clocks(&acted->before);
+		acted->error = do_act(act, acted);
+		ks_subject_clocks(&acted->after);
+	}
 	go_first(0);
 }

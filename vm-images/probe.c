@@ -128,26 +128,16 @@ static int probe_step(struct probe *p, struct measured *m)
 }
 
 /* Bends the discipline for a while and straightens it. */
-static int bend(struct probe *p, struct measured *m, enum ks_wire_act_kind kind, int64_t amount, int64_t normal)
+static int bend(struct probe *p, struct measured *m)
 {
-	if (clocks(p, &m->before) || act(p, kind, amount))
+	if (clocks(p, &m->before) || act(p, KS_ACT_RATE, m->fault->amount))
 		return -1;
 	sleep_ns(m->fault->for_ns);
-	if (act(p, kind, normal))
+	if (act(p, KS_ACT_RATE, 0))
 		return -1;
 	return clocks(p, &m->after);
 }
 
-static int probe_slew(struct probe *p, struct measured *m)
-{
-	return bend(p, m, KS_ACT_FREQ, m->fault->amount, 0);
-}
-
-/* tick: us per 10 ms; 1 us more is 100 ppm. */
-static int probe_tick(struct probe *p, struct measured *m)
-{
-	return bend(p, m, KS_ACT_TICK, 10000 + m->fault->amount / 100000, 10000);
-}
 
 static int probe_vm_stop(struct probe *p, struct measured *m)
 {
@@ -213,7 +203,7 @@ static int watch_midnight(struct probe *p, struct measured *m)
 
 static int probe_leap(struct probe *p, struct measured *m)
 {
-	if (act(p, KS_ACT_SET_REALTIME, MIDNIGHT_UNIX_NS - 2 * KS_SEC) || act(p, KS_ACT_LEAP_INSERT, 0) ||
+	if (act(p, KS_ACT_SET_REALTIME, MIDNIGHT_UNIX_NS - 2 * KS_SEC) || act(p, KS_ACT_LEAP, -KS_SEC) ||
 	    clocks(p, &m->before))
 		return -1;
 	sleep_ns(1500 * KS_MS);
@@ -221,7 +211,7 @@ static int probe_leap(struct probe *p, struct measured *m)
 }
 
 static int (*const how[])(struct probe *, struct measured *) = {
-	[KS_RF_STEP] = probe_step, [KS_RF_SLEW] = probe_slew, [KS_RF_TICK] = probe_tick, [KS_RF_VM_STOP] = probe_vm_stop,
+	[KS_RF_STEP] = probe_step, [KS_RF_SLEW] = bend, [KS_RF_TICK] = bend, [KS_RF_VM_STOP] = probe_vm_stop,
 	[KS_RF_HOST_STOP] = probe_host_stop, [KS_RF_LEAP] = probe_leap, [KS_RF_S3] = probe_s3,
 };
 

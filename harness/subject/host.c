@@ -65,16 +65,22 @@ static int fail(struct host *h, const char *text)
 	return FAILED;
 }
 
+void ks_subject_look(struct ks_wire_clocks *clocks)
+{
+	clocks->raw_ns = ks_true_ns();
+	for (int id = 0; id < KS_NCLOCKS; id++) {
+		struct timespec ts;
+		clock_gettime(ks_posix_clocks[id], &ts);
+		clocks->clock_ns[id] = (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
+	}
+	clocks->raw_after_ns = ks_true_ns();
+}
+
 void ks_subject_clocks(struct ks_wire_clocks *clocks)
 {
 	for (int i = 0; i < CLOCK_TRIES; i++) {
-		struct ks_wire_clocks c = {.raw_ns = ks_true_ns()};
-		for (int id = 0; id < KS_NCLOCKS; id++) {
-			struct timespec ts;
-			clock_gettime(ks_posix_clocks[id], &ts);
-			c.clock_ns[id] = (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
-		}
-		c.raw_after_ns = ks_true_ns();
+		struct ks_wire_clocks c;
+		ks_subject_look(&c);
 		if (i == 0 || c.raw_after_ns - c.raw_ns < clocks->raw_after_ns - clocks->raw_ns)
 			*clocks = c;
 	}
@@ -572,6 +578,41 @@ static int look(struct host *h, int *wait_ms)
 
 /* ---- the wire ---- */
 
+/* A thread that sleeps until a true time does so by a clock of the kernel, and has overslept where true time has moved on
+ * without it. A hold of no length wakes it. */
+static void wake_lanes(struct host *h)
+{
+	for (uint32_t i = 0; i < h->lanes; i++)
+		if (h->lane[i].area->tid && !h->lane[i].area->through)
+			syscall(SYS_tgkill, getpid(), h->lane[i].area->tid, KS_HOLD_SIGNAL);
+}
+
+/* A thread tells itself when it was held and when it went on. */
+static int hold_lane(struct host *h, const struct ks_wire_act *a, struct ks_wire_acted *acted)
+{
+	struct ks_area_head *head = h->crew.area.head;
+	uint32_t n = head->nholds;
+	int64_t limit;
+
+	if (a->amount < 0 || a->amount >= h->lanes || n >= KS_AREA_HOLDS)
+		return EINVAL;
+	struct ks_area_lane *lane = h->lane[a->amount].area;
+	ks_true_wait(a->at_raw_ns);
+	ks_subject_clocks(&acted->before);
+	atomic_store(&lane->hold_ns, a->until);
+	if (syscall(SYS_tgkill, getpid(), lane->tid, KS_HOLD_SIGNAL) != 0)
+		return errno;
+	for (limit = ks_true_ns() + a->until + KS_SEC; head->nholds == n || !h->crew.area.hold[n].end_ns;) {
+		if (ks_true_ns() > limit)
+			return ETIMEDOUT;
+		sleep_until(ks_true_ns() + KS_MS);
+	}
+	atomic_store(&lane->hold_ns, 0);
+	acted->value = h->crew.area.hold[n].end_ns - h->crew.area.hold[n].begin_ns;
+	ks_subject_clocks(&acted->after);
+	return 0;
+}
+
 static int act(struct host *h, uint32_t length)
 {
 	struct ks_wire_act a;
@@ -582,7 +623,14 @@ static int act(struct host *h, uint32_t length)
 	if (length != sizeof(a))
 		return fail(h, "the act has the wrong size");
 	memcpy(&a, h->frame, sizeof(a));
-	h->hooks->act(&a, &acted);
+	if (a.kind == KS_ACT_HOLD) {
+		acted.kind = a.kind;
+		acted.error = hold_lane(h, &a, &acted);
+	} else {
+		h->hooks->act(&a, &acted);
+	}
+	if (a.kind == KS_ACT_TRUE || a.kind == KS_ACT_S3)
+		wake_lanes(h);
 	return answer(h, KS_WIRE_ACTED, &acted, sizeof(acted));
 }
 

@@ -50,5 +50,7 @@ int ks_subject_main(int in_fd, int out_fd, const struct ks_subject_hooks *hooks)
 
 /* The five clocks as a program sees them, between two readings of true time: the narrowest of a few brackets. */
 void ks_subject_clocks(struct ks_wire_clocks *clocks);
+/* The same, once. */
+void ks_subject_look(struct ks_wire_clocks *clocks);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 6u
+#define KS_WIRE_VERSION 7u
 
 enum ks_wire_type {
 	KS_WIRE_HELLO = 1, /* subject: struct ks_wire_hello */
@@ -43,7 +43,7 @@ struct ks_wire_hello {
 	char system[120]; /* "linux 6.1.0-54-cloud-amd64 tsc": NUL-terminated */
 };
 
-/* Times are the subject's true time: its CLOCK_MONOTONIC_RAW read past any faking, ns. */
+/* Times are the subject's true time (truetime.h), ns. */
 struct ks_wire_config {
 	uint32_t process, threads, lanes_before,
 	    lanes_of_node; /* lane index of thread 0 on its node; lanes of the node */
@@ -86,16 +86,33 @@ struct ks_wire_clocks {
 	int64_t clock_ns[5]; /* enum ks_clock_id, as a program sees them */
 };
 
-enum ks_wire_act_kind { KS_ACT_STEP = 1, KS_ACT_FREQ, KS_ACT_TICK, KS_ACT_LEAP_INSERT, KS_ACT_SET_REALTIME, KS_ACT_S3 };
+/* What a guest does to its clocks and threads. */
+enum ks_wire_act_kind {
+	KS_ACT_STEP = 1,     /* amount: ns that REALTIME and TAI move */
+	KS_ACT_RATE,         /* amount: ppb by which the kernel's discipline bends all but RAW, until the next one */
+	KS_ACT_LEAP,         /* announces a leap second for the end of the day of REALTIME. amount: -1 s inserts, +1 s deletes */
+	KS_ACT_SET_REALTIME, /* at once; amount: unix ns that REALTIME is to show at at_raw_ns (0: now) */
+	KS_ACT_TO_TRUE,      /* amount: unix ns of true time 0; value: by how much it stepped */
+	KS_ACT_RTC,          /* amount: unix ns that the battery-backed clock is to show at at_raw_ns, reached by its next whole
+	                        second; value: what it then showed less what it should, ns */
+	KS_ACT_S3,           /* suspends to RAM; answers when it was woken */
+	KS_ACT_HOLD,         /* a thread stops inside whatever it does, for `until`; amount: its number. value: for how long */
+	KS_ACT_WATCH,        /* looks at its clocks until `until`, on the core `amount`. before, after: around the longest time
+	                        that it did not get to look; value: that time */
+	KS_ACT_TRUE,         /* at once: moves true time by amount ns: so long the guest stood and could not know */
+	KS_ACT_HOPS,         /* amount: readings, each on another core than the one before after `until` of them; value: how
+	                        many were before their predecessor; after.clock_ns[0]: the largest such, ns */
+};
 struct ks_wire_act {
 	uint32_t kind, pad;
 	int64_t at_raw_ns; /* subject's true time at which to act; 0: now */
-	int64_t amount;    /* step: ns; freq: ppb; tick: us per 10 ms; set: unix ns */
+	int64_t amount, until;
 };
 
 struct ks_wire_acted {
 	uint32_t kind;
 	int32_t error; /* 0 or errno */
+	int64_t value;
 	struct ks_wire_clocks before, after;
 };
 

@@ -152,7 +152,9 @@ static void hold(int signal)
 {
 	(void)signal;
 	int kept = errno;
-	int64_t begin = ks_true_ns(), end = begin + atomic_load(&held->area->hold_ns);
+	int64_t length = atomic_load(&held->area->hold_ns), begin = ks_true_ns(), end = begin + length;
+	if (!length)
+		return; /* it was to wake, and has */
 	struct ks_area *a = &held->crew->area;
 	uint32_t n = atomic_fetch_add(&a->head->nholds, 1);
 	struct ks_area_hold *h = n < KS_AREA_HOLDS ? &a->hold[n] : NULL;

@@ -10,10 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long before the instant the sleep ends and the spin begins: above the usual wake-up of an idle machine, and
- * short enough that four threads at 1000 calls/s do not eat a core. */
-#define SPIN_NS 60000
-
 typedef int (*clock_fn)(clockid_t, struct timespec *);
 
 static int by_syscall(clockid_t id, struct timespec *ts)
@@ -114,19 +110,4 @@ int64_t ks_true_ns(void)
 int64_t ks_true_unix_ns(void)
 {
 	return read_ns(CLOCK_REALTIME);
-}
-
-int64_t ks_true_wait(int64_t at_ns)
-{
-	int64_t now = ks_true_ns();
-
-	while (now < at_ns) {
-		int64_t left = at_ns - now - SPIN_NS;
-		if (left > 0) {
-			struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
-			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
-		}
-		now = ks_true_ns();
-	}
-	return now;
 }

@@ -2,7 +2,9 @@
  *
  * libfaketime replaces clock_gettime of libc, so this calls the function that the kernel maps into every process
  * (the vDSO, found by the auxiliary vector); where there is none it makes the system call. All processes of a host
- * share this clock, so instants of harness and subjects compare. */
+ * share this clock, so instants of harness and subjects compare.
+ *
+ * In a guest faults change that clock too, so there its counter is true time: see vm-images/agent_time.h. */
 #ifndef KS_TRUETIME_H
 #define KS_TRUETIME_H
 
