@@ -24,7 +24,7 @@ static void layout(void)
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_hello), 128);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_config), 168);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_clocks), 56);
-	CU_ASSERT_EQUAL(sizeof(struct ks_wire_acted), 120);
+	CU_ASSERT_EQUAL(sizeof(struct ks_wire_acted), 128);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_record), 72);
 }
 
