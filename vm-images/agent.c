@@ -150,7 +150,7 @@ int main(void)
 {
 	char system[120];
 	struct ks_subject_hooks hooks = {.system = system, .state_dir = "/tmp", .record_bytes = RECORD_BYTES,
-	                                 .act = ks_agent_act};
+	                                 .act = ks_agent_act, .stir = ks_agent_stir};
 
 	mount_all();
 	load_modules();

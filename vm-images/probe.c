@@ -229,12 +229,15 @@ static int probe_one(struct probe *p, const struct ks_relation_fault *fault)
 /* All faults that one machine can show: S3 wants another one than the rest. */
 static int probe_guest(struct probe *p, bool s3)
 {
-	struct ks_vm_options options = {.clocksource = p->source, .s3 = s3, .stop = &stop};
+	struct ks_vm_options options = {.clocksource = p->source, .s3 = s3};
+	struct ks_vm_loop *loop = ks_vm_loop_new(&stop, p->err);
 	int failed = -1;
 
-	p->vm = ks_vm_start(&options, p->err);
-	if (!p->vm)
+	p->vm = loop ? ks_vm_start(loop, &options, p->err) : NULL;
+	if (!p->vm) {
+		ks_vm_loop_free(loop);
 		return -1;
+	}
 	if (ks_vm_wait_hello(p->vm, ks_host_ns() + BOOT_NS, p->err) == 0) {
 		char source[32] = "";
 		sscanf(ks_vm_system(p->vm), "linux %71s %31s", p->kernel, source);
@@ -245,6 +248,7 @@ static int probe_guest(struct probe *p, bool s3)
 				failed = probe_one(p, f);
 	}
 	ks_vm_free(p->vm);
+	ks_vm_loop_free(loop);
 	p->vm = NULL;
 	return failed;
 }

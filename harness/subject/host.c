@@ -634,6 +634,18 @@ static int act(struct host *h, uint32_t length)
 	return answer(h, KS_WIRE_ACTED, &acted, sizeof(acted));
 }
 
+/* A clone has the random state of the machine that it was copied from, until it is given bytes of its own. */
+static int wake(struct host *h, uint32_t length)
+{
+	if (!h->hooks->stir)
+		return fail(h, "this host is on no machine that could be cloned");
+	if (length > KS_WIRE_STIR_MAX)
+		return fail(h, "too many bytes for the random source");
+	if (length && h->hooks->stir(h->frame, length) != 0)
+		return fail(h, "the random source cannot be stirred");
+	return say_hello(h);
+}
+
 static int serve(struct host *h)
 {
 	uint32_t length = 0;
@@ -651,6 +663,8 @@ static int serve(struct host *h)
 		return act(h, length);
 	case KS_WIRE_TOLD:
 		return take_told(h, length);
+	case KS_WIRE_WAKE:
+		return wake(h, length);
 	case KS_WIRE_HALT:
 		return h->phase == RUNNING ? halt(h) : fail(h, "halted out of turn");
 	case KS_WIRE_CONFIG:

@@ -12,6 +12,7 @@
  *        ACT      -> ACTED            likewise, where the host can act on its clock
  *                 <- ASK
  *        TOLD     ->                  a question for the registry, and its answer, from CONFIG on
+ *        WAKE     -> HELLO            likewise, where the host may be on a machine that was cloned
  *        QUIT     ->                  or end of file: the host returns at once, whatever its threads do
  *
  * Whatever is not understood, or comes out of turn, is answered with ERROR (text), and the host returns. */
@@ -41,6 +42,7 @@ struct ks_subject_hooks {
 	bool registry;         /* the harness is the registry of the fleet, and answers ASK */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
+	int (*stir)(const void *random, size_t size); /* the machine's random source; 0, or errno. NULL: WAKE is refused */
 };
 
 /* Serves until QUIT or end of file. The threads of the generator may still run when it returns: the caller ends the

@@ -11,7 +11,8 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 7u
+#define KS_WIRE_VERSION 8u
+#define KS_WIRE_STIR_MAX 512u    /* bytes of WAKE */
 
 enum ks_wire_type {
 	KS_WIRE_HELLO = 1, /* subject: struct ks_wire_hello */
@@ -31,7 +32,9 @@ enum ks_wire_type {
 	KS_WIRE_HALT,      /* harness: no more calls; the state is kept for the next incarnation. Subject answers DONE */
 	KS_WIRE_ASK,       /* subject: struct ks_wire_registry: a question for the registry of the fleet */
 	KS_WIRE_TOLD,      /* harness: the same, with the answer */
-	KS_WIRE_LAST = KS_WIRE_TOLD
+	KS_WIRE_WAKE,      /* harness: bytes to stir the machine's random source with, at most KS_WIRE_STIR_MAX, or none. Subject
+			      (a guest that may be a clone) answers HELLO */
+	KS_WIRE_LAST = KS_WIRE_WAKE
 };
 
 struct ks_wire_header {

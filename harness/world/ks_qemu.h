@@ -26,6 +26,21 @@ int ks_guest_available(char *why, size_t size);
 /* "kvm" when a kernel speaks under it (tried once a process, at most 3 s), else "tcg". KEYSKEW_ACCEL=tcg or kvm decides without trying. */
 const char *ks_qemu_accel(void);
 
+/* ---- Time, and the event loop ---- */
+
+/* The harness's own clock for deadlines and for true time: CLOCK_MONOTONIC_RAW would be truer, but no kernel call waits
+ * on it. ns. */
+int64_t ks_host_ns(void);
+/* CLOCK_MONOTONIC_RAW of the host: the reference that the probe compares guests with. ns. */
+int64_t ks_host_raw_ns(void);
+
+/* All guests of a run hang on one loop, and are used by one thread at a time. Whoever waits for one of them serves all.
+ * stop: non-zero ends any waiting with KS_E_JUDGE "interrupted"; may be NULL. @return NULL with KS_E_INTERNAL. */
+struct ks_vm_loop;
+struct ks_vm_loop *ks_vm_loop_new(volatile const int *stop, struct ks_err *err);
+/* After its guests. NULL is fine. */
+void ks_vm_loop_free(struct ks_vm_loop *loop);
+
 /* ---- The monitor (QMP) ---- */
 
 enum ks_qmp_kind { KS_QMP_BAD, KS_QMP_GREETING, KS_QMP_RETURN, KS_QMP_ERROR, KS_QMP_EVENT };
@@ -44,30 +59,26 @@ void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *message);
 
 #define KS_QMP_LINE_MAX 65536
 
-struct ks_qmp {
-	int fd;
-	unsigned seen; /* events that came and nobody has waited for yet: mask of 1 << enum ks_qmp_event */
-	char version[32];
-	size_t len, used; /* of buf: filled, and already taken */
-	char buf[KS_QMP_LINE_MAX];
-};
+struct ks_qmp;
+
+/* Takes the socket over, also when it fails. End with ks_qmp_free before the loop. @return NULL with KS_E_INTERNAL. */
+struct ks_qmp *ks_qmp_new(struct ks_vm_loop *loop, int fd, struct ks_err *err);
+void ks_qmp_free(struct ks_qmp *qmp);
+/* Its version, "7.2.22", once it was greeted. */
+const char *ks_qmp_version(const struct ks_qmp *qmp);
 
 /* All deadlines are ks_host_ns. @return 0, or -1 with KS_E_JUDGE. */
-int ks_qmp_open(struct ks_qmp *qmp, int fd, int64_t deadline_ns, struct ks_err *err);
+int ks_qmp_greet(struct ks_qmp *qmp, int64_t deadline_ns, struct ks_err *err);
 /* A command without arguments: "stop", "cont", "system_wakeup". */
 int ks_qmp_command(struct ks_qmp *qmp, const char *command, int64_t deadline_ns, struct ks_err *err);
 /* Any command. arguments: a JSON object, given away; NULL: none. *answer: what it returned, json_decref it; may be NULL. */
 int ks_qmp_execute(struct ks_qmp *qmp, const char *command, json_t *arguments, json_t **answer, int64_t deadline_ns,
 		   struct ks_err *err);
+/* Hands an open file over under a name, for commands that take "fd:NAME". */
+int ks_qmp_give_file(struct ks_qmp *qmp, const char *name, int fd, int64_t deadline_ns, struct ks_err *err);
 int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err);
 
 /* ---- A guest ---- */
-
-/* The harness's own clock for deadlines and for true time: CLOCK_MONOTONIC_RAW would be truer, but no kernel call waits
- * on it. ns. */
-int64_t ks_host_ns(void);
-/* CLOCK_MONOTONIC_RAW of the host: the reference that the probe compares guests with. ns. */
-int64_t ks_host_raw_ns(void);
 
 #define KS_VM_CPUS_MAX 8
 
@@ -84,15 +95,16 @@ struct ks_vm_options {
 	const char *netdev;      /* a back end of -netdev without its id: "user,restrict=on"; NULL: no net */
 	const char *rtc;         /* of -rtc: "base=2026-01-15T10:00:00,clock=vm"; NULL: QEMU's own, the host's UTC */
 	const char *append;      /* further words of the kernel's command line; NULL: none */
-	volatile const int *stop; /* non-zero: waiting ends, KS_E_JUDGE "interrupted"; may be NULL */
+	bool savable;            /* it can be saved while it lives (ks_vm_save): takes a copy of its memory to start from a template */
+	bool same_random;        /* of a clone: its random source goes on where the saved guest's was, as that of all its clones does */
 };
 
 struct ks_vm;
 
 /* Starts a guest; does not wait for it. From here on SIGPIPE is ignored, as a dead guest is an error like any other.
  * @return NULL with KS_E_JUDGE (no QEMU, no image) or KS_E_INTERNAL. End with ks_vm_free. */
-struct ks_vm *ks_vm_start(const struct ks_vm_options *options, struct ks_err *err);
-/* Waits until monitor and agent have answered. */
+struct ks_vm *ks_vm_start(struct ks_vm_loop *loop, const struct ks_vm_options *options, struct ks_err *err);
+/* Waits until monitor and agent have answered; lets a clone go first, see ks_vm_clone. */
 int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err);
 /* Kills and reaps it. NULL is fine. */
 void ks_vm_free(struct ks_vm *vm);
@@ -100,7 +112,6 @@ void ks_vm_free(struct ks_vm *vm);
 /* "linux 6.1.0-56-cloud-amd64 tsc", as the agent said. */
 const char *ks_vm_system(const struct ks_vm *vm);
 pid_t ks_vm_pid(const struct ks_vm *vm);
-int ks_vm_fd(const struct ks_vm *vm); /* of the agent's channel */
 struct ks_qmp *ks_vm_qmp(struct ks_vm *vm);
 /* The host's threads that are the guest's cores, by number: to stop one of them. @return how many, or -1. */
 int ks_vm_cpu_threads(struct ks_vm *vm, pid_t thread[KS_VM_CPUS_MAX], struct ks_err *err);
@@ -114,6 +125,9 @@ int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...) __att
 int ks_vm_send(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, struct ks_err *err);
 /* Waits for any frame. @return its type, payload in *payload until the next call; or -1. */
 int ks_vm_recv(struct ks_vm *vm, const void **payload, uint32_t *length, int64_t deadline_ns, struct ks_err *err);
+/* Waits until one of n guests of one loop has a frame, or has ended: ks_vm_recv will not wait then.
+ * *ready: its number, or -1 when until_ns came first. @return 0, or -1 when interrupted. */
+int ks_vm_wait_any(struct ks_vm *const *vm, int n, int64_t until_ns, int *ready, struct ks_err *err);
 /* Waits for one frame of this type and exactly this length; any other is an error. */
 int ks_vm_expect(struct ks_vm *vm, uint32_t type, void *payload, uint32_t length, int64_t deadline_ns,
                  struct ks_err *err);
@@ -128,5 +142,29 @@ int ks_vm_clocks(struct ks_vm *vm, int tries, struct ks_vm_clocks *clocks, struc
 /* Acts on the guest's clock and waits for it. A refusal of the guest's kernel is an error. */
 int ks_vm_act(struct ks_vm *vm, enum ks_wire_act_kind kind, int64_t at_raw_ns, int64_t amount,
               struct ks_wire_acted *acted, int64_t deadline_ns, struct ks_err *err);
+
+/* ---- Guests that were saved ---- */
+
+/* A guest as it was at one moment: its memory and the state of its devices, in memory that has no name and goes away with
+ * this process, however it ends. Clones of it share its pages until they write to them. */
+struct ks_vm_saved;
+
+/* Stops the guest, saves it and lets it run on, unless it stood before. It must have been started `savable`; 10 ms, and 40 to
+ * copy its memory. */
+struct ks_vm_saved *ks_vm_save(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err);
+/* After its clones were started. NULL is fine. */
+void ks_vm_saved_free(struct ks_vm_saved *saved);
+
+/* Starts a clone, which waits until ks_vm_wait_hello lets it go: start it before it is needed and it answers within some
+ * 50 ms then. Options: those that the guest was saved with, but for vmgenid, which may be a new one, savable and same_random. Its
+ * clocks go on from where they were saved; its random source is stirred anew before it answers, unless same_random. */
+struct ks_vm *ks_vm_clone(struct ks_vm_loop *loop, struct ks_vm_saved *saved, const struct ks_vm_options *options,
+			  struct ks_err *err);
+/* A booted guest, saved once a process for each kind of guest; ours to keep. The caller waits while it boots.
+ * @return NULL with an error. */
+struct ks_vm_saved *ks_vm_template(struct ks_vm_loop *loop, const struct ks_vm_options *options, int64_t deadline_ns,
+				   struct ks_err *err);
+/* Are guests of this kind to be cloned, or booted each? Why they are booted stands in why. */
+bool ks_vm_templates_work(const struct ks_vm_options *options, char *why, size_t size);
 
 #endif

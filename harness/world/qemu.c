@@ -5,7 +5,6 @@
  * it shows the scenario's date then. Faults are handed over beforehand and each guest acts at its own true time, so
  * that the way from here to there makes nothing late. */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +42,7 @@ struct fleet {
 	struct ks_run_output *output;
 	struct ks_fault_event *events;
 	uint32_t nevents, acted;
+	struct ks_vm_loop *loop;
 	struct guest guest[GUESTS_MAX];
 	uint32_t n;
 	int64_t deadline_ns; /* of the whole run, ks_host_ns */
@@ -105,21 +105,32 @@ static int64_t within(const struct fleet *f, int64_t limit_ns)
 	return at < f->deadline_ns ? at : f->deadline_ns;
 }
 
+static int prepare_account(struct fleet *f, struct guest *g)
+{
+	g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = g->node * f->plan->threads,
+	                                      .threads = f->plan->threads, .duration_ns = f->plan->duration_ns,
+	                                      .thread = ks_alloc(f->plan->threads, sizeof(*g->account.thread))};
+	return g->account.thread ? 0 : ks_fail(f->err, KS_E_INTERNAL, "out of memory");
+}
+
+/* Starts all guests, as clones of one that was booted before where that works, and waits until each has answered. */
 static int boot(struct fleet *f)
 {
-	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 1, .stop = f->request->stop};
+	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 1};
 	int64_t deadline = within(f, BOOT_NS);
+	struct ks_vm_saved *saved = NULL;
+	char why[200];
 
+	f->loop = ks_vm_loop_new(f->request->stop, f->err);
+	if (!f->loop)
+		return -1;
+	if (ks_vm_templates_work(&options, why, sizeof(why)) && !(saved = ks_vm_template(f->loop, &options, deadline, f->err)))
+		return -1;
 	for (f->n = 0; f->n < f->plan->nodes; f->n++) {
 		struct guest *g = &f->guest[f->n];
 		g->node = f->n;
-		g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = f->n * f->plan->threads,
-		                                      .threads = f->plan->threads, .duration_ns = f->plan->duration_ns,
-		                                      .thread = ks_alloc(f->plan->threads, sizeof(*g->account.thread))};
-		if (!g->account.thread)
-			return ks_fail(f->err, KS_E_INTERNAL, "out of memory");
-		g->vm = ks_vm_start(&options, f->err);
-		if (!g->vm)
+		g->vm = saved ? ks_vm_clone(f->loop, saved, &options, f->err) : ks_vm_start(f->loop, &options, f->err);
+		if (!g->vm || prepare_account(f, g) != 0)
 			return -1;
 	}
 	for (uint32_t i = 0; i < f->n; i++)
@@ -312,24 +323,20 @@ static int take_frame(struct fleet *f, struct guest *g, int64_t deadline_ns)
 /* Waits for any guest that is not done. @return it, or NULL with an error. */
 static struct guest *wait_any(struct fleet *f, int64_t deadline_ns)
 {
-	struct pollfd p[GUESTS_MAX];
+	struct guest *guest[GUESTS_MAX];
+	struct ks_vm *vm[GUESTS_MAX];
+	int n = 0, ready;
 
-	for (;;) {
-		for (uint32_t i = 0; i < f->n; i++)
-			p[i] = (struct pollfd){.fd = f->guest[i].done ? -1 : ks_vm_fd(f->guest[i].vm), .events = POLLIN};
-		int ready = poll(p, f->n, 50);
-		for (uint32_t i = 0; ready > 0 && i < f->n; i++)
-			if (p[i].revents)
-				return &f->guest[i];
-		if (f->request->stop && *f->request->stop) {
-			ks_fail(f->err, KS_E_JUDGE, "interrupted");
-			return NULL;
+	for (uint32_t i = 0; i < f->n; i++)
+		if (!f->guest[i].done) {
+			guest[n] = &f->guest[i];
+			vm[n++] = f->guest[i].vm;
 		}
-		if (ks_host_ns() >= deadline_ns) {
-			ks_fail(f->err, KS_E_JUDGE, "guests did not finish in time");
-			return NULL;
-		}
-	}
+	if (ks_vm_wait_any(vm, n, deadline_ns, &ready, f->err) != 0)
+		return NULL;
+	if (ready < 0)
+		ks_vm_fail(vm[0], f->err, "guests did not finish in time");
+	return ready < 0 ? NULL : guest[ready];
 }
 
 static uint32_t running(const struct fleet *f)
@@ -394,7 +401,7 @@ static int play(struct fleet *f)
 static void describe(struct fleet *f)
 {
 	snprintf(f->output->detail, sizeof(f->output->detail), "%s, %.120s, QEMU %.31s", ks_qemu_accel(),
-	         ks_vm_system(f->guest[0].vm), ks_vm_qmp(f->guest[0].vm)->version);
+	         ks_vm_system(f->guest[0].vm), ks_qmp_version(ks_vm_qmp(f->guest[0].vm)));
 }
 
 static int reserve(struct fleet *f)
@@ -431,6 +438,7 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 		ks_vm_free(f.guest[i].vm);
 		ks_free(f.guest[i].account.thread);
 	}
+	ks_vm_loop_free(f.loop);
 	ks_free(f.events);
 	if (failed)
 		ks_run_output_release(output);

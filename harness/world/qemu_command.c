@@ -51,17 +51,31 @@ static bool kernel_words(struct ks_qemu_command *c, const struct ks_vm_options *
 		     o->append ? " " : "", o->append ? o->append : "");
 }
 
+int ks_qemu_memory_mb(const struct ks_vm_options *o)
+{
+	return o->memory_mb ? o->memory_mb : 384;
+}
+
+static bool add_memory(struct ks_qemu_command *c, const struct ks_vm_options *o, enum ks_qemu_ram ram)
+{
+	ADD(c, "-m", c->memory, "-M", c->machine);
+	if (ram != KS_QEMU_RAM_OWN)
+		ADD(c, "-object", c->ram);
+	return PRINT(c->memory, "%d", ks_qemu_memory_mb(o)) &&
+	       PRINT(c->machine, "%s%s", o->s3 ? "pc" : "q35", ram != KS_QEMU_RAM_OWN ? ",memory-backend=ram" : "") &&
+	       PRINT(c->ram, "memory-backend-file,id=ram,size=%dM,mem-path=/proc/self/fd/%d,share=%s", ks_qemu_memory_mb(o),
+		     KS_QEMU_FD_RAM, ram == KS_QEMU_RAM_SHARED ? "on" : "off");
+}
+
 static bool add_machine(struct ks_qemu_command *c, const struct ks_vm_options *o)
 {
 	bool kvm = strcmp(o->accel ? o->accel : ks_qemu_accel(), "kvm") == 0;
 
-	ADD(c, c->qemu, "-nodefaults", "-no-user-config", "-display", "none", "-M", o->s3 ? "pc" : "q35", "-accel",
-	    kvm ? "kvm" : "tcg,thread=multi", "-cpu", kvm ? "host" : "max", "-smp", c->cpus, "-m", c->memory, "-kernel", c->kernel,
+	ADD(c, c->qemu, "-nodefaults", "-no-user-config", "-display", "none", "-accel", kvm ? "kvm" : "tcg,thread=multi", "-cpu", kvm ? "host" : "max", "-smp", c->cpus, "-kernel", c->kernel,
 	    "-initrd", c->initramfs, "-append", c->append);
 	if (!o->s3) /* a wake-up from S3 is a reset; elsewhere a reset is a panic, and the end */
 		ADD(c, "-no-reboot");
-	return PRINT(c->cpus, "%d", o->cpus ? o->cpus : 1) && PRINT(c->memory, "%d", o->memory_mb ? o->memory_mb : 384) &&
-	       kernel_words(c, o, kvm);
+	return PRINT(c->cpus, "%d", o->cpus ? o->cpus : 1) && kernel_words(c, o, kvm);
 }
 
 static bool add_devices(struct ks_qemu_command *c, const struct ks_vm_options *o)
@@ -88,12 +102,31 @@ static bool add_devices(struct ks_qemu_command *c, const struct ks_vm_options *o
 	return fits;
 }
 
-int ks_qemu_command(struct ks_qemu_command *c, const struct ks_vm_options *o, struct ks_err *err)
+int ks_qemu_command(struct ks_qemu_command *c, const struct ks_vm_options *o, enum ks_qemu_ram ram, bool clone,
+		    struct ks_err *err)
 {
 	*c = (struct ks_qemu_command){.n = 0};
 	if (find_files(o, c, err) != 0)
 		return -1;
-	if (o->cpus < 0 || o->cpus > KS_VM_CPUS_MAX || !add_machine(c, o) || !add_devices(c, o) || c->n == KS_QEMU_ARGS)
+	bool fits = o->cpus >= 0 && o->cpus <= KS_VM_CPUS_MAX && o->memory_mb >= 0 && add_machine(c, o) && add_memory(c, o, ram) &&
+		    add_devices(c, o);
+	if (clone)
+		ADD(c, "-incoming", "defer");
+	if (!fits || c->n == KS_QEMU_ARGS)
 		return ks_fail(err, KS_E_INTERNAL, "an option of the guest is too long or out of range");
 	return 0;
+}
+
+int ks_qemu_kind(const struct ks_vm_options *options, char *kind, size_t size, struct ks_err *err)
+{
+	struct ks_vm_options o = *options;
+	struct ks_qemu_command c;
+	size_t len = 0;
+
+	o.vmgenid = o.vmgenid ? "auto" : NULL;
+	if (ks_qemu_command(&c, &o, KS_QEMU_RAM_OWN, false, err) != 0)
+		return -1;
+	for (int i = 0; i < c.n && len < size; i++)
+		len += (size_t)snprintf(kind + len, size - len, "%s ", c.argv[i]);
+	return len < size ? 0 : ks_fail(err, KS_E_INTERNAL, "the options of the guest are too long");
 }

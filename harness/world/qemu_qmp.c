@@ -1,15 +1,13 @@
 /* The client side of QMP: lines of JSON, one command at a time. */
-#include "ks_qemu.h"
+#include "qemu_loop.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "ks_time.h"
+#include "ks_mem.h"
 
 static const char *const event_names[] = {
 	[KS_QMP_STOP] = "STOP", [KS_QMP_RESUME] = "RESUME", [KS_QMP_SUSPEND] = "SUSPEND", [KS_QMP_WAKEUP] = "WAKEUP",
@@ -57,40 +55,38 @@ void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *m)
 	json_decref(root);
 }
 
-/* Fills the buffer by what there is. @return 0, or -1. */
-static int fill(struct ks_qmp *q, int64_t deadline_ns, struct ks_err *err)
-{
-	int64_t left = deadline_ns - ks_host_ns();
-	struct pollfd p = {.fd = q->fd, .events = POLLIN};
+struct ks_qmp {
+	struct ks_vm_loop *loop;
+	struct ks_stream stream;
+	unsigned seen; /* events that came and nobody has waited for yet: mask of 1 << enum ks_qmp_event */
+	char version[32];
+	char buf[KS_QMP_LINE_MAX];
+};
 
-	memmove(q->buf, q->buf + q->used, q->len - q->used);
-	q->len -= q->used;
-	q->used = 0;
-	if (q->len == sizeof(q->buf))
-		return ks_fail(err, KS_E_JUDGE, "qemu's monitor sent a line of more than %d bytes", KS_QMP_LINE_MAX);
-	if (left <= 0 || (poll(&p, 1, (int)(left / KS_MS) + 1) == 0))
-		return ks_fail(err, KS_E_JUDGE, "qemu's monitor did not answer in time");
-	ssize_t n = read(q->fd, q->buf + q->len, sizeof(q->buf) - q->len);
-	if (n == 0 || (n < 0 && errno != EINTR))
-		return ks_fail(err, KS_E_JUDGE, "qemu ended");
-	q->len += n > 0 ? (size_t)n : 0;
-	return 0;
+/* @return whether a whole line came; m is what it says then. */
+static bool take_line(struct ks_qmp *q, struct ks_qmp_message *m)
+{
+	struct ks_stream *s = &q->stream;
+	const char *line = s->buf + s->from, *end = memchr(line, '\n', s->to - s->from);
+
+	if (!end)
+		return false;
+	ks_qmp_parse(line, (size_t)(end - line), m);
+	ks_stream_taken(s, (size_t)(end - line) + 1);
+	return true;
 }
 
 static int next_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t deadline_ns, struct ks_err *err)
 {
-	char *line, *end;
-
-	for (;;) {
-		line = q->buf + q->used;
-		end = memchr(line, '\n', q->len - q->used);
-		if (end)
-			break;
-		if (fill(q, deadline_ns, err) != 0)
-			return -1;
+	while (!take_line(q, m)) {
+		if (q->stream.full)
+			return ks_fail(err, KS_E_JUDGE, "qemu's monitor sent a line of more than %d bytes", KS_QMP_LINE_MAX);
+		if (q->stream.ended)
+			return ks_fail(err, KS_E_JUDGE, "qemu ended");
+		int turn = ks_vm_loop_turn(q->loop, deadline_ns, err);
+		if (turn)
+			return turn < 0 ? -1 : ks_fail(err, KS_E_JUDGE, "qemu's monitor did not answer in time");
 	}
-	q->used += (size_t)(end - line) + 1;
-	ks_qmp_parse(line, (size_t)(end - line), m);
 	if (m->kind == KS_QMP_BAD)
 		return ks_fail(err, KS_E_JUDGE, "qemu's monitor sent what is no message");
 	if (m->kind == KS_QMP_EVENT)
@@ -113,25 +109,38 @@ static int command_line(const char *command, json_t *arguments, char **line)
 	return len + 1;
 }
 
-static int send_command(struct ks_qmp *q, const char *command, json_t *arguments, struct ks_err *err)
+/* With an open file, where fd is none of -1: libuv hands over files of its own only. Nothing else is on its way then, for
+ * each command waits for its answer, and a line fits the socket. */
+static bool write_line(struct ks_qmp *q, char *line, size_t len, int fd)
 {
+	struct iovec part = {line, len};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.head = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.room);
+	}
+	return sendmsg(q->stream.fd, &message, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static int execute(struct ks_qmp *q, const char *command, json_t *arguments, int fd, json_t **answer, int64_t deadline_ns,
+		   struct ks_err *err)
+{
+	struct ks_qmp_message m;
 	char *line;
 	int len = command_line(command, arguments, &line);
 
 	if (len < 0)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for a command of qemu's monitor");
-	bool sent = write(q->fd, line, (size_t)len) == len;
+	bool sent = write_line(q, line, (size_t)len, fd);
 	free(line);
-	return sent ? 0 : ks_fail(err, KS_E_JUDGE, "qemu ended");
-}
-
-int ks_qmp_execute(struct ks_qmp *q, const char *command, json_t *arguments, json_t **answer, int64_t deadline_ns,
-		   struct ks_err *err)
-{
-	struct ks_qmp_message m;
-
-	if (send_command(q, command, arguments, err) != 0)
-		return -1;
+	if (!sent)
+		return ks_fail(err, KS_E_JUDGE, "qemu ended");
 	do {
 		if (next_message(q, &m, deadline_ns, err) != 0)
 			return ks_fail_in(err, "%s", command);
@@ -145,9 +154,20 @@ int ks_qmp_execute(struct ks_qmp *q, const char *command, json_t *arguments, jso
 	return 0;
 }
 
+int ks_qmp_execute(struct ks_qmp *q, const char *command, json_t *arguments, json_t **answer, int64_t deadline_ns,
+		   struct ks_err *err)
+{
+	return execute(q, command, arguments, -1, answer, deadline_ns, err);
+}
+
 int ks_qmp_command(struct ks_qmp *q, const char *command, int64_t deadline_ns, struct ks_err *err)
 {
 	return ks_qmp_execute(q, command, NULL, NULL, deadline_ns, err);
+}
+
+int ks_qmp_give_file(struct ks_qmp *q, const char *name, int fd, int64_t deadline_ns, struct ks_err *err)
+{
+	return execute(q, "getfd", json_pack("{s:s}", "fdname", name), fd, NULL, deadline_ns, err);
 }
 
 int ks_qmp_wait(struct ks_qmp *q, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err)
@@ -163,13 +183,10 @@ int ks_qmp_wait(struct ks_qmp *q, enum ks_qmp_event event, int64_t deadline_ns, 
 	return 0;
 }
 
-int ks_qmp_open(struct ks_qmp *q, int fd, int64_t deadline_ns, struct ks_err *err)
+int ks_qmp_greet(struct ks_qmp *q, int64_t deadline_ns, struct ks_err *err)
 {
 	struct ks_qmp_message m;
 
-	q->fd = fd;
-	q->seen = 0;
-	q->len = q->used = 0;
 	if (next_message(q, &m, deadline_ns, err) != 0)
 		return -1;
 	json_decref(m.answer);
@@ -177,4 +194,35 @@ int ks_qmp_open(struct ks_qmp *q, int fd, int64_t deadline_ns, struct ks_err *er
 		return ks_fail(err, KS_E_JUDGE, "qemu's monitor does not begin with a greeting");
 	snprintf(q->version, sizeof(q->version), "%.31s", m.text);
 	return ks_qmp_command(q, "qmp_capabilities", deadline_ns, err);
+}
+
+const char *ks_qmp_version(const struct ks_qmp *q)
+{
+	return q->version;
+}
+
+struct ks_qmp *ks_qmp_new(struct ks_vm_loop *loop, int fd, struct ks_err *err)
+{
+	struct ks_qmp *q = ks_alloc(1, sizeof(*q));
+
+	if (!q) {
+		close(fd);
+		ks_fail(err, KS_E_INTERNAL, "out of memory for a guest");
+		return NULL;
+	}
+	q->loop = loop;
+	q->stream.buf = q->buf;
+	q->stream.size = sizeof(q->buf);
+	if (ks_stream_open(&q->stream, loop, fd, err) == 0)
+		return q;
+	ks_qmp_free(q);
+	return NULL;
+}
+
+void ks_qmp_free(struct ks_qmp *q)
+{
+	if (!q)
+		return;
+	ks_stream_close(&q->stream);
+	ks_free(q);
 }

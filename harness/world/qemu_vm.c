@@ -1,77 +1,38 @@
 /* One guest: a QEMU process with its channel, monitor and console. */
-#include "qemu_command.h"
+#include "qemu_vm.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ks_mem.h"
 #include "ks_time.h"
 
-#define TAIL_MAX 4096  /* bytes of console kept */
-
-struct ks_vm {
-	pid_t pid;
-	int channel, console;
-	volatile const int *stop;
-	struct ks_qmp qmp;
-	struct ks_wire_hello hello;
-	pthread_t drain;
-	bool draining;
-	pthread_mutex_t lock; /* of tail */
-	char tail[TAIL_MAX];
-	size_t tail_len;      /* bytes ever put into the ring */
-	char payload[KS_WIRE_MAX];
-};
-
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-	clock_gettime(id, &ts);
-	return (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
-}
-
-int64_t ks_host_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-int64_t ks_host_raw_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC_RAW);
-}
-
 /* ---- Starting ---- */
 
 /* In the child, between fork and exec: only what is allowed there. */
-static void become_qemu(const struct ks_qemu_command *c, pid_t parent, const int theirs[3])
+static void become_qemu(const struct ks_qemu_command *c, pid_t parent, const int theirs[KS_QEMU_FDS])
 {
-	int high[3];
+	int high[KS_QEMU_FDS];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
 	setpriority(PRIO_PROCESS, 0, -10); /* where it is allowed: a guest that waits for a core makes its calls late */
 	setpgid(0, 0); /* a terminal's ^C is for the harness, which ends its guests itself */
-	for (int i = 0; i < 3; i++)
-		high[i] = fcntl(theirs[i], F_DUPFD, 10);
-	for (int i = 0; i < 3; i++)
-		dup2(high[i], KS_QEMU_FD_CHANNEL + i);
-	for (int i = 0; i < 3; i++)
-		close(high[i]);
+	for (int i = 0; i < KS_QEMU_FDS; i++)
+		high[i] = fcntl(theirs[i], F_DUPFD_CLOEXEC, 10);
+	for (int i = 0; i < KS_QEMU_FDS; i++)
+		dup2(high[i], KS_QEMU_FD_CHANNEL + i); /* a file of its memory there may be none */
 	int null = open("/dev/null", O_RDONLY);
 	dup2(null, 0);
 	dup2(KS_QEMU_FD_CONSOLE, 1);
@@ -83,20 +44,35 @@ static void become_qemu(const struct ks_qemu_command *c, pid_t parent, const int
 	_exit(127);
 }
 
-/* Takes what the console says for as long as QEMU lives, so that a chatty guest never blocks, and keeps its end. */
-static void *drain(void *arg)
+/* Keeps the end of what the console says. */
+static void keep_tail(struct ks_stream *console, const char *bytes, size_t n)
 {
-	struct ks_vm *vm = arg;
-	char chunk[1024];
-	ssize_t n;
+	struct ks_vm *vm = console->context;
 
-	while ((n = read(vm->console, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)) {
-		pthread_mutex_lock(&vm->lock);
-		for (ssize_t i = 0; i < n; i++)
-			vm->tail[vm->tail_len++ % TAIL_MAX] = chunk[i];
-		pthread_mutex_unlock(&vm->lock);
-	}
-	return NULL;
+	for (size_t i = 0; i < n; i++)
+		vm->tail[vm->tail_len++ % KS_VM_TAIL] = bytes[i];
+}
+
+static int listen_to(struct ks_vm *vm, struct ks_vm_loop *loop, const int ours[3], struct ks_err *err)
+{
+	vm->loop = loop;
+	vm->channel.buf = vm->incoming;
+	vm->channel.size = sizeof(vm->incoming);
+	vm->console.buf = vm->chunk;
+	vm->console.size = sizeof(vm->chunk);
+	vm->console.came = keep_tail;
+	vm->console.context = vm;
+	int failed = ks_stream_open(&vm->channel, loop, ours[0], err);
+	failed = ks_stream_open(&vm->console, loop, ours[2], err) || failed;
+	vm->qmp = ks_qmp_new(loop, ours[1], err);
+	return failed || !vm->qmp ? -1 : 0;
+}
+
+static void close_all(const int *fds, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 }
 
 static int open_pairs(int ours[3], int theirs[3])
@@ -113,48 +89,58 @@ static int open_pairs(int ours[3], int theirs[3])
 	return 0;
 }
 
-static void close_pairs(const int fds[3])
+/* Starts QEMU and listens to it. */
+static int start(struct ks_vm *vm, struct ks_vm_loop *loop, const struct ks_qemu_command *c, struct ks_err *err)
 {
-	for (int i = 0; i < 3; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
+	int ours[3], theirs[KS_QEMU_FDS] = {-1, -1, -1, vm->ram};
 
-struct ks_vm *ks_vm_start(const struct ks_vm_options *o, struct ks_err *err)
-{
-	struct ks_qemu_command c;
-	int ours[3], theirs[3];
-	struct ks_vm *vm;
-
-	if (ks_qemu_command(&c, o, err) != 0)
-		return NULL;
-	vm = ks_alloc(1, sizeof(*vm));
-	if (!vm || open_pairs(ours, theirs) != 0) {
-		if (vm) {
-			close_pairs(ours);
-			close_pairs(theirs);
-		}
-		ks_free(vm);
-		ks_fail(err, KS_E_INTERNAL, "out of memory or files for a guest");
-		return NULL;
+	if (open_pairs(ours, theirs) != 0) {
+		close_all(ours, 3);
+		close_all(theirs, 3);
+		return ks_fail(err, KS_E_INTERNAL, "out of files for a guest: %s", strerror(errno));
 	}
 	signal(SIGPIPE, SIG_IGN);
 	pid_t parent = getpid();
 	vm->pid = fork();
 	if (vm->pid == 0)
-		become_qemu(&c, parent, theirs);
-	close_pairs(theirs);
-	vm->channel = ours[0];
-	vm->qmp.fd = ours[1];
-	vm->console = ours[2];
-	vm->stop = o->stop;
-	pthread_mutex_init(&vm->lock, NULL);
-	vm->draining = vm->pid > 0 && pthread_create(&vm->drain, NULL, drain, vm) == 0;
-	if (vm->draining)
+		become_qemu(c, parent, theirs);
+	int error = errno;
+	close_all(theirs, 3);
+	if (listen_to(vm, loop, ours, err) != 0)
+		return -1;
+	return vm->pid > 0 ? 0 : ks_fail(err, KS_E_INTERNAL, "cannot start a process for a guest: %s", strerror(error));
+}
+
+struct ks_vm *ks_vm_launch(struct ks_vm_loop *loop, const struct ks_vm_options *o, enum ks_qemu_ram ram, int file,
+			   struct ks_vm_saved *from, struct ks_err *err)
+{
+	struct ks_qemu_command c;
+	struct ks_vm *vm = NULL;
+
+	if (ks_qemu_command(&c, o, ram, from != NULL, err) == 0 && !(vm = ks_alloc(1, sizeof(*vm))))
+		ks_fail(err, KS_E_INTERNAL, "out of memory for a guest");
+	if (!vm) {
+		if (file >= 0)
+			close(file);
+		return NULL;
+	}
+	vm->ram = file;
+	vm->options = *o;
+	vm->savable = ram == KS_QEMU_RAM_SHARED;
+	vm->from = from;
+	if (start(vm, loop, &c, err) == 0)
 		return vm;
-	ks_fail(err, KS_E_INTERNAL, "cannot start a process for a guest: %s", strerror(errno));
 	ks_vm_free(vm);
 	return NULL;
+}
+
+struct ks_vm *ks_vm_start(struct ks_vm_loop *loop, const struct ks_vm_options *o, struct ks_err *err)
+{
+	int file = o->savable ? ks_vm_memory(ks_qemu_memory_mb(o), err) : -1;
+
+	if (o->savable && file < 0)
+		return NULL;
+	return ks_vm_launch(loop, o, o->savable ? KS_QEMU_RAM_SHARED : KS_QEMU_RAM_OWN, file, NULL, err);
 }
 
 void ks_vm_free(struct ks_vm *vm)
@@ -166,12 +152,11 @@ void ks_vm_free(struct ks_vm *vm)
 		while (waitpid(vm->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	if (vm->draining)
-		pthread_join(vm->drain, NULL); /* its read ends, as QEMU had the other side's only copy */
-	close(vm->channel);
-	close(vm->qmp.fd);
-	close(vm->console);
-	pthread_mutex_destroy(&vm->lock);
+	ks_stream_close(&vm->channel);
+	ks_stream_close(&vm->console);
+	ks_qmp_free(vm->qmp);
+	if (vm->ram >= 0)
+		close(vm->ram);
 	ks_free(vm);
 }
 
@@ -185,14 +170,9 @@ pid_t ks_vm_pid(const struct ks_vm *vm)
 	return vm->pid;
 }
 
-int ks_vm_fd(const struct ks_vm *vm)
-{
-	return vm->channel;
-}
-
 struct ks_qmp *ks_vm_qmp(struct ks_vm *vm)
 {
-	return &vm->qmp;
+	return vm->qmp;
 }
 
 int ks_vm_cpu_threads(struct ks_vm *vm, pid_t thread[KS_VM_CPUS_MAX], struct ks_err *err)
@@ -201,7 +181,7 @@ int ks_vm_cpu_threads(struct ks_vm *vm, pid_t thread[KS_VM_CPUS_MAX], struct ks_
 	size_t i;
 	int n = 0;
 
-	if (ks_qmp_execute(&vm->qmp, "query-cpus-fast", NULL, &cpus, ks_host_ns() + 10 * KS_SEC, err) != 0)
+	if (ks_qmp_execute(vm->qmp, "query-cpus-fast", NULL, &cpus, ks_host_ns() + 10 * KS_SEC, err) != 0)
 		return -1;
 	json_array_foreach(cpus, i, cpu) {
 		int index, id;
@@ -217,13 +197,12 @@ int ks_vm_cpu_threads(struct ks_vm *vm, pid_t thread[KS_VM_CPUS_MAX], struct ks_
 /* ---- Talking ---- */
 
 /* The end of the console, oldest byte first. @return its length. */
-static size_t copy_tail(struct ks_vm *vm, char text[TAIL_MAX])
+static size_t copy_tail(const struct ks_vm *vm, char text[KS_VM_TAIL])
 {
-	pthread_mutex_lock(&vm->lock);
-	size_t len = vm->tail_len < TAIL_MAX ? vm->tail_len : TAIL_MAX;
+	size_t len = vm->tail_len < KS_VM_TAIL ? vm->tail_len : KS_VM_TAIL;
+
 	for (size_t i = 0; i < len; i++)
-		text[i] = vm->tail[(vm->tail_len - len + i) % TAIL_MAX];
-	pthread_mutex_unlock(&vm->lock);
+		text[i] = vm->tail[(vm->tail_len - len + i) % KS_VM_TAIL];
 	return len;
 }
 
@@ -231,7 +210,7 @@ static size_t copy_tail(struct ks_vm *vm, char text[TAIL_MAX])
 const char *ks_vm_console(struct ks_vm *vm, char quote[KS_VM_CONSOLE_MAX])
 {
 	static const char panic[] = "Kernel panic";
-	char text[TAIL_MAX];
+	char text[KS_VM_TAIL];
 	size_t len = copy_tail(vm, text), n = 0, max = KS_VM_CONSOLE_MAX - 1;
 	const char *from = memmem(text, len, panic, sizeof(panic) - 1);
 
@@ -252,58 +231,94 @@ const char *ks_vm_console(struct ks_vm *vm, char quote[KS_VM_CONSOLE_MAX])
 int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...)
 {
 	char what[400], quote[KS_VM_CONSOLE_MAX];
+	int64_t moment = ks_host_ns() + 50 * KS_MS; /* a guest that died may have more to say */
+	struct ks_err ignored;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	struct timespec moment = {.tv_nsec = 50 * KS_MS}; /* a guest that died may have more to say */
-	nanosleep(&moment, NULL);
+	while (ks_vm_loop_turn(vm->loop, moment, &ignored) == 0)
+		;
 	ks_vm_console(vm, quote);
 	return ks_fail(err, KS_E_JUDGE, "%s; its console: %s", what, *quote ? quote : "(nothing)");
 }
 
 int ks_vm_send(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, struct ks_err *err)
 {
-	if (ks_wire_send(vm->channel, type, payload, length) != 0)
+	struct ks_wire_header h = {.magic = KS_WIRE_MAGIC, .type = type, .length = length, .crc = ks_wire_crc(payload, length)};
+
+	if (ks_wire_check(&h) != 0)
+		return ks_fail(err, KS_E_INTERNAL, "a message of %u bytes for a guest", length);
+	if (ks_stream_send(&vm->channel, &h, sizeof(h)) != 0 || (length && ks_stream_send(&vm->channel, payload, length) != 0))
 		return ks_vm_fail(vm, err, "guest does not take a message: %s", strerror(errno));
 	return 0;
 }
 
-/* Waits for the first byte of a frame in slices, so that an interrupt is seen soon. */
-static int wait_frame(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err)
+/* Would ks_vm_recv not wait? A frame that is none counts, and the end of them. */
+static bool has_frame(const struct ks_vm *vm)
 {
-	for (;;) {
-		struct pollfd p = {.fd = vm->channel, .events = POLLIN};
-		if (vm->stop && *vm->stop)
-			return ks_fail(err, KS_E_JUDGE, "interrupted");
-		if (poll(&p, 1, 50) > 0)
-			return 0;
-		if (ks_host_ns() >= deadline_ns)
-			return ks_vm_fail(vm, err, "guest did not answer in time");
-	}
+	const struct ks_stream *s = &vm->channel;
+	struct ks_wire_header h;
+
+	if (s->to - s->from < sizeof(h))
+		return s->ended;
+	memcpy(&h, s->buf + s->from, sizeof(h));
+	return s->ended || ks_wire_check(&h) != 0 || s->to - s->from - sizeof(h) >= h.length;
+}
+
+int ks_vm_wait_any(struct ks_vm *const *vm, int n, int64_t until_ns, int *ready, struct ks_err *err)
+{
+	int turn = 0;
+
+	for (*ready = -1; turn == 0; turn = ks_vm_loop_turn(vm[0]->loop, until_ns, err))
+		for (int i = 0; i < n; i++)
+			if (has_frame(vm[i])) {
+				*ready = i;
+				return 0;
+			}
+	return turn < 0 ? -1 : 0;
+}
+
+/* Takes the frame at the front. @return its type, 0 when it is not whole, -1 when it is garbage. */
+static int take_frame(struct ks_vm *vm, const void **payload, uint32_t *length)
+{
+	struct ks_stream *s = &vm->channel;
+	struct ks_wire_rx rx = {(unsigned char *)s->buf + s->from, 0, (uint32_t)(s->to - s->from)};
+	int type = ks_wire_rx_take(&rx, payload, length);
+
+	ks_stream_taken(s, rx.from);
+	return type;
+}
+
+static int gave_up(struct ks_vm *vm, const char *text, uint32_t length, struct ks_err *err)
+{
+	char why[200];
+	uint32_t n = 0;
+
+	for (; n < length && n < sizeof(why) - 1; n++)
+		why[n] = (char)(text[n] < 0x20 || text[n] > 0x7e ? '.' : text[n]);
+	why[n] = '\0';
+	return ks_vm_fail(vm, err, "guest gave up: %s", why);
 }
 
 int ks_vm_recv(struct ks_vm *vm, const void **payload, uint32_t *length, int64_t deadline_ns, struct ks_err *err)
 {
-	if (wait_frame(vm, deadline_ns, err) != 0)
+	int ready;
+
+	if (ks_vm_wait_any(&vm, 1, deadline_ns, &ready, err) != 0)
 		return -1;
-	int type = ks_wire_recv(vm->channel, vm->payload, length, deadline_ns);
-	if (type > 0 && type != KS_WIRE_ERROR) {
-		*payload = vm->payload;
+	bool begun = vm->channel.to > vm->channel.from;
+	int type = ready < 0 ? 0 : take_frame(vm, payload, length);
+	if (type == KS_WIRE_ERROR)
+		return gave_up(vm, *payload, *length, err);
+	if (type > 0)
 		return type;
-	}
-	if (type == KS_WIRE_ERROR) {
-		for (uint32_t i = 0; i < *length; i++)
-			if (vm->payload[i] < 0x20 || vm->payload[i] > 0x7e)
-				vm->payload[i] = '.';
-		return ks_vm_fail(vm, err, "guest gave up: %.*s", (int)(*length < 200 ? *length : 200), vm->payload);
-	}
-	if (type == 0 || errno == ECONNRESET)
+	if (type < 0)
+		return ks_vm_fail(vm, err, "guest sent garbage");
+	if (ready == 0)
 		return ks_vm_fail(vm, err, "guest ended before its work was done");
-	if (errno == ETIMEDOUT)
-		return ks_vm_fail(vm, err, "guest stopped in the middle of a message");
-	return ks_vm_fail(vm, err, errno == EBADMSG ? "guest sent garbage" : "channel to the guest failed");
+	return ks_vm_fail(vm, err, begun ? "guest stopped in the middle of a message" : "guest did not answer in time");
 }
 
 int ks_vm_expect(struct ks_vm *vm, uint32_t type, void *payload, uint32_t length, int64_t deadline_ns,
@@ -322,14 +337,8 @@ int ks_vm_expect(struct ks_vm *vm, uint32_t type, void *payload, uint32_t length
 	return 0;
 }
 
-int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err)
+static int check_hello(struct ks_vm *vm, struct ks_err *err)
 {
-	struct ks_err first;
-
-	if (ks_qmp_open(&vm->qmp, vm->qmp.fd, deadline_ns, &first) != 0)
-		return ks_vm_fail(vm, err, "%s", first.text);
-	if (ks_vm_expect(vm, KS_WIRE_HELLO, &vm->hello, sizeof(vm->hello), deadline_ns, err) != 0)
-		return -1;
 	vm->hello.system[sizeof(vm->hello.system) - 1] = '\0';
 	for (char *p = vm->hello.system; *p; p++)
 		if (*p < 0x20 || *p > 0x7e)
@@ -337,6 +346,19 @@ int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err)
 	if (vm->hello.version != KS_WIRE_VERSION || vm->hello.record_size != sizeof(struct ks_wire_record))
 		return ks_fail(err, KS_E_JUDGE, "guest image speaks another version of the wire: ./lab builds it anew");
 	return 0;
+}
+
+int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err)
+{
+	struct ks_err first;
+
+	if (ks_qmp_greet(vm->qmp, deadline_ns, &first) != 0)
+		return ks_vm_fail(vm, err, "%s", first.text);
+	if (vm->from && ks_vm_go(vm, deadline_ns, err) != 0)
+		return -1;
+	if (ks_vm_expect(vm, KS_WIRE_HELLO, &vm->hello, sizeof(vm->hello), deadline_ns, err) != 0)
+		return -1;
+	return check_hello(vm, err);
 }
 
 int ks_vm_clocks(struct ks_vm *vm, int tries, struct ks_vm_clocks *best, struct ks_err *err)

@@ -67,71 +67,88 @@ static void test_error_text_is_cut(void)
 	CU_ASSERT_EQUAL(strlen(m.text), sizeof(m.text) - 1);
 }
 
-/* A monitor of which all that it will ever say has been said. */
-static int canned(struct ks_qmp *q, const char *text, int fds[2], struct ks_err *err)
+/* A monitor of which all that it will ever say has been said; other: the far end. */
+struct monitor {
+	struct ks_vm_loop *loop;
+	struct ks_qmp *qmp;
+	int other;
+};
+
+static int canned(struct monitor *m, const char *text, int64_t within_ns, struct ks_err *err)
 {
+	int fds[2];
+
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	CU_ASSERT_EQUAL_FATAL(write(fds[1], text, strlen(text)), (ssize_t)strlen(text));
-	return ks_qmp_open(q, fds[0], ks_host_ns() + KS_SEC, err);
+	m->other = fds[1];
+	m->loop = ks_vm_loop_new(NULL, err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m->loop);
+	m->qmp = ks_qmp_new(m->loop, fds[0], err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m->qmp);
+	return ks_qmp_greet(m->qmp, ks_host_ns() + within_ns, err);
+}
+
+static void end(struct monitor *m)
+{
+	ks_qmp_free(m->qmp);
+	ks_vm_loop_free(m->loop);
+	close(m->other);
 }
 
 #define GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 2, \"major\": 9}}}}\r\n"
 
 static void test_dialogue(void)
 {
-	static struct ks_qmp q;
+	struct monitor m;
 	struct ks_err err = {0};
-	int fds[2];
 	char sent[256] = "";
 
-	CU_ASSERT_EQUAL(canned(&q,
+	CU_ASSERT_EQUAL(canned(&m,
 	                       GREETING "{\"return\": {}}\n{\"event\": \"STOP\"}\n{\"return\": {}}\n{\"event\": \"RESUME\"}\n"
-	                                "{\"error\": {\"desc\": \"no\"}}\n", fds, &err), 0);
-	CU_ASSERT_STRING_EQUAL(q.version, "9.2.0");
-	CU_ASSERT_EQUAL(ks_qmp_command(&q, "stop", ks_host_ns() + KS_SEC, &err), 0);
-	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), 0); /* came before the answer */
-	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_RESUME, ks_host_ns() + KS_SEC, &err), 0);
-	CU_ASSERT_EQUAL(ks_qmp_command(&q, "cont", ks_host_ns() + KS_SEC, &err), -1);
+	                                "{\"error\": {\"desc\": \"no\"}}\n", KS_SEC, &err), 0);
+	struct ks_qmp *q = m.qmp;
+	CU_ASSERT_STRING_EQUAL(ks_qmp_version(q), "9.2.0");
+	CU_ASSERT_EQUAL(ks_qmp_command(q, "stop", ks_host_ns() + KS_SEC, &err), 0);
+	CU_ASSERT_EQUAL(ks_qmp_wait(q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), 0); /* came before the answer */
+	CU_ASSERT_EQUAL(ks_qmp_wait(q, KS_QMP_RESUME, ks_host_ns() + KS_SEC, &err), 0);
+	CU_ASSERT_EQUAL(ks_qmp_command(q, "cont", ks_host_ns() + KS_SEC, &err), -1);
 	CU_ASSERT_STRING_EQUAL(err.text, "qemu refuses 'cont': no");
-	CU_ASSERT(read(fds[1], sent, sizeof(sent) - 1) > 0);
+	CU_ASSERT(read(m.other, sent, sizeof(sent) - 1) > 0);
 	CU_ASSERT_STRING_EQUAL(sent, "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"stop\"}\n{\"execute\":\"cont\"}\n");
-	close(fds[1]);
-	CU_ASSERT_EQUAL(ks_qmp_wait(&q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), -1);
+	shutdown(m.other, SHUT_RDWR);
+	CU_ASSERT_EQUAL(ks_qmp_wait(q, KS_QMP_STOP, ks_host_ns() + KS_SEC, &err), -1);
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "qemu ended"));
-	close(fds[0]);
+	end(&m);
 }
 
 static void test_bad_dialogues(void)
 {
-	static struct ks_qmp q;
+	struct monitor m;
 	struct ks_err err = {0};
-	int fds[2];
 
-	CU_ASSERT_EQUAL(canned(&q, "SSH-2.0-OpenSSH\n", fds, &err), -1);
+	CU_ASSERT_EQUAL(canned(&m, "SSH-2.0-OpenSSH\n", KS_SEC, &err), -1);
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
-	close(fds[0]), close(fds[1]);
-	CU_ASSERT_EQUAL(canned(&q, "{\"return\": {}}\n", fds, &err), -1);
-	close(fds[0]), close(fds[1]);
+	end(&m);
+	CU_ASSERT_EQUAL(canned(&m, "{\"return\": {}}\n", KS_SEC, &err), -1);
+	end(&m);
 	/* nothing at all: the deadline ends it */
-	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	CU_ASSERT_EQUAL(ks_qmp_open(&q, fds[0], ks_host_ns() + 10 * KS_MS, &err), -1);
+	CU_ASSERT_EQUAL(canned(&m, "", 10 * KS_MS, &err), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "did not answer in time"));
-	close(fds[0]), close(fds[1]);
+	end(&m);
 }
 
 /* A line without an end must not take more memory than the buffer has. */
 static void test_endless_line(void)
 {
-	static struct ks_qmp q;
-	static char text[KS_QMP_LINE_MAX + 1];
+	static char text[KS_QMP_LINE_MAX + 2];
+	struct monitor m;
 	struct ks_err err = {0};
-	int fds[2];
 
-	memset(text, ' ', KS_QMP_LINE_MAX);
-	CU_ASSERT_EQUAL(canned(&q, text, fds, &err), -1);
+	memset(text, ' ', KS_QMP_LINE_MAX + 1);
+	CU_ASSERT_EQUAL(canned(&m, text, KS_SEC, &err), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "a line of more than"));
-	close(fds[0]), close(fds[1]);
+	end(&m);
 }
 
 static void test_available_says_why(void)
@@ -234,7 +251,9 @@ static void impostor(const char *script, const char *expected)
 	setenv("KEYSKEW_GUEST", dir, 1);
 	snprintf(path, sizeof(path), "%s:%s", dir, old);
 	setenv("PATH", path, 1);
-	struct ks_vm *vm = ks_vm_start(&options, &err);
+	struct ks_vm_loop *loop = ks_vm_loop_new(NULL, &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(loop);
+	struct ks_vm *vm = ks_vm_start(loop, &options, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(vm);
 	CU_ASSERT_EQUAL(ks_vm_wait_hello(vm, ks_host_ns() + 2 * KS_SEC, &err), -1);
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
@@ -242,6 +261,7 @@ static void impostor(const char *script, const char *expected)
 	if (!strstr(err.text, expected))
 		fprintf(stderr, "%s\n", err.text);
 	ks_vm_free(vm);
+	ks_vm_loop_free(loop);
 	setenv("PATH", old, 1);
 	unsetenv("KEYSKEW_GUEST");
 	free(old);
