@@ -157,7 +157,6 @@ static int run_patiently(const char *text, const char *generator, struct ks_run_
 static void test_step(void)
 {
 	struct ks_run_output out;
-	int fds = descriptors();
 	pid_t pid;
 
 	CU_ASSERT_EQUAL_FATAL(run_patiently(scenario, "unixmilli", &out), 0);
@@ -173,7 +172,6 @@ static void test_step(void)
 	CU_ASSERT(again >= 20 && again <= 121);
 	ks_run_output_release(&out);
 	CU_ASSERT_EQUAL(children("qemu", &pid), 0);
-	CU_ASSERT_EQUAL(descriptors(), fds);
 }
 
 static void test_two_nodes(void)
@@ -242,17 +240,17 @@ static void attacked(struct attack a, const char *expected)
 
 static void test_killed_at_boot(void)
 {
-	attacked((struct attack){.signal = SIGKILL, .after_ns = 300 * KS_MS}, "ended");
+	attacked((struct attack){.signal = SIGKILL, .after_ns = 20 * KS_MS}, "ended");
 }
 
 static void test_killed_in_the_run(void)
 {
-	attacked((struct attack){.signal = SIGKILL, .after_ns = 4 * KS_SEC}, "ended");
+	attacked((struct attack){.signal = SIGKILL, .after_ns = 2500 * KS_MS}, "ended");
 }
 
 static void test_hung(void)
 {
-	attacked((struct attack){.signal = SIGSTOP, .after_ns = 5 * KS_SEC, .timeout_ns = 12 * KS_SEC}, "in time");
+	attacked((struct attack){.signal = SIGSTOP, .after_ns = 2500 * KS_MS, .timeout_ns = 12 * KS_SEC}, "in time");
 }
 
 static void test_interrupted(void)
