@@ -4,16 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ks_diff.h"
+#include "diff.h"
 #include "report.h"
 
-static const struct {
-	const char *weight, *heading;
-} sections[] = {{"regression", "Regressions"}, {"improvement", "Improvements"}, {"change", "Other changes"}};
-#define SECTIONS (sizeof sections / sizeof *sections)
+const struct ks_diff_weight ks_diff_weights[KS_DIFF_WEIGHTS] = {
+	{"regression", "Regressions"}, {"improvement", "Improvements"}, {"change", "Other changes"}};
 
-/* "120 (119..121, 20 seeds)", or the words that are there. */
-static void side(const json_t *difference, const char *which, char *buf, size_t size)
+void ks_diff_side(const json_t *difference, const char *which, char *buf, size_t size)
 {
 	const json_t *v = json_object_get(difference, which);
 	const char *subject = ks_rp_str(difference, "subject");
@@ -31,7 +28,7 @@ static void side(const json_t *difference, const char *which, char *buf, size_t 
 	         ks_rp_number(high, subject, ks_rp_int(v, "high")));
 }
 
-static void note(const json_t *difference, char *buf, size_t size)
+void ks_diff_note(const json_t *difference, char *buf, size_t size)
 {
 	const json_t *effect = json_object_get(difference, "effect");
 	const char *reason = ks_rp_str(difference, "reason"), *test = ks_rp_str(difference, "test");
@@ -45,7 +42,7 @@ static void note(const json_t *difference, char *buf, size_t size)
 		         test);
 }
 
-static const char *subject(const json_t *difference)
+const char *ks_diff_subject(const json_t *difference)
 {
 	const char *s = ks_rp_str(difference, "subject");
 	return *s ? s : !strcmp(ks_rp_str(difference, "kind"), "status") ? "run" : ks_rp_str(difference, "kind");
@@ -80,18 +77,18 @@ static int add_line(struct libscols_table *t, const json_t *x, const char *weigh
 	if (!line)
 		return -1;
 	snprintf(who, sizeof who, "  %s %s %s", ks_rp_str(x, "scenario"), ks_rp_str(x, "generator"), ks_rp_str(x, "world"));
-	side(x, "base", base, sizeof base);
-	side(x, "new", new, sizeof new);
-	note(x, why, sizeof why);
+	ks_diff_side(x, "base", base, sizeof base);
+	ks_diff_side(x, "new", new, sizeof new);
+	ks_diff_note(x, why, sizeof why);
 	if (!strcmp(weight, "regression"))
 		scols_line_set_color(line, "red");
-	return scols_line_set_data(line, WHO, who) || scols_line_set_data(line, WHAT, subject(x)) ||
+	return scols_line_set_data(line, WHO, who) || scols_line_set_data(line, WHAT, ks_diff_subject(x)) ||
 	       scols_line_set_data(line, BASE, base) || scols_line_set_data(line, NEW, new) || scols_line_set_data(line, NOTE, why);
 }
 
 static int text_section(const json_t *diff, size_t section, FILE *out, bool colour, int width)
 {
-	const char *weight = sections[section].weight;
+	const char *weight = ks_diff_weights[section].weight;
 	size_t i, n = 0;
 	json_t *x;
 	struct libscols_table *t = table(width, colour);
@@ -105,7 +102,7 @@ static int text_section(const json_t *diff, size_t section, FILE *out, bool colo
 		n++;
 	}
 	if (n && !failed) {
-		fprintf(out, "%s\n", sections[section].heading);
+		fprintf(out, "%s\n", ks_diff_weights[section].heading);
 		scols_table_set_stream(t, out);
 		failed = scols_print_table(t);
 		fputc('\n', out);
@@ -114,8 +111,7 @@ static int text_section(const json_t *diff, size_t section, FILE *out, bool colo
 	return failed ? -1 : 0;
 }
 
-/* "2 regressions, 1 improvement, 3 other changes in 125 runs compared" */
-static void closing(const json_t *diff, FILE *out)
+void ks_diff_closing(const json_t *diff, FILE *out)
 {
 	const json_t *s = json_object_get(diff, "summary");
 	char a[KS_RP_NUMBER], b[KS_RP_NUMBER], c[KS_RP_NUMBER];
@@ -127,10 +123,10 @@ static void closing(const json_t *diff, FILE *out)
 
 int ks_diff_text(const json_t *diff, FILE *out, bool colour, int width)
 {
-	for (size_t i = 0; i < SECTIONS; i++)
+	for (size_t i = 0; i < KS_DIFF_WEIGHTS; i++)
 		if (text_section(diff, i, out, colour, width))
 			return -1;
-	closing(diff, out);
+	ks_diff_closing(diff, out);
 	fputc('\n', out);
 	return 0;
 }
@@ -151,20 +147,20 @@ static void markdown_section(const json_t *diff, size_t section, FILE *out)
 	json_t *x;
 	json_array_foreach(json_object_get(diff, "differences"), i, x) {
 		char base[200], new[200], why[400];
-		if (strcmp(ks_rp_str(x, "weight"), sections[section].weight))
+		if (strcmp(ks_rp_str(x, "weight"), ks_diff_weights[section].weight))
 			continue;
 		if (!any)
 			fprintf(out, "\n### %s\n\n| scenario | generator | world | what | base | new | |\n|---|---|---|---|---|---|---|\n",
-			        sections[section].heading);
+			        ks_diff_weights[section].heading);
 		any = true;
-		side(x, "base", base, sizeof base);
-		side(x, "new", new, sizeof new);
-		note(x, why, sizeof why);
+		ks_diff_side(x, "base", base, sizeof base);
+		ks_diff_side(x, "new", new, sizeof new);
+		ks_diff_note(x, why, sizeof why);
 		fputc('|', out);
 		cell(out, ks_rp_str(x, "scenario"));
 		cell(out, ks_rp_str(x, "generator"));
 		cell(out, ks_rp_str(x, "world"));
-		cell(out, subject(x));
+		cell(out, ks_diff_subject(x));
 		cell(out, base);
 		cell(out, new);
 		cell(out, why);
@@ -175,9 +171,9 @@ static void markdown_section(const json_t *diff, size_t section, FILE *out)
 int ks_diff_markdown(const json_t *diff, FILE *out)
 {
 	fputs("## keyskew: ", out);
-	closing(diff, out);
+	ks_diff_closing(diff, out);
 	fputc('\n', out);
-	for (size_t i = 0; i < SECTIONS; i++)
+	for (size_t i = 0; i < KS_DIFF_WEIGHTS; i++)
 		markdown_section(diff, i, out);
 	return ferror(out) ? -1 : 0;
 }

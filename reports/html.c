@@ -1,5 +1,6 @@
-/* index.html: one self-contained page. First the count, then what is unexpected, then the matrix, then every run. */
-#include "report.h"
+/* index.html: one self-contained page. First the count, then what is unexpected, what changed, the matrix, generators side by side,
+ * the nights so far, then every run and every scenario. */
+#include "html.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,16 +10,7 @@
 #define OPEN_RUNS 4
 #define OPEN_SURPRISES 12
 
-struct page {
-	FILE *out;
-	const json_t *result, *runs;
-	const char *dir;
-	const char **generators;
-	size_t ngenerators;
-	struct ks_rp_blocks blocks;
-};
-
-static void put(FILE *out, const char *text)
+void ks_html_put(FILE *out, const char *text)
 {
 	ks_rp_put(out, KS_RP_XML, text);
 }
@@ -41,7 +33,34 @@ void ks_html_anchor(FILE *out, const json_t *run)
 	}
 }
 
-static void put_head(const struct page *p)
+void ks_html_run_link(FILE *out, const json_t *run)
+{
+	fputs("<a href=\"#", out);
+	ks_html_anchor(out, run);
+	fputs("\"><b>", out);
+	ks_html_put(out, ks_rp_str(run, "scenario"));
+	fputs("</b> · ", out);
+	ks_html_put(out, ks_rp_str(run, "generator"));
+	fputs(" · ", out);
+	ks_html_put(out, ks_rp_str(run, "world"));
+	fprintf(out, " · seed %" PRId64 "</a>", ks_rp_int(run, "seed"));
+}
+
+const json_t *ks_html_find_run(const struct ks_html_page *p, const char *scenario, const char *generator, const char *world)
+{
+	const json_t *found = NULL;
+	size_t i;
+	json_t *run;
+	json_array_foreach(p->runs, i, run) {
+		bool same = !strcmp(ks_rp_str(run, "scenario"), scenario) && !strcmp(ks_rp_str(run, "generator"), generator) &&
+		            !strcmp(ks_rp_str(run, "world"), world);
+		if (same && (!found || (ks_rp_expected(found) && !ks_rp_expected(run))))
+			found = run;
+	}
+	return found;
+}
+
+static void put_head(const struct ks_html_page *p)
 {
 	const json_t *s = json_object_get(p->result, "summary");
 	FILE *out = p->out;
@@ -50,12 +69,12 @@ static void put_head(const struct page *p)
 	      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
 	      "script-src 'unsafe-inline'; img-src data: file: 'self'\">\n<title>", out);
 	fprintf(out, "%" PRId64 " of %" PRId64 " as expected: ", ks_rp_int(s, "as_expected"), ks_rp_int(s, "runs"));
-	put(out, ks_rp_str(p->result, "name"));
+	ks_html_put(out, ks_rp_str(p->result, "name"));
 	fprintf(out, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n", ks_rp_page_css);
 }
 
 /* Runs without a verdict, one line a reason. */
-static void put_reasons(const struct page *p)
+static void put_reasons(const struct ks_html_page *p)
 {
 	size_t i, k, n = json_array_size(p->runs), lines = 0;
 	json_t *run;
@@ -79,13 +98,13 @@ static void put_reasons(const struct page *p)
 		ks_html_chip(p->out, ks_rp_letter(run), true);
 		fprintf(p->out, " %s %s: ", ks_rp_count(count, (int64_t)same, "run", "runs"),
 		        !strcmp(status, "failed") ? "could not be judged" : "untested");
-		put(p->out, reason);
+		ks_html_put(p->out, reason);
 		fputs("</li>\n", p->out);
 	}
 	fputs(lines ? "</ul>\n" : "", p->out);
 }
 
-static void put_first(const struct page *p)
+static void put_first(const struct ks_html_page *p)
 {
 	const json_t *s = json_object_get(p->result, "summary");
 	int64_t as = ks_rp_int(s, "as_expected"), runs = ks_rp_int(s, "runs"), unmet = ks_rp_int(s, "unmet");
@@ -96,7 +115,7 @@ static void put_first(const struct page *p)
 	if (missing)
 		fprintf(p->out, ", not finished: %s missing", ks_rp_count(number, missing, "run is", "runs are"));
 	fputs("</h1>\n<p class=\"lead\"><b>", p->out);
-	put(p->out, ks_rp_str(p->result, "name"));
+	ks_html_put(p->out, ks_rp_str(p->result, "name"));
 	fprintf(p->out, "</b>: %" PRId64 " of %" PRId64 " expectations met", ks_rp_int(s, "met"), ks_rp_int(s, "expectations"));
 	if (unmet)
 		fprintf(p->out, ", %" PRId64 " unmet", unmet);
@@ -108,27 +127,14 @@ static void put_first(const struct page *p)
 	put_reasons(p);
 }
 
-static void put_run_link(FILE *out, const json_t *run)
-{
-	fputs("<a href=\"#", out);
-	ks_html_anchor(out, run);
-	fputs("\"><b>", out);
-	put(out, ks_rp_str(run, "scenario"));
-	fputs("</b> · ", out);
-	put(out, ks_rp_str(run, "generator"));
-	fputs(" · ", out);
-	put(out, ks_rp_str(run, "world"));
-	fprintf(out, " · seed %" PRId64 "</a>", ks_rp_int(run, "seed"));
-}
-
 static void put_trouble(void *to, const char *text)
 {
 	fputs("<li>", to);
-	put(to, text);
+	ks_html_put(to, text);
 	fputs("</li>\n", to);
 }
 
-static void put_surprises(const struct page *p)
+static void put_surprises(const struct ks_html_page *p)
 {
 	size_t i, n = 0;
 	json_t *run;
@@ -139,251 +145,141 @@ static void put_surprises(const struct page *p)
 		fputs("<div class=\"alarm\">\n", p->out);
 		ks_html_chip(p->out, ks_rp_letter(run), false);
 		fputs("&ensp;", p->out);
-		put_run_link(p->out, run);
+		ks_html_run_link(p->out, run);
 		fputs("\n<ul>\n", p->out);
 		ks_rp_unexpected(run, KS_RP_ALL, put_trouble, p->out);
 		fputs("</ul>\n<pre>", p->out);
-		put(p->out, ks_rp_str(run, "reproduce"));
+		ks_html_put(p->out, ks_rp_str(run, "reproduce"));
 		fputs("</pre>\n</div>\n", p->out);
 	}
 	fputs(n ? "</section>\n" : "", p->out);
 }
 
-/* ---- the matrix ---- */
-
-static bool same_row(const struct ks_rp_block *a, const struct ks_rp_block *b)
-{
-	return !strcmp(a->scenario, b->scenario) && !strcmp(a->about, b->about);
-}
-
-static void put_matrix_entry(const struct page *p, const struct ks_rp_block *b, const struct ks_rp_cell *cell, bool worlds)
-{
-	struct ks_rp_sum sum = ks_rp_sum(cell);
-	fputs("<a href=\"#", p->out);
-	ks_html_anchor(p->out, sum.run);
-	fputs("\">", p->out);
-	ks_html_chip(p->out, sum.letter, sum.expected);
-	if (worlds) {
-		fputs("&nbsp;", p->out);
-		put(p->out, b->world);
-	}
-	if (cell->n > 1)
-		fprintf(p->out, "&nbsp;%zu/%zu", sum.share, cell->n);
-	fputs("</a>", p->out);
-}
-
-static void put_matrix_row(const struct page *p, size_t first, bool worlds)
-{
-	const struct ks_rp_block *row = &p->blocks.v[first];
-	fputs("<tr><th scope=\"row\">", p->out);
-	put(p->out, row->scenario);
-	fputs("<span class=\"about\">", p->out);
-	put(p->out, row->about);
-	fputs("</span></th>", p->out);
-	for (size_t g = 0; g < p->ngenerators; g++) {
-		fputs("<td><div class=\"cell\">", p->out);
-		for (size_t i = first; i < p->blocks.n; i++)
-			for (size_t k = 0; same_row(row, &p->blocks.v[i]) && k < p->blocks.v[i].n; k++)
-				if (!strcmp(p->blocks.v[i].cell[k].generator, p->generators[g]))
-					put_matrix_entry(p, &p->blocks.v[i], &p->blocks.v[i].cell[k], worlds);
-		fputs("</div></td>", p->out);
-	}
-	fputs("</tr>\n", p->out);
-}
-
-static void put_legend(FILE *out)
-{
-	static const struct {
-		char letter;
-		bool expected;
-		const char *text;
-	} entries[] = {{'K', true, "every tested claim kept"},
-	               {'B', true, "a claim broken"},
-	               {'U', true, "untested"},
-	               {'F', true, "could not be judged"},
-	               {'B', false, "framed: not as expected"}};
-	fputs("<p class=\"legend\">", out);
-	for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++) {
-		fputs("<span>", out);
-		ks_html_chip(out, entries[i].letter, entries[i].expected);
-		fprintf(out, "%s</span>", entries[i].text);
-	}
-	fputs("<span>3/100: seeds</span></p>\n", out);
-}
-
-/* A generator's name, which may break where its options begin. */
-static void put_breakable(FILE *out, const char *text)
-{
-	while (*text) {
-		size_t len = strcspn(text, ":/");
-		len += text[len] != 0;
-		ks_rp_putn(out, KS_RP_XML, text, len);
-		fputs("<wbr>", out);
-		text += len;
-	}
-}
-
-static void put_matrix(const struct page *p)
-{
-	bool worlds = false;
-	for (size_t i = 1; i < p->blocks.n; i++)
-		worlds |= strcmp(p->blocks.v[i].world, p->blocks.v[0].world) != 0;
-	fputs("<section id=\"matrix\">\n<h2>What holds</h2>\n", p->out);
-	put_legend(p->out);
-	fputs("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Scenarios by generators\"><table>\n<thead><tr><th>scenario</th>",
-	      p->out);
-	for (size_t g = 0; g < p->ngenerators; g++) {
-		fputs("<th scope=\"col\">", p->out);
-		put_breakable(p->out, p->generators[g]);
-		fputs("</th>", p->out);
-	}
-	fputs("</tr></thead>\n<tbody>\n", p->out);
-	for (size_t i = 0; i < p->blocks.n; i++) {
-		bool begun = false;
-		for (size_t k = 0; k < i && !begun; k++)
-			begun = same_row(&p->blocks.v[k], &p->blocks.v[i]);
-		if (!begun)
-			put_matrix_row(p, i, worlds);
-	}
-	fputs("</tbody>\n</table></div>\n</section>\n", p->out);
-}
-
-/* ---- what was reported ---- */
-
-static void put_measured(FILE *out, const json_t *run)
-{
-	struct ks_rp_text text;
-	struct ks_err err;
-	if (ks_rp_open(&text, &err))
-		return;
-	ks_rp_measured(text.f, run);
-	if (!ks_rp_finish(&text, &err))
-		put(out, text.bytes);
-	ks_rp_release(&text);
-}
-
-/* One claim of a report: the run that it is about, and what the first figure comes to with the other generators. */
-static void put_reported_row(FILE *out, const struct ks_rp_block *block, const json_t *run)
-{
-	fputs("<tr><td><a href=\"#", out);
-	ks_html_anchor(out, run);
-	fputs("\">", out);
-	put(out, block->scenario);
-	fputs("</a><span class=\"about\">", out);
-	put(out, ks_rp_str(run, "generator"));
-	fputs("</span></td><td>", out);
-	put(out, ks_rp_str(json_object_get(run, "reported"), "what"));
-	bool differs = false;
-	size_t i;
-	json_t *f;
-	json_array_foreach(json_object_get(json_object_get(run, "reported"), "figures"), i, f)
-		differs = differs || json_is_false(json_object_get(f, "met"));
-	fputs(differs ? "</td><td><b>" : "</td><td>", out);
-	put_measured(out, run);
-	fputs(differs ? "</b></td><td class=\"soft\">" : "</td><td class=\"soft\">", out);
-	bool any = false;
-	for (size_t k = 0; k < block->n; k++) {
-		const json_t *other = json_object_get(block->cell[k].run[0], "reported");
-		const json_t *figure = json_array_get(json_object_get(other, "figures"), 0);
-		char number[KS_RP_NUMBER];
-		int64_t v;
-		if (ks_rp_true(other, "of_this") || !ks_rp_integer(json_object_get(figure, "value"), &v))
-			continue;
-		fputs(any ? "; " : "", out);
-		put(out, block->cell[k].generator);
-		fprintf(out, " %s", ks_rp_number(number, ks_rp_str(figure, "text"), v));
-		any = true;
-	}
-	fputs("</td></tr>\n", out);
-}
-
-/* Of several seeds the first stands for all. */
-static void put_reported(const struct page *p)
-{
-	bool any = false;
-	for (size_t i = 0; i < p->blocks.n; i++)
-		for (size_t k = 0; k < p->blocks.v[i].n; k++) {
-			const json_t *run = p->blocks.v[i].cell[k].run[0];
-			if (!ks_rp_true(json_object_get(run, "reported"), "of_this"))
-				continue;
-			if (!any)
-				fputs("<section>\n<h2>Reported and measured</h2>\n<div class=\"wide\"><table><thead><tr><th>incident</th><th>reported</th>"
-				      "<th>measured</th><th>the same with</th></tr></thead><tbody>\n", p->out);
-			any = true;
-			put_reported_row(p->out, &p->blocks.v[i], run);
-		}
-	fputs(any ? "</tbody></table></div>\n</section>\n" : "", p->out);
-}
-
 /* ---- the runs ---- */
 
-/* Plots of surprises are inlined first: what they need is set aside before the others get theirs. */
-static void put_runs(const struct page *p)
+/* The texts of scenarios with every default, each once: runs link to them. */
+struct scenarios {
+	const json_t **run; /* the first of each */
+	size_t n;
+};
+
+/* @return which it is, from 1; 0 when it has no text. */
+static size_t scenario_of(struct scenarios *s, const json_t *run)
 {
-	size_t i, n = json_array_size(p->runs), need = 0, opened = 0, set_aside, rest;
+	const char *text = ks_rp_str(run, "effective");
+	for (size_t i = s->n; *text && i-- > 0;) /* the last is the likeliest */
+		if (!strcmp(ks_rp_str(s->run[i], "effective"), text))
+			return i + 1;
+	const json_t **grown = *text ? reallocarray(s->run, s->n + 1, sizeof(*grown)) : NULL;
+	if (!grown)
+		return 0;
+	s->run = grown;
+	s->run[s->n++] = run;
+	return s->n;
+}
+
+static void put_runs(const struct ks_html_page *p, struct scenarios *scenarios)
+{
+	size_t i, n = json_array_size(p->runs), opened = 0;
 	json_t *run;
-	json_array_foreach(p->runs, i, run)
-		if (!ks_rp_expected(run))
-			need += ks_html_plot_bytes(run, p->dir);
-	set_aside = need < KS_REPORT_PLOT_BYTES ? need : KS_REPORT_PLOT_BYTES;
-	rest = KS_REPORT_PLOT_BYTES - set_aside;
-	fputs("<section>\n<h2>Runs</h2>\n", p->out);
-	if (n > OPEN_RUNS)
-		fputs("<div class=\"filter\"><input type=\"search\" id=\"find\" placeholder=\"scenario, generator, world ...\" "
-		      "aria-label=\"Show the runs whose heading has these words\"><label><input type=\"checkbox\" id=\"only\"> only not as "
-		      "expected</label><span class=\"soft\" id=\"shown\" aria-live=\"polite\"></span></div>\n", p->out);
+	fputs("<section id=runs>\n<h2>Runs</h2>\n", p->out);
 	json_array_foreach(p->runs, i, run) {
 		bool surprise = !ks_rp_expected(run), open = n <= OPEN_RUNS || (surprise && opened++ < OPEN_SURPRISES);
-		ks_html_run(p->out, run, p->dir, open, surprise ? &set_aside : &rest);
+		ks_html_run(p, run, scenario_of(scenarios, run), open);
 	}
 	fputs("</section>\n", p->out);
 }
 
-static void put_foot(const struct page *p)
+static void put_scenarios(const struct ks_html_page *p, const struct scenarios *s)
+{
+	fputs(s->n ? "<section id=scenarios>\n<h2>Scenarios with every default</h2>\n" : "", p->out);
+	for (size_t i = 0; i < s->n; i++) {
+		fputs("<details class=scenario><summary>", p->out);
+		ks_html_put(p->out, ks_rp_str(s->run[i], "scenario"));
+		fputs(" <span class=soft>", p->out);
+		ks_html_put(p->out, ks_rp_str(s->run[i], "about"));
+		fprintf(p->out, "</span></summary><pre tabindex=0 id=scenario-%zu>", i + 1);
+		ks_html_put_lines(p->out, ks_rp_str(s->run[i], "effective"));
+		fputs("</pre></details>\n", p->out);
+	}
+	fputs(s->n ? "</section>\n" : "", p->out);
+}
+
+static void put_foot(const struct ks_html_page *p)
 {
 	const json_t *host = json_object_get(p->result, "host");
 	const char *const members[] = {"system", "compiler", "time"};
 	fputs("<footer>keyskew ", p->out);
-	put(p->out, ks_rp_str(p->result, "keyskew"));
+	ks_html_put(p->out, ks_rp_str(p->result, "keyskew"));
 	for (size_t i = 0; i < 3; i++) {
 		if (!*ks_rp_str(host, members[i]))
 			continue;
 		fputs(" · ", p->out);
-		put(p->out, ks_rp_str(host, members[i]));
+		ks_html_put(p->out, ks_rp_str(host, members[i]));
 	}
 	if (json_is_number(json_object_get(host, "wall_s")))
 		fprintf(p->out, " · %.1f s", json_number_value(json_object_get(host, "wall_s")));
-	fprintf(p->out, "</footer>\n</main>\n<script>\n%s</script>\n</body>\n</html>\n", ks_rp_page_js);
+	fputs("</footer>\n</main>\n", p->out);
+	ks_html_put_packs(p->images, p->out);
+	fprintf(p->out, "<script>\n%s</script>\n</body>\n</html>\n", ks_rp_page_js);
 }
 
-static int put_page(struct page *p, struct ks_err *err)
+static void put_contents(const struct ks_html_page *p)
+{
+	struct scenarios scenarios = {0};
+	put_head(p);
+	put_first(p);
+	put_surprises(p);
+	ks_html_changes(p);
+	ks_html_matrix(p);
+	ks_html_compare(p);
+	ks_html_reported(p);
+	ks_html_trends(p);
+	put_runs(p, &scenarios);
+	put_scenarios(p, &scenarios);
+	put_foot(p);
+	free(scenarios.run);
+}
+
+static void init_images(const struct ks_html_page *p)
+{
+	size_t i, total = ks_html_beside_bytes(p), surprises = total;
+	json_t *run;
+	json_array_foreach(p->runs, i, run) {
+		size_t bytes = ks_html_plot_bytes(run, p->dir);
+		total += bytes;
+		surprises += ks_rp_expected(run) ? 0 : bytes;
+	}
+	ks_html_images_init(p->images, total, surprises);
+}
+
+static int put_page(struct ks_html_page *p, struct ks_err *err)
 {
 	char path[4096];
 	struct ks_rp_text text;
+	struct ks_html_images images;
 	if ((size_t)snprintf(path, sizeof(path), "%s/index.html", p->dir) >= sizeof(path))
 		return ks_fail(err, KS_E_USAGE, "path too long: \"%.200s...\"", p->dir);
 	if (ks_rp_open(&text, err))
 		return -1;
 	p->out = text.f;
-	put_head(p);
-	put_first(p);
-	put_surprises(p);
-	put_matrix(p);
-	put_reported(p);
-	put_runs(p);
-	put_foot(p);
+	p->images = &images;
+	init_images(p);
+	put_contents(p);
 	int rc = ks_rp_save(&text, path, err);
+	ks_html_images_release(&images);
 	ks_rp_release(&text);
 	return rc;
 }
 
-int ks_report_html(const json_t *result, const char *dir, struct ks_err *err)
+int ks_report_html(const json_t *result, const json_t *beside, const char *dir, struct ks_err *err)
 {
-	struct page p = {.result = result, .runs = json_object_get(result, "runs"), .dir = dir};
+	struct ks_html_page p = {.result = result, .runs = json_object_get(result, "runs"), .beside = beside, .dir = dir};
 	if (ks_rp_group(result, &p.blocks))
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	long n = ks_rp_generators(&p.blocks, &p.generators);
 	p.ngenerators = n < 0 ? 0 : (size_t)n;
+	ks_html_families(p.generators, p.ngenerators);
 	int rc = n < 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory") : put_page(&p, err);
 	free(p.generators);
 	ks_rp_blocks_release(&p.blocks);

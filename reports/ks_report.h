@@ -42,9 +42,15 @@ int ks_report_markdown(const json_t *result, const char *path, struct ks_err *er
  * Scripts are kept, and drawn again by hand with `gnuplot clock.gp`. @return 0, or -1 (KS_E_INTERNAL) with gnuplot's own
  * words. Its children get no shell, at most 60 s, and are ended on every way out. */
 int ks_report_plots(const json_t *result, const char *dir, int jobs, struct ks_err *err);
-/* DIR/index.html, self-contained: plots inlined (up to KS_REPORT_PLOT_BYTES in all, unexpected runs first, so that the page of a
- * nightly suite stays below 5 MB; the others stay files beside it), no network, readable without JavaScript. */
-#define KS_REPORT_PLOT_BYTES (1u << 20)
-int ks_report_html(const json_t *result, const char *dir, struct ks_err *err);
+/* DIR/index.html, self-contained, no network, readable without JavaScript. Plots stand in it: as they are while they are few, else
+ * packed, up to KS_REPORT_PLOT_BYTES in all, those of unexpected runs first (the page of a nightly suite stays below 5 MB); what is
+ * beyond stays files beside it. beside: what it is to be seen with, or NULL, each member as well:
+ *
+ *   base      with what it was compared, in words; diff: ks_diff() of the two
+ *   nights    results of the same name, newest first, as of ks_history_list(); changes: as of ks_history_changes()
+ *   trends[]  metric, series: what ks_report_trend() has drawn as DIR/trend-N.svg, N from 1
+ */
+#define KS_REPORT_PLOT_BYTES (2u << 20)
+int ks_report_html(const json_t *result, const json_t *beside, const char *dir, struct ks_err *err);
 
 #endif

@@ -126,15 +126,6 @@ extern const char ks_rp_page_css[], ks_rp_page_js[], ks_rp_style_gp[], ks_rp_pan
 #define KS_RP_SVG_MAX (4u << 20)
 int ks_rp_svg_compact(const char *path, struct ks_err *err);
 
-/* html_run.c: the section of one run. *budget: bytes of plots that may still be inlined. */
-void ks_html_run(FILE *out, const json_t *run, const char *dir, bool open, size_t *budget);
-/* A verdict as a coloured letter; framed when it is not as expected. */
-void ks_html_chip(FILE *out, char letter, bool expected);
-/* The name of the run's anchor, the same for the same id. */
-void ks_html_anchor(FILE *out, const json_t *run);
-/* Sum of the sizes of the run's plots, bytes. */
-size_t ks_html_plot_bytes(const json_t *run, const char *dir);
-
 /* The plots, in the order of the page. A run has those that have something to show. */
 struct ks_rp_plot {
 	const char *name;   /* NAME.gp, NAME.svg, NAME.dat, near-NAME.dat */

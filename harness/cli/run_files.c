@@ -152,7 +152,7 @@ int ks_write_reports(const json_t *document, const char *folder, int jobs, struc
 		return -1;
 	if (!ks_signal && ks_report_plots(document, folder, jobs, err))
 		return -1;
-	return ks_report_html(document, folder, err);
+	return ks_report_html(document, NULL, folder, err);
 }
 
 /* The history is a convenience: that it cannot be written is said, and spoils no result. An interrupted run is no night. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "ks_report.h"
 #include "ks_test.h"
@@ -218,7 +219,7 @@ static void test_targets(void)
 	CU_ASSERT_EQUAL_FATAL(lstat(path, &st), 0);
 	CU_ASSERT(S_ISFIFO(st.st_mode));
 	close(reader);
-	CU_ASSERT_EQUAL(ks_report_html(result, "/nonexistent", &err), -1);
+	CU_ASSERT_EQUAL(ks_report_html(result, NULL, "/nonexistent", &err), -1);
 	json_decref(result);
 }
 
@@ -355,7 +356,7 @@ static void test_html(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	CU_ASSERT_EQUAL(ftruncate(fileno(f), 5 << 20), 0); /* too large to inline */
 	fclose(f);
-	CU_ASSERT_EQUAL_FATAL(ks_report_html(result, folder, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_report_html(result, NULL, folder, &err), 0);
 	char *html = slurp("index.html", &len);
 	CU_ASSERT(len < 200000);
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "<main>\n<h1 class=\"surprise\">9 of 12 as expected</h1>"));
@@ -376,6 +377,59 @@ static void test_html(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(html, "title: &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;\\x1b[31m\\u202e"));
 	for (size_t i = 0; i < len; i++)
 		CU_ASSERT((unsigned char)html[i] >= 0x20 || html[i] == '\n' || html[i] == '\t');
+	free(html);
+	json_decref(result);
+}
+
+/* What the text of base64 holds, inflated; free() it. */
+static char *unpacked(const char *text, size_t len, size_t size)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned char *bytes = malloc(len);
+	char *out = calloc(1, size + 1);
+	size_t n = 0;
+	unsigned bits = 0;
+	for (size_t i = 0; i < len && text[i] != '='; i++) {
+		bits = bits << 6 | (unsigned)(strchr(digits, text[i]) - digits);
+		if (i % 4)
+			bytes[n++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
+	}
+	uLongf got = (uLongf)size;
+	CU_ASSERT_EQUAL(uncompress((Bytef *)out, &got, bytes, (uLong)n), Z_OK);
+	free(bytes);
+	return out;
+}
+
+/* Many pictures are packed; what does not fit stays a file; those of surprises come first. */
+static void test_html_packed(void)
+{
+	char path[4096];
+	size_t len, size = 3u << 20;
+	struct ks_err err;
+	json_t *result = fixture();
+	plant_run();
+	FILE *f = fopen(in_folder(path, RUN "/clock.svg"), "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs("<svg><text>the first</text>", f);
+	for (size_t i = 0; i < size / 8; i++)
+		fputs("<g></g>\n", f);
+	fputs("</svg>", f);
+	fclose(f);
+	write_file(RUN "/dups.svg", "<svg><text>the second</text></svg>");
+	CU_ASSERT_EQUAL_FATAL(ks_report_html(result, NULL, folder, &err), 0);
+	char *html = slurp("index.html", &len);
+	CU_ASSERT(len < 200000);
+	CU_ASSERT_PTR_NOT_NULL(strstr(html, "data-pack=\"0.0\"><noscript><img src=\"" RUN "/clock.svg\""));
+	char *pack = strstr(html, "class=\"pack\">");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pack);
+	pack += strlen("class=\"pack\">");
+	char *text = unpacked(pack, strcspn(pack, "<"), size + 100);
+	CU_ASSERT_NSTRING_EQUAL(text, "<svg><text>the first</text>", 27);
+	CU_ASSERT_EQUAL(strlen(text), strlen("<svg><text>the first</text></svg>") + size);
+	free(text);
+	/* the first was larger than a pack may be */
+	CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(html, "data-pack=\"1.0\""));
+	CU_ASSERT_EQUAL(occurrences(html, "class=\"pack\""), 2);
 	free(html);
 	json_decref(result);
 }
@@ -409,6 +463,7 @@ int main(void)
 	                                       {"plots outside the folder", test_plots_outside},
 	                                       {"svg made small", test_svg_compact},
 	                                       {"html", test_html},
+	                                       {"html with packed pictures", test_html_packed},
 	                                       {"numbers", test_numbers},
 	                                       {NULL, NULL}};
 	if (!mkdtemp(folder))
