@@ -98,7 +98,7 @@ int ks_ask_start(struct ks_ask *a, const char *folder, char *const argv[], char 
 	extern char **environ;
 	a->from = a->to = 0;
 	a->answered = false;
-	const struct ks_proc_place place = {.folder = *folder ? folder : NULL};
+	const struct ks_proc_place place = {.folder = *folder ? folder : NULL, .user = a->user};
 	if (ks_proc_start_in(&a->proc, &place, argv, envp ? envp : environ, true, err))
 		return -1;
 	fcntl(a->proc.in, F_SETFL, O_NONBLOCK); /* who does not read must not hold us up */

@@ -43,6 +43,7 @@ struct ks_ask {
 	int64_t timeout_ns;
 	bool answered;
 	volatile const int *stop; /* may be NULL */
+	unsigned user;      /* see struct ks_proc_place */
 	char buf[2048];     /* what it has written and nobody has read */
 	size_t from, to;
 };

@@ -16,6 +16,13 @@
 #include "ks_call.h"
 #include "truetime.h"
 
+/* Why a generator itself failed, where that does not simply end the process: a guest's is its first one. */
+struct ks_env_failure {
+	_Atomic int taken, told; /* one thread writes the text; it may be read once it is told */
+	int wake_fd;             /* gets a byte then */
+	char text[1200]; /* as long as that of struct ks_err */
+};
+
 /* What the threads of a process have in common. */
 struct ks_env_process {
 	uint64_t worker;       /* its node's id */
@@ -30,6 +37,7 @@ struct ks_env_process {
 	void *who;
 	uint32_t process;      /* its number on the node: part of the name of what it persists */
 	struct ks_texts *reasons; /* what refusals said; NULL: nobody reads them */
+	struct ks_env_failure *failure; /* NULL: a failure is written to stderr and ends the process */
 	const char *state_dir; /* where env_persist keeps its files; outlives the process */
 };
 
@@ -61,7 +69,7 @@ void ks_env_random_fill(struct ks_env *env);
 void ks_env_nap(int64_t left_ns);
 uint64_t ks_env_identity(struct ks_env *env, int what);
 struct ks_err;
-/* Ends the process: the generator itself has failed. */
+/* Ends the process, or tells and ends the thread's work: the generator itself has failed. */
 _Noreturn void ks_env_fail(struct ks_env *env, const struct ks_err *why);
 /* The number of a reason that a generator gives in its own words. */
 uint8_t ks_env_reason(struct ks_env *env, const char *text, size_t len);

@@ -31,6 +31,7 @@ struct host {
 	enum phase phase;
 	struct ks_crew crew;
 	struct ks_texts reasons;
+	struct ks_env_failure failure;
 	struct ks_lane_thread *lane;
 	uint32_t lanes;
 	int64_t probe_ns;
@@ -131,7 +132,7 @@ static const char *share_area(struct host *h)
 /* An area of our own, as large as the memory that we may take. */
 static const char *make_area(struct host *h, const struct ks_wire_config *c)
 {
-	bool texts = h->crew.spec.gen->decode_text != NULL;
+	bool texts = ks_gen_issues_texts(&h->crew.spec);
 	struct ks_area_size size = ks_area_size(c, texts);
 	uint64_t room = (h->hooks->record_bytes ? h->hooks->record_bytes : RECORD_BYTES) / c->threads /
 			(sizeof(struct ks_wire_record) + (texts ? KS_AREA_TEXT : 0));
@@ -226,6 +227,7 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 						.node = c->lanes_of_node ? (uint32_t)(c->lane_id / c->lanes_of_node) : 0,
 						.process = c->process,
 						.reasons = &h->reasons,
+						.failure = h->hooks->tells ? &h->failure : NULL,
 						.state_dir = h->hooks->state_dir,
 						.worker_rule = c->worker_rule,
 						.mac = c->mac,
@@ -241,7 +243,8 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 				      c->phase_ns};
 	crew->duration_ns = c->duration_ns;
 	crew->read_width_ns = h->hooks->read_width_ns ? h->hooks->read_width_ns : KS_READ_WIDTH_MAX_NS;
-	crew->wake_fd = h->wake[1];
+	crew->wake_fd = h->failure.wake_fd = h->wake[1];
+	crew->work = h->hooks->work;
 	pthread_mutex_init(&crew->gate, NULL);
 	pthread_cond_init(&crew->opened, NULL);
 }
@@ -297,7 +300,7 @@ static bool make_lane(struct host *h, const struct ks_wire_config *c, uint32_t i
 	l->env.process = &h->crew.process;
 	l->number = i;
 	l->env.caller = c->caller + i;
-	l->local = state_alloc(gen->local_size);
+	l->local = state_alloc(gen ? gen->local_size : 0);
 	l->cap = h->crew.area.head->size.records;
 	l->area = &h->crew.area.lane[i];
 	l->record = &h->crew.area.record[i * l->cap];
@@ -390,7 +393,9 @@ static void *background(void *context)
 
 static bool start_beside(struct host *h, const pthread_attr_t *attr)
 {
-	const struct ks_background *what = ks_gen_background(h->crew.spec.gen, h->crew.spec.cfg);
+	static const struct ks_background nothing[KS_BACKGROUND_MAX];
+	const struct ks_gen *gen = h->crew.spec.gen;
+	const struct ks_background *what = gen ? ks_gen_background(gen, h->crew.spec.cfg) : nothing;
 	pthread_t thread;
 
 	if (h->crew.area.head->size.probes && h->probe_ns && pthread_create(&thread, attr, probe, h) != 0)
@@ -419,8 +424,9 @@ static int configure(struct host *h, uint32_t length)
 	memcpy(&c, h->frame, sizeof(c));
 	if (!sane(&c))
 		return fail(h, "the configuration has a value out of range");
-	if (h->hooks->spec)
-		h->crew.spec = *h->hooks->spec;
+	const struct ks_gen_spec *given = h->hooks->spec_of ? h->hooks->spec_of() : h->hooks->spec;
+	if (given)
+		h->crew.spec = *given;
 	else if (h->hooks->parse ? h->hooks->parse(text, &h->crew.spec, &err) : ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err))
 		return fail(h, err.text);
 	const char *why = h->hooks->area_fd ? NULL : make_area(h, &c);
@@ -429,7 +435,10 @@ static int configure(struct host *h, uint32_t length)
 	if (h->crew.area.head->size.threads != c.threads)
 		return fail(h, "the shared area does not fit the configuration");
 	fill_crew(h, &c);
-	h->crew.shared = state_alloc(h->crew.spec.gen->shared_size);
+	const struct ks_gen *gen = h->crew.spec.gen; /* NULL: of a program that is only heard */
+	if (!gen && !h->hooks->work)
+		return fail(h, "there is no generator");
+	h->crew.shared = state_alloc(gen ? gen->shared_size : 0);
 	h->lane = aligned_alloc(64, (c.threads * sizeof(*h->lane) + 63) / 64 * 64);
 	if (!h->crew.shared || !h->lane)
 		return fail(h, "out of memory");
@@ -440,10 +449,10 @@ static int configure(struct host *h, uint32_t length)
 	for (h->lanes = 0; h->lanes < c.threads; h->lanes++)
 		if (!make_lane(h, &c, h->lanes))
 			return fail(h, "out of memory");
-	if (c.kept && !pass_state(h, false))
+	if (c.kept && (!gen || !pass_state(h, false)))
 		return fail(h, "the state of the process before cannot be read");
-	if (!c.kept && h->crew.spec.gen->init)
-		h->crew.spec.gen->init(&h->lane[0].env, h->crew.spec.cfg, h->crew.shared);
+	if (!c.kept && gen && gen->init)
+		gen->init(&h->lane[0].env, h->crew.spec.cfg, h->crew.shared);
 	if (h->ended != GO_ON)
 		return h->ended;
 	for (uint32_t i = 0; i < h->lanes; i++)
@@ -479,7 +488,7 @@ static int send_records(struct host *h, const struct ks_lane_thread *l, size_t n
 {
 	for (size_t at = 0; at < n; at += BATCH) {
 		size_t k = n - at < BATCH ? n - at : BATCH;
-		int64_t texts = h->crew.spec.gen->decode_text ? ks_area_texts(&h->crew.area, l->number, at, k, h->frame) : 0;
+		int64_t texts = ks_gen_issues_texts(&h->crew.spec) ? ks_area_texts(&h->crew.area, l->number, at, k, h->frame) : 0;
 		if (texts < 0)
 			return fail(h, "a key got lost");
 		if (texts && answer(h, KS_WIRE_TEXTS, h->frame, (uint32_t)texts) != GO_ON)
@@ -530,6 +539,9 @@ static int finish(struct host *h)
 
 	h->phase = FINISHED;
 	tell_reasons(h);
+	if (!h->hooks->area_fd && h->reasons.n &&
+	    answer(h, KS_WIRE_REASONS, h->crew.area.head->reason, (uint32_t)h->reasons.n * KS_REASON_TEXT) != GO_ON)
+		return FAILED;
 	for (uint32_t i = 0; i < h->lanes; i++)
 		if (end_lane(h, &h->lane[i], &done) != GO_ON)
 			return FAILED;
@@ -562,6 +574,8 @@ static int halt(struct host *h)
 static int look(struct host *h, int *wait_ms)
 {
 	*wait_ms = -1;
+	if (atomic_load(&h->failure.told))
+		return fail(h, h->failure.text);
 	if (h->phase != RUNNING)
 		return GO_ON;
 	if (h->crew.full)
@@ -646,6 +660,15 @@ static int wake(struct host *h, uint32_t length)
 	return say_hello(h);
 }
 
+/* What only some hosts know. */
+static int take(struct host *h, uint32_t type, uint32_t length)
+{
+	if (!h->hooks->take || h->phase != NEW)
+		return fail(h, "a frame out of turn");
+	const char *why = h->hooks->take(type, h->frame, length);
+	return why ? fail(h, why) : GO_ON;
+}
+
 static int serve(struct host *h)
 {
 	uint32_t length = 0;
@@ -666,12 +689,15 @@ static int serve(struct host *h)
 	case KS_WIRE_WAKE:
 		return wake(h, length);
 	case KS_WIRE_HALT:
-		return h->phase == RUNNING ? halt(h) : fail(h, "halted out of turn");
+		return h->phase == RUNNING && h->crew.spec.gen ? halt(h) : fail(h, "halted out of turn");
 	case KS_WIRE_CONFIG:
 		return h->phase == NEW ? configure(h, length) : fail(h, "configured twice");
 	case KS_WIRE_START:
 		return h->phase == CONFIGURED ? start(h, length)
 					      : fail(h, "started twice, or before it was configured");
+	case KS_WIRE_FILE:
+	case KS_WIRE_PROGRAM:
+		return take(h, (uint32_t)type, length);
 	case -1:
 		return fail(h, errno == EBADMSG ? "garbage on the wire" : "the wire broke");
 	default:

@@ -4,6 +4,7 @@
  * The exchange, harness on the left:
  *
  *                 <- HELLO
+ *        FILE... PROGRAM ->           to a guest, where keys are a program's: what it needs, and how it is started
  *        CONFIG   -> READY            the generator is configured, its threads exist and wait
  *        START    ->                  the calls begin at start_raw_ns, which should lie in the future
  *                 <- RECORDS... DONE  once all threads are through, or KS_DRAIN_NS after the end: then what is still
@@ -32,12 +33,19 @@
 /* Of a process on this machine, under libfaketime: a reading takes 2 us, with cold caches up to 100. */
 #define KS_READ_WIDTH_PROCESS_NS 200000
 
+struct ks_lane_thread;
+
 struct ks_subject_hooks {
 	const char *system;    /* for HELLO; NULL: name and release of the kernel */
 	const char *state_dir; /* an existing folder that outlives the process: what generators persist */
 	size_t record_bytes;   /* memory for records, of all threads; not of a shared area */
 	const struct ks_gen_spec *spec; /* the generator, whatever the configuration names; NULL: what it names */
+	const struct ks_gen_spec *(*spec_of)(void); /* the same, asked for when there is a configuration; may be NULL */
 	int (*parse)(const char *text, struct ks_gen_spec *spec, struct ks_err *err); /* its name; NULL: built-ins alone */
+	void (*work)(struct ks_lane_thread *lane); /* the body of a lane when spec->gen is NULL: it only hears of keys */
+	/* Takes a frame that comes before CONFIG and that the host itself does not know. @return NULL, or what is wrong with it. */
+	const char *(*take)(uint32_t type, const void *payload, uint32_t length);
+	bool tells; /* a generator's failure is answered with ERROR, and does not end the process */
 	int64_t read_width_ns; /* see KS_READ_WIDTH_MAX_NS; 0: that */
 	bool registry;         /* the harness is the registry of the fleet, and answers ASK */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */

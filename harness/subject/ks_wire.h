@@ -34,7 +34,11 @@ enum ks_wire_type {
 	KS_WIRE_TOLD,      /* harness: the same, with the answer */
 	KS_WIRE_WAKE,      /* harness: bytes to stir the machine's random source with, at most KS_WIRE_STIR_MAX, or none. Subject
 			      (a guest that may be a clone) answers HELLO */
-	KS_WIRE_LAST = KS_WIRE_WAKE
+	KS_WIRE_FILE,      /* harness, before CONFIG, to a guest: struct ks_wire_file, path, then bytes */
+	KS_WIRE_PROGRAM,   /* harness, before CONFIG, to a guest: struct ks_wire_program, then texts: keys come from a program */
+	KS_WIRE_REASONS,   /* subject, before the first RECORDS, if there are any: what refusals of a program said, by `why`:
+			      KS_REASON_TEXT bytes each */
+	KS_WIRE_LAST = KS_WIRE_REASONS
 };
 
 struct ks_wire_header {
@@ -128,6 +132,25 @@ struct ks_wire_record {
 	uint8_t outcome, clock, why, flags;
 	uint32_t pad;
 };
+
+/* A file that a program needs, or the next part of it; folders come by themselves. Then its path, absolute, NUL-terminated, and
+ * its bytes (of a link: what it points at). */
+struct ks_wire_file {
+	uint32_t kind; /* enum ks_wire_file_kind */
+	uint32_t mode; /* permissions */
+	int64_t mtime_s; /* interpreters compare it */
+};
+enum ks_wire_file_kind { KS_FILE_NEW = 1, KS_FILE_MORE, KS_FILE_LINK };
+
+/* A program of somebody else's. Then NUL-terminated texts: what messages call it, the folder it runs in, a library to preload
+ * ("": none), and its words. */
+struct ks_wire_program {
+	uint32_t speaks; /* enum ks_speaks */
+	uint32_t words;
+	int64_t timeout_ns; /* of an answer */
+};
+/* Lines that are read of a free-running program. */
+#define KS_WIRE_LINES_MAX 500000
 
 struct ks_wire_done {
 	uint64_t records, clock_reads;

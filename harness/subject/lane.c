@@ -125,6 +125,26 @@ static void work(struct ks_lane_thread *l)
 	}
 }
 
+bool ks_lane_note(struct ks_lane_thread *l, uint64_t n, const char *text, size_t len, int64_t return_ns)
+{
+	if (n >= l->cap || l->text_used + sizeof(uint16_t) + len > l->crew->area.head->size.texts || !enter(l->area, n))
+		return false;
+	struct ks_key key = ks_env_text(&l->env, text, len);
+	if (!keep_text(l, &key))
+		return false;
+	l->record[n] = (struct ks_wire_record){.due_ns = KS_NO_TIME,
+					       .call_ns = KS_NO_TIME,
+					       .return_ns = return_ns,
+					       .read_ns = KS_NO_TIME,
+					       .read_at_ns = KS_NO_TIME,
+					       .key_lo = key.lo,
+					       .thread = l->number,
+					       .seq = (uint32_t)n,
+					       .outcome = KS_KEY,
+					       .flags = KS_CALL_UNKNOWN};
+	return leave(l->area, n);
+}
+
 void *ks_lane_run(void *lane)
 {
 	struct ks_lane_thread *l = lane;
@@ -136,7 +156,7 @@ void *ks_lane_run(void *lane)
 	while (!c->open)
 		pthread_cond_wait(&c->opened, &c->gate);
 	pthread_mutex_unlock(&c->gate);
-	work(l);
+	(c->spec.gen ? work : c->work)(l);
 	NOTE(&l->area->reads, l->env.reads);
 	atomic_store(&l->area->through, 1);
 	/* A full pipe holds a byte already: the reader will look at every lane. */

@@ -13,6 +13,8 @@
 #include "ks_arrivals.h"
 #include "ks_area.h"
 
+struct ks_lane_thread;
+
 /* What all lanes of the process share. Filled before they start. */
 struct ks_crew {
 	struct ks_gen_spec spec;
@@ -28,6 +30,7 @@ struct ks_crew {
 	int64_t start_ns; /* true time of the scenario's start */
 	atomic_bool halted; /* nothing is begun any more */
 	atomic_int beside;  /* how many run beside the lanes, at this moment */
+	void (*work)(struct ks_lane_thread *lane); /* of a lane of a foreign program that is free running (spec.gen is NULL) */
 	atomic_bool full; /* a lane had no room for its next record */
 	struct ks_area area;
 };
@@ -46,6 +49,10 @@ struct ks_lane_thread {
 
 /* The thread's body: waits for the gate, then calls until the end. @param lane struct ks_lane_thread */
 void *ks_lane_run(void *lane);
+
+/* For the body of a lane that only hears when a key was made: notes the n-th, received at return_ns.
+ * @return false when there is no room for it, or the lane was closed. */
+bool ks_lane_note(struct ks_lane_thread *lane, uint64_t n, const char *key, size_t len, int64_t return_ns);
 
 /* What a hold signal does; to be set up once, before lanes run. @return 0, or -1 with errno. */
 int ks_lane_catch_holds(void);

@@ -402,6 +402,58 @@ def real_fails(t):
         t.check(any(word in reason for word in says), "%s: %r" % (name, reason))
 
 
+# --- guests -------------------------------------------------------------------------------------------------------------
+
+def need_guests(env):
+    if os.environ.get("KEYSKEW_TEST_LONG") != "1":
+        raise Skip("KEYSKEW_TEST_LONG=1 boots guests")
+    env["HOME"] = os.environ.get("HOME", "/")  # the guest image is cached there
+
+
+def in_guest(t, scenario_file, generator, env, code=0):
+    """a machine that is busy with other things is late, says so, and is asked again"""
+    for _ in range(3):
+        result = t.run("run", scenario_file, "-w", "qemu", "-g", generator, "--json", "r.json", code=(0, 1, 3), timeout=180, env=env)
+        if result.code == code:
+            break
+    t.check(result.code == code, "%s: exit %d, expected %d: %s" % (generator, result.code, code, tail(result)))
+    return t.json("r.json")["runs"][0]
+
+
+# "a static Go program in a guest sees the step that libfaketime cannot show it"
+@test("guest")
+def guest_static_go(t):
+    env = tools()
+    need_guests(env)
+    if not shutil.which("go"):
+        raise Skip("go is not installed")
+    run = in_guest(t, "static-go", "go-wall.gen.yaml", env)
+    t.check(metric(run, "descents", "process") == 1, "%r descents" % metric(run, "descents", "process"))
+    observed = recompute.as_int(run["injection"][0]["observed_ns"])
+    t.check(abs(observed + 500000000) < 2000000, "observed %r" % observed)
+    t.check(metric(run, "duplicates", "process") > 0, "no ms came twice")
+
+
+# "exec: and ask: subjects under -w qemu": with libraries, with an interpreter; what cannot be carried says why
+@test("guest")
+def guest_programs(t):
+    env = tools()
+    need_guests(env)
+    t.write("s.yaml", scenario(duration="3s", workload="{rate: 200/s}", faults="  - {name: back, at: 1500ms, node: n1, step: -120ms}\n"))
+    python(t, "asks.py", "import uuid\n" + MILLIS)
+    genfile(t, "asks.gen.yaml", "/usr/bin/python3, asks.py", "layout: {bits: [time 64]}\nclaims: [increasing@node]\n")
+    run = in_guest(t, "s.yaml", "asks.gen.yaml", env, code=1)
+    t.check(metric(run, "behind_ns_max") > 100000000, "the program does not see the step: behind %r" % metric(run, "behind_ns_max"))
+    python(t, "dies.py", "next(sys.stdin)\nsys.exit('no more ids')\n")
+    genfile(t, "dies.gen.yaml", "/usr/bin/python3, dies.py")
+    reason = in_guest(t, "s.yaml", "dies.gen.yaml", env, code=3).get("reason", "")
+    t.check("no more ids" in reason, reason)
+    python(t, "refuses.py", "for _ in sys.stdin:\n    print('refuse none left', flush=True)\n")
+    genfile(t, "refuses.gen.yaml", "/usr/bin/python3, refuses.py")
+    run = in_guest(t, "s.yaml", "refuses.gen.yaml", env)
+    t.check(metric(run, "refusals") > 500, "%r refusals" % metric(run, "refusals"))
+
+
 # --- the README ---------------------------------------------------------------------------------------------------------
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")

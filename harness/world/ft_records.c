@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "ft.h"
 #include "ks_engine.h"
 
 /* A thread may be held up between its due time and its call, by a busy machine. */
@@ -17,6 +18,9 @@ static bool reading_ok(const struct ks_wire_record *w)
 
 static bool times_ok(const struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
 {
+	if (a->lines)
+		return w->due_ns == KS_NO_TIME && w->call_ns == KS_NO_TIME && w->outcome == KS_KEY && w->return_ns >= 0 &&
+		       w->return_ns >= a->thread[w->thread].return_ns && w->return_ns <= until_ns;
 	if (w->due_ns < 0 || w->due_ns >= a->duration_ns || w->call_ns < w->due_ns ||
 	    w->call_ns > a->duration_ns + LATE_MAX_NS || w->call_ns > until_ns ||
 	    w->call_ns < a->thread[w->thread].return_ns)
@@ -38,7 +42,7 @@ static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_r
 		return "of a thread that there is not";
 	if (a->thread[w->thread].lost || w->seq != a->thread[w->thread].seq)
 		return "out of sequence";
-	if (w->outcome > KS_LOST || w->flags || w->pad)
+	if (w->outcome > KS_LOST || w->flags != (a->lines ? KS_CALL_UNKNOWN : 0) || w->pad)
 		return "of an unknown kind";
 	if (w->outcome == KS_REFUSE && !knows_reason(a, w->why))
 		return "refused for an unknown reason";
@@ -49,6 +53,15 @@ static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_r
 	if (w->outcome == KS_KEY && ks_gen_issues_texts(a->spec) && a->text == a->text_end)
 		return "whose key it did not send";
 	return NULL;
+}
+
+/* What a key says of the clock, where nothing else does. */
+static void read_key(const struct ks_wire_account *a, const struct ks_records *records, struct ks_record *r)
+{
+	size_t len;
+	const char *text = ks_texts_get(&records->texts, r->key.lo, &len);
+
+	ks_ft_read_key(a->lines, text, len, r);
 }
 
 static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct ks_records *records)
@@ -63,6 +76,7 @@ static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct
 	r.lane = a->first_lane + w->thread;
 	r.seq = w->seq;
 	r.outcome = w->outcome;
+	r.flags = w->flags;
 	r.why = !a->spec->gen && w->outcome == KS_REFUSE ? a->why[w->why] : w->why;
 	/* A clock that is so far off that the difference does not fit shows nothing that can be compared. */
 	if (w->read_ns != KS_NO_TIME && !__builtin_sub_overflow(w->read_ns, a->clock_base_ns[w->clock], &r.read_ns)) {
@@ -71,6 +85,8 @@ static int add(struct ks_wire_account *a, const struct ks_wire_record *w, struct
 	} else {
 		r.read_ns = KS_NO_TIME;
 	}
+	if (a->lines)
+		read_key(a, records, &r);
 	if (ks_records_add(records, &r))
 		return -1;
 	a->records++;

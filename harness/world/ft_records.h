@@ -7,6 +7,8 @@
 #include "ks_record.h"
 #include "ks_wire.h"
 
+struct ks_run_request;
+
 /* What is known of one subject, and how far its records have come. */
 struct ks_wire_account {
 	const struct ks_gen_spec *spec;
@@ -16,6 +18,8 @@ struct ks_wire_account {
 	uint64_t records;
 	uint8_t why[KS_RECORD_REASONS]; /* of a foreign generator: the number here of each reason of the subject */
 	uint32_t whys;
+	/* Of a free-running program, else NULL: nothing is known of its calls but when each returned, and what its keys tell. */
+	const struct ks_run_request *lines;
 	uint64_t text, text_end; /* keys that are texts: those of the next records, in the texts */
 	struct {
 		uint32_t seq;      /* of the next record */

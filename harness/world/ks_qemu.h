@@ -123,6 +123,8 @@ const char *ks_vm_console(struct ks_vm *vm, char text[KS_VM_CONSOLE_MAX]);
 int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 int ks_vm_send(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, struct ks_err *err);
+/* For what is long: waits until the guest has taken what was sent before. A guest that has something to say meanwhile gave up. */
+int ks_vm_send_long(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, int64_t deadline_ns, struct ks_err *err);
 /* Waits for any frame. @return its type, payload in *payload until the next call; or -1. */
 int ks_vm_recv(struct ks_vm *vm, const void **payload, uint32_t *length, int64_t deadline_ns, struct ks_err *err);
 /* Waits until one of n guests of one loop has a frame, or has ended: ks_vm_recv will not wait then.

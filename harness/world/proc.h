@@ -32,6 +32,7 @@ int ks_proc_start(struct ks_proc *p, char *const argv[], char *const envp[], boo
 /* Where a child is to be. */
 struct ks_proc_place {
 	const char *folder; /* its working folder, from which a program with a slash in its name is looked up; NULL: ours */
+	unsigned user;      /* it becomes this user, without privileges and with bounds on what it takes; 0: stays ours */
 	const char *group;  /* cgroup.procs of the cgroup in which it puts itself before it becomes the program; NULL: ours */
 };
 int ks_proc_start_in(struct ks_proc *p, const struct ks_proc_place *place, char *const argv[], char *const envp[],

@@ -13,6 +13,7 @@
 #include "ks_qemu.h"
 #include "ks_subject.h"
 #include "ks_world.h"
+#include "qemu_program.h"
 
 #define GUESTS_MAX 4     /* that two cores can run and still be on time */
 #define THREADS_MAX 256  /* of a guest */
@@ -43,6 +44,7 @@ struct fleet {
 	struct ks_fault_event *events;
 	uint32_t nevents, acted;
 	struct ks_vm_loop *loop;
+	uint32_t threads; /* of a guest */
 	struct guest guest[GUESTS_MAX];
 	uint32_t n;
 	int64_t deadline_ns; /* of the whole run, ks_host_ns */
@@ -68,8 +70,8 @@ static bool too_many_calls(const struct ks_plan *plan)
 
 static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
-	if (!gen->gen || ks_gen_find(ks_gens_sim, gen->gen->name) != gen->gen)
-		return refuse(why, size, "guests run built-in generators only");
+	if (gen->gen && ks_gen_find(ks_gens_sim, gen->gen->name) != gen->gen)
+		return refuse(why, size, "guests run built-in generators and programs, not plug-ins");
 	if (ks_plan_worker_rule(plan) != KS_WORKER_GIVEN)
 		return refuse(why, size, "only sim and faketime make node ids of leases, pids and MAC addresses");
 	if (ks_plan_sim_only(plan))
@@ -85,6 +87,8 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 	for (uint32_t i = 0; i < plan->nodes; i++)
 		if (plan->node[i].drift_ppb || plan->node[i].drift_drawn)
 			return refuse(why, size, "a guest's oscillator cannot be made to drift");
+	if (!gen->gen && ks_guest_program_carries(plan, gen, why, size) != 0)
+		return -1;
 	for (size_t i = 0; i < plan->faults; i++) {
 		if (plan->fault[i].to_true)
 			return refuse(why, size, "guests carry steps by an amount only, not to true time");
@@ -105,18 +109,25 @@ static int64_t within(const struct fleet *f, int64_t limit_ns)
 	return at < f->deadline_ns ? at : f->deadline_ns;
 }
 
+static bool runs_free(const struct fleet *f)
+{
+	return ks_guest_program_runs_free(f->request->gen);
+}
+
 static int prepare_account(struct fleet *f, struct guest *g)
 {
-	g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = g->node * f->plan->threads,
-	                                      .threads = f->plan->threads, .duration_ns = f->plan->duration_ns,
-	                                      .thread = ks_alloc(f->plan->threads, sizeof(*g->account.thread))};
+	g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = g->node * f->threads,
+	                                      .threads = f->threads, .duration_ns = f->plan->duration_ns,
+	                                      .lines = runs_free(f) ? f->request : NULL,
+	                                      .thread = ks_alloc(f->threads, sizeof(*g->account.thread))};
 	return g->account.thread ? 0 : ks_fail(f->err, KS_E_INTERNAL, "out of memory");
 }
 
 /* Starts all guests, as clones of one that was booted before where that works, and waits until each has answered. */
 static int boot(struct fleet *f)
 {
-	struct ks_vm_options options = {.cpus = f->plan->threads > 1 ? 2 : 1};
+	struct ks_vm_options options = {.cpus = f->threads > 1 ? 2 : 1,
+	                                .memory_mb = f->request->gen->gen ? 0 : ks_guest_program_memory_mb(f->request)};
 	int64_t deadline = within(f, BOOT_NS);
 	struct ks_vm_saved *saved = NULL;
 	char why[200];
@@ -146,13 +157,20 @@ static int configure(struct fleet *f, struct guest *g)
 		struct ks_wire_config config;
 		char text[sizeof(f->request->gen->text)];
 	} message = {.config = {
-		.threads = f->plan->threads, .lanes_of_node = f->plan->threads, .seed = f->request->seed,
+		.threads = f->threads, .lanes_of_node = f->threads, .seed = f->request->seed,
 		.worker = ks_plan_worker(f->plan, f->request->seed, g->node),
 		.mac = ks_host_mac(f->plan->host, f->request->seed, g->node), .ip = ks_host_ip(g->node), .duration_ns = f->plan->duration_ns,
 		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns,
-		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->plan->threads,
+		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->threads,
 		.user_low = f->plan->user_low, .user_high = f->plan->user_high, .depth_low = f->plan->depth_low, .depth_high = f->plan->depth_high,
 	}};
+	if (runs_free(f)) { /* not asked at a rate; there is room for so many */
+		message.config.rate_count = KS_WIRE_LINES_MAX;
+		message.config.rate_per_ns = f->plan->duration_ns;
+		message.config.arrival = KS_ARRIVAL_REGULAR;
+	}
+	if (!f->request->gen->gen && ks_guest_program_send(g->vm, f->request, g->node, f->err) != 0)
+		return -1;
 	int len = snprintf(message.text, sizeof(message.text), "%s", f->request->gen->text);
 
 	if (ks_vm_send(g->vm, KS_WIRE_CONFIG, &message, (uint32_t)(sizeof(message.config) + (size_t)len + 1), f->err) != 0)
@@ -315,6 +333,8 @@ static int take_frame(struct fleet *f, struct guest *g, int64_t deadline_ns)
 		memcpy(&done, payload, sizeof(done));
 		return take_done(f, g, &done);
 	}
+	if (type == KS_WIRE_REASONS)
+		return ks_guest_program_reasons(g->vm, &g->account, payload, len, &f->output->records, f->err);
 	if (type != KS_WIRE_RECORDS && type != KS_WIRE_TEXTS)
 		return ks_vm_fail(g->vm, f->err, "guest sent message %d of %u bytes out of turn", type, len);
 	return take_records(f, g, type, payload, len);
@@ -407,7 +427,7 @@ static void describe(struct fleet *f)
 static int reserve(struct fleet *f)
 {
 	struct ks_run_output *out = f->output;
-	uint32_t lanes = f->plan->nodes * f->plan->threads;
+	uint32_t lanes = f->plan->nodes * f->threads;
 
 	out->injection = ks_alloc(f->nevents + 1, sizeof(*out->injection));
 	out->records.lanes = ks_alloc(lanes, sizeof(*out->records.lanes));
@@ -415,13 +435,14 @@ static int reserve(struct fleet *f)
 		return ks_fail(f->err, KS_E_INTERNAL, "out of memory for %u lanes", lanes);
 	out->records.nlanes = lanes;
 	for (uint32_t i = 0; i < lanes; i++)
-		out->records.lanes[i] = (struct ks_lane){.node = i / f->plan->threads, .thread = i % f->plan->threads};
+		out->records.lanes[i] = (struct ks_lane){.node = i / f->threads, .thread = i % f->threads};
 	return 0;
 }
 
 static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
 {
 	struct fleet f = {.request = request, .plan = request->plan, .output = output, .err = err,
+	                  .threads = ks_guest_program_threads(request->plan, request->gen),
 	                  .deadline_ns = request->timeout_ns ? ks_host_ns() + request->timeout_ns : INT64_MAX};
 	int failed = 0;
 

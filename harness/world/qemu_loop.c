@@ -142,9 +142,14 @@ static void on_sent(uv_write_t *write, int status)
 	free(write->data);
 }
 
+bool ks_stream_is_full(const struct ks_stream *s, size_t n)
+{
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&s->pipe) + n > KS_STREAM_QUEUE;
+}
+
 int ks_stream_send(struct ks_stream *s, const void *bytes, size_t n)
 {
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&s->pipe) + n > KS_STREAM_QUEUE) {
+	if (ks_stream_is_full(s, n)) {
 		errno = EAGAIN;
 		return -1;
 	}

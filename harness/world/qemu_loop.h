@@ -35,6 +35,8 @@ void ks_stream_taken(struct ks_stream *stream, size_t n);
 /* Hands bytes over without waiting. @return 0, or -1 with errno; EAGAIN: the other side has not taken KS_STREAM_QUEUE of them. */
 int ks_stream_send(struct ks_stream *stream, const void *bytes, size_t n);
 #define KS_STREAM_QUEUE ((size_t)4 << 20)
+/* Would n bytes more be too many now? */
+bool ks_stream_is_full(const struct ks_stream *stream, size_t n);
 /* One that was not opened is left alone. */
 void ks_stream_close(struct ks_stream *stream);
 

@@ -280,6 +280,22 @@ int ks_vm_wait_any(struct ks_vm *const *vm, int n, int64_t until_ns, int *ready,
 	return turn < 0 ? -1 : 0;
 }
 
+int ks_vm_send_long(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, int64_t deadline_ns, struct ks_err *err)
+{
+	int turn = 0;
+
+	while (turn == 0 && !has_frame(vm) && ks_stream_is_full(&vm->channel, sizeof(struct ks_wire_header) + length))
+		turn = ks_vm_loop_turn(vm->loop, deadline_ns, err);
+	if (turn < 0)
+		return -1;
+	if (turn > 0)
+		return ks_vm_fail(vm, err, "guest did not take a message in time");
+	if (!has_frame(vm))
+		return ks_vm_send(vm, type, payload, length, err);
+	type = (uint32_t)ks_vm_recv(vm, &payload, &length, deadline_ns, err);
+	return (int)type < 0 ? -1 : ks_vm_fail(vm, err, "guest sent message %u out of turn", type);
+}
+
 /* Takes the frame at the front. @return its type, 0 when it is not whole, -1 when it is garbage. */
 static int take_frame(struct ks_vm *vm, const void **payload, uint32_t *length)
 {
