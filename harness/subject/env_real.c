@@ -24,15 +24,36 @@ static void give_up(const char *what)
 	_exit(70);
 }
 
-void ks_env_random_fill(struct ks_env *env)
+static void from_kernel(void *bytes, size_t size)
 {
 	size_t got = 0;
 
-	while (got < sizeof(env->random)) {
-		ssize_t n = getrandom(env->random + got, sizeof(env->random) - got, 0);
+	while (got < size) {
+		ssize_t n = getrandom((char *)bytes + got, size - got, 0);
 		if (n < 0 && errno != EINTR)
 			give_up("getrandom");
 		got += n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* Of the kernel; or, as with libraries that keep a generator of their own in the process, seeded by the kernel once. A process that
+ * goes on from the memory of another draws what that one draws, unless the library notices. */
+void ks_env_random_fill(struct ks_env *env)
+{
+	uint64_t seed[2];
+
+	if (env->process->own_random) {
+		if (!env->seeded) {
+			from_kernel(seed, sizeof(seed));
+			ks_stream_init(&env->source, seed[0], KS_STREAM_GENERATOR, seed[1]);
+			env->seeded = true;
+		}
+		for (size_t i = 0; i < sizeof(env->random) / sizeof(uint64_t); i++) {
+			uint64_t word = ks_stream_next(&env->source);
+			memcpy(env->random + i * sizeof(word), &word, sizeof(word));
+		}
+	} else {
+		from_kernel(env->random, sizeof(env->random));
 	}
 	env->random_left = sizeof(env->random);
 }

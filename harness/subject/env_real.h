@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "ks_call.h"
+#include "ks_rand.h"
 #include "truetime.h"
 
 /* Why a generator itself failed, where that does not simply end the process: a guest's is its first one. */
@@ -30,6 +31,7 @@ struct ks_env_process {
 	struct ks_call_ranges about; /* what calls are about */
 	uint32_t node;         /* its number in the fleet, from 0 */
 	uint32_t worker_rule;  /* enum ks_worker_rule */
+	bool own_random;       /* see ks_env_random_fill */
 	uint64_t mac, ip, pid; /* of its node; pid 0: the real one */
 	/* Asks the registry of the fleet (enum ks_registry_question). @return false: no answer, or none is known. NULL: there is a
 	 * folder instead, see env_real.c. */
@@ -53,6 +55,8 @@ struct ks_env {
 	uint32_t random_left; /* unused bytes at the end of random */
 	const struct ks_env_process *process;
 	struct ks_texts texts; /* keys that are texts, of this thread */
+	bool seeded;           /* its own source of random words is */
+	struct ks_stream source;
 	_Alignas(8) unsigned char random[256];
 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "fork.h"
 #include "ks_engine.h"
 #include "lane.h"
 
@@ -35,6 +37,8 @@ struct host {
 	struct ks_lane_thread *lane;
 	uint32_t lanes;
 	int64_t probe_ns;
+	bool revived; /* it goes on from another's memory: that is the generator's state, whatever begins */
+	int area_fd;
 	int wake[2];
 	pthread_mutex_t sending; /* frames go out one by one, whoever sends them */
 	struct {
@@ -119,9 +123,9 @@ static const char *share_area(struct host *h)
 	struct ks_area *a = &h->crew.area;
 	struct stat st;
 
-	if (fstat(h->hooks->area_fd, &st) != 0)
+	if (fstat(h->area_fd, &st) != 0)
 		return "cannot see the shared area";
-	void *memory = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, h->hooks->area_fd, 0);
+	void *memory = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, h->area_fd, 0);
 	if (memory == MAP_FAILED || !ks_area_bind(a, memory, (size_t)st.st_size))
 		return "the shared area is none";
 	char *end = (char *)memory + a->bytes;
@@ -231,6 +235,7 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 						.state_dir = h->hooks->state_dir,
 						.worker_rule = c->worker_rule,
 						.mac = c->mac,
+						.own_random = c->own_random,
 						.ip = c->ip,
 						.pid = c->pid,
 						.ask = h->hooks->registry ? ask_registry : NULL,
@@ -300,13 +305,63 @@ static bool make_lane(struct host *h, const struct ks_wire_config *c, uint32_t i
 	l->env.process = &h->crew.process;
 	l->number = i;
 	l->env.caller = c->caller + i;
-	l->local = state_alloc(gen ? gen->local_size : 0);
+	if (!l->local)
+		l->local = state_alloc(gen ? gen->local_size : 0);
 	l->cap = h->crew.area.head->size.records;
 	l->area = &h->crew.area.lane[i];
 	l->record = &h->crew.area.record[i * l->cap];
 	l->text = h->crew.area.text + i * h->crew.area.head->size.texts;
 	ks_arrivals_init(&l->arrivals, &h->crew.load, c->lanes_before + i, c->lanes_of_node, c->seed, c->lane_id + i);
 	return l->local != NULL;
+}
+
+/* A revived host has state, and random words in store. */
+static bool make_lanes(struct host *h, const struct ks_wire_config *c)
+{
+	struct ks_lane_thread *before = h->lane;
+
+	if (!before)
+		h->crew.shared = state_alloc(h->crew.spec.gen ? h->crew.spec.gen->shared_size : 0);
+	h->lane = aligned_alloc(64, (c->threads * sizeof(*h->lane) + 63) / 64 * 64);
+	if (!h->crew.shared || !h->lane || (before && h->lanes != c->threads))
+		return false;
+	memset(h->lane, 0, c->threads * sizeof(*h->lane));
+	for (h->lanes = 0; h->lanes < c->threads; h->lanes++) {
+		struct ks_lane_thread *l = &h->lane[h->lanes], *b = before ? &before[h->lanes] : NULL;
+		if (b) {
+			l->local = b->local;
+			l->env.seeded = b->env.seeded && !c->reseed;
+			l->env.source = b->env.source;
+			l->env.random_left = c->reseed ? 0 : b->env.random_left;
+			memcpy(l->env.random, b->env.random, sizeof(l->env.random));
+		}
+		if (!make_lane(h, c, h->lanes))
+			return false;
+	}
+	free(before);
+	return true;
+}
+
+static uint64_t add_to_hash(uint64_t hash, const void *memory, size_t size)
+{
+	const unsigned char *p = memory;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static uint64_t hash_of_state(const struct host *h)
+{
+	const struct ks_gen *gen = h->crew.spec.gen;
+
+	if (!gen)
+		return 0;
+	uint64_t hash = add_to_hash(UINT64_C(0xcbf29ce484222325), h->crew.shared, gen->shared_size);
+
+	for (uint32_t i = 0; i < h->lanes; i++)
+		hash = add_to_hash(hash, h->lane[i].local, gen->local_size);
+	return hash;
 }
 
 /* ---- beside the lanes ---- */
@@ -326,6 +381,25 @@ static void sleep_until(int64_t at_ns)
 		struct timespec ts = {.tv_sec = left / KS_SEC, .tv_nsec = left % KS_SEC};
 		syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 	}
+}
+
+/* What is not a lane, but acts: not while the lanes are held. */
+static void enter_beside(struct ks_crew *c)
+{
+	const struct timespec nap = {.tv_nsec = 20 * KS_US};
+
+	for (;;) {
+		atomic_fetch_add(&c->beside, 1);
+		if (!atomic_load(&c->held))
+			return;
+		atomic_fetch_sub(&c->beside, 1);
+		syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
+	}
+}
+
+static void leave_beside(struct ks_crew *c)
+{
+	atomic_fetch_sub(&c->beside, 1);
 }
 
 /* The wall clock as the program sees it: the second reading finds the caches warm, so the narrower one is told. */
@@ -359,8 +433,10 @@ static void *probe(void *host)
 		if (due >= begin + h->crew.duration_ns)
 			break;
 		sleep_until(due);
+		enter_beside(&h->crew);
 		h->crew.area.probe[n] = read_wall();
 		atomic_store_explicit(&head->nprobes, ++n, memory_order_release);
+		leave_beside(&h->crew);
 	}
 	return NULL;
 }
@@ -383,10 +459,10 @@ static void *background(void *context)
 	int64_t begun = ks_true_ns() - c->start_ns; /* one that was started anew begins in the middle */
 	for (int64_t at = (begun > 0 ? begun : 0) + period; at < c->duration_ns; at += period) {
 		sleep_until(c->start_ns + at);
-		atomic_fetch_add(&c->beside, 1);
+		enter_beside(c);
 		if (!atomic_load(&c->halted))
 			b.what->fn(&env, c->spec.cfg, c->shared);
-		atomic_fetch_sub(&c->beside, 1);
+		leave_beside(c);
 	}
 	return NULL;
 }
@@ -427,9 +503,11 @@ static int configure(struct host *h, uint32_t length)
 	const struct ks_gen_spec *given = h->hooks->spec_of ? h->hooks->spec_of() : h->hooks->spec;
 	if (given)
 		h->crew.spec = *given;
+	else if (h->revived)
+		; /* it knows */
 	else if (h->hooks->parse ? h->hooks->parse(text, &h->crew.spec, &err) : ks_gen_parse(ks_gens_real, text, &h->crew.spec, &err))
 		return fail(h, err.text);
-	const char *why = h->hooks->area_fd ? NULL : make_area(h, &c);
+	const char *why = !h->area_fd ? make_area(h, &c) : h->revived ? share_area(h) : NULL;
 	if (why)
 		return fail(h, why);
 	if (h->crew.area.head->size.threads != c.threads)
@@ -438,20 +516,15 @@ static int configure(struct host *h, uint32_t length)
 	const struct ks_gen *gen = h->crew.spec.gen; /* NULL: of a program that is only heard */
 	if (!gen && !h->hooks->work)
 		return fail(h, "there is no generator");
-	h->crew.shared = state_alloc(gen ? gen->shared_size : 0);
-	h->lane = aligned_alloc(64, (c.threads * sizeof(*h->lane) + 63) / 64 * 64);
-	if (!h->crew.shared || !h->lane)
+	if (!make_lanes(h, &c))
 		return fail(h, "out of memory");
-	memset(h->lane, 0, c.threads * sizeof(*h->lane));
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED); /* nobody waits for one who may be stuck */
-	for (h->lanes = 0; h->lanes < c.threads; h->lanes++)
-		if (!make_lane(h, &c, h->lanes))
-			return fail(h, "out of memory");
+	h->crew.area.head->memory = hash_of_state(h);
 	if (c.kept && (!gen || !pass_state(h, false)))
 		return fail(h, "the state of the process before cannot be read");
-	if (!c.kept && gen && gen->init)
+	if (!c.kept && !h->revived && gen && gen->init)
 		gen->init(&h->lane[0].env, h->crew.spec.cfg, h->crew.shared);
 	if (h->ended != GO_ON)
 		return h->ended;
@@ -504,7 +577,7 @@ static int end_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_don
 {
 	struct ks_area_lane *a = l->area;
 	struct ks_wire_record lost;
-	bool inside, send = !h->hooks->area_fd;
+	bool inside, send = !h->area_fd;
 	size_t n = ks_area_close(a, &inside);
 
 	if (send && send_records(h, l, n) != GO_ON)
@@ -546,6 +619,89 @@ static int finish(struct host *h)
 		if (end_lane(h, &h->lane[i], &done) != GO_ON)
 			return FAILED;
 	return answer(h, KS_WIRE_DONE, &done, sizeof(done));
+}
+
+/* ---- a second life ---- */
+
+/* Until let_go no call goes on and nothing runs beside them. @return false: they did not return in time. */
+static bool hold_all(struct host *h)
+{
+	int64_t until = ks_true_ns() + KS_PATIENCE_NS;
+
+	atomic_store(&h->crew.held, true);
+	for (uint32_t i = 0; i < h->lanes; i++) {
+		_Atomic uint64_t *state = &h->lane[i].area->state;
+		uint64_t now = atomic_load(state);
+		while (now % 4 != KS_LANE_CLOSED &&
+		       (now % 4 == KS_LANE_INSIDE || !atomic_compare_exchange_weak(state, &now, now / 4 * 4 + KS_LANE_HELD))) {
+			if (ks_true_ns() > until)
+				return false;
+			sched_yield();
+			now = atomic_load(state);
+		}
+	}
+	while (atomic_load(&h->crew.beside) && ks_true_ns() < until)
+		sched_yield();
+	return !atomic_load(&h->crew.beside);
+}
+
+static void let_go(struct host *h)
+{
+	for (uint32_t i = 0; i < h->lanes; i++) {
+		_Atomic uint64_t *state = &h->lane[i].area->state;
+		uint64_t now = atomic_load(state);
+		if (now % 4 == KS_LANE_HELD)
+			atomic_store(state, now / 4 * 4 + KS_LANE_IDLE);
+	}
+	atomic_store(&h->crew.held, false);
+}
+
+/* In the new process, in which this thread alone is left. */
+static int begin_anew(struct host *h, const struct ks_wire_fork *f)
+{
+	char path[128];
+
+	h->hooks->forked();
+	snprintf(path, sizeof(path), "%.64s/area-%u", f->folder, f->slot);
+	h->area_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW); /* none of one that is kept to begin others */
+	h->revived = true;
+	h->phase = NEW;
+	h->ended = GO_ON;
+	h->registry.asked = h->registry.told = 0;
+	h->crew.open = h->crew.halted = h->crew.held = h->crew.full = false;
+	h->crew.beside = 0;
+	h->crew.process.process = f->process;
+	pthread_mutex_init(&h->sending, NULL);
+	pthread_mutex_init(&h->registry.one, NULL);
+	return pipe(h->wake) == 0 ? say_hello(h) : fail(h, "no pipe");
+}
+
+static int fork_off(struct host *h, uint32_t length)
+{
+	struct ks_wire_fork f;
+	struct ks_wire_forked news = {0};
+	bool running = h->phase == RUNNING;
+	int in, out;
+
+	if (!h->hooks->forked || (h->phase != RUNNING && h->phase != FINISHED && !h->revived))
+		return fail(h, "this host cannot be copied now");
+	if (length != sizeof(f))
+		return fail(h, "the fork has the wrong size");
+	memcpy(&f, h->frame, sizeof(f));
+	f.folder[sizeof(f.folder) - 1] = '\0';
+	if (running && !hold_all(h))
+		return fail(h, "its calls did not return within 1s for a snapshot");
+	news.raw_ns = ks_true_ns();
+	news.memory = hash_of_state(h);
+	news.pid = (int32_t)ks_fork_off(&f, h->crew.process.process, &in, &out);
+	if (news.pid == 0) {
+		h->in = in;
+		h->out = out;
+		return begin_anew(h, &f);
+	}
+	if (running)
+		let_go(h);
+	return news.pid < 0 ? fail(h, "cannot make a second process") : answer(h, KS_WIRE_FORKED, &news, sizeof(news));
 }
 
 /* No lane begins a call any more, those inside have returned, and what runs beside them stands: then the state is whole. */
@@ -688,6 +844,8 @@ static int serve(struct host *h)
 		return take_told(h, length);
 	case KS_WIRE_WAKE:
 		return wake(h, length);
+	case KS_WIRE_FORK:
+		return fork_off(h, length);
 	case KS_WIRE_HALT:
 		return h->phase == RUNNING && h->crew.spec.gen ? halt(h) : fail(h, "halted out of turn");
 	case KS_WIRE_CONFIG:
@@ -733,7 +891,8 @@ int ks_subject_main(int in_fd, int out_fd, const struct ks_subject_hooks *hooks)
 	h->hooks = hooks;
 	if (pipe(h->wake) != 0)
 		return fail(h, "no pipe");
-	const char *why = hooks->area_fd ? share_area(h) : NULL;
+	h->area_fd = hooks->area_fd;
+	const char *why = h->area_fd ? share_area(h) : NULL;
 	int status = why ? fail(h, why) : say_hello(h), wait_ms;
 	while (status == GO_ON) {
 		status = look(h, &wait_ms);

@@ -22,7 +22,7 @@
 #define KS_AREA_ASKS 1024  /* likewise questions to the registry */
 
 /* How far a lane is, in one word, so that its end is one atomic step: 4 x calls completed + phase. */
-enum ks_lane_phase { KS_LANE_IDLE, KS_LANE_INSIDE, KS_LANE_CLOSED };
+enum ks_lane_phase { KS_LANE_IDLE, KS_LANE_INSIDE, KS_LANE_CLOSED, KS_LANE_HELD /* it begins no call until it is idle again */ };
 
 struct ks_area_lane {
 	_Alignas(64) _Atomic uint64_t state;
@@ -73,6 +73,7 @@ struct ks_area_head {
 	struct ks_area_size size;
 	_Atomic uint64_t nprobes;
 	_Atomic uint32_t nholds, nasks;
+	uint64_t memory; /* of one that went on from another's: a hash of it before the first call */
 	_Atomic uint32_t nreasons; /* what refusals of a program that was asked said, by `why` */
 	char reason[KS_RECORD_REASONS][KS_REASON_TEXT];
 	struct ks_area_ask ask[KS_AREA_ASKS];

@@ -14,6 +14,7 @@
  *                 <- ASK
  *        TOLD     ->                  a question for the registry, and its answer, from CONFIG on
  *        WAKE     -> HELLO            likewise, where the host may be on a machine that was cloned
+ *        FORK     -> FORKED           likewise; a second host with the memory of this one, between calls, greets on its own line
  *        QUIT     ->                  or end of file: the host returns at once, whatever its threads do
  *
  * Whatever is not understood, or comes out of turn, is answered with ERROR (text), and the host returns. */
@@ -48,6 +49,7 @@ struct ks_subject_hooks {
 	bool tells; /* a generator's failure is answered with ERROR, and does not end the process */
 	int64_t read_width_ns; /* see KS_READ_WIDTH_MAX_NS; 0: that */
 	bool registry;         /* the harness is the registry of the fleet, and answers ASK */
+	void (*forked)(void);  /* called in a process that goes on from this one's memory. NULL: FORK is refused */
 	int area_fd;           /* an area that the harness made (ks_area.h): records are left there; 0: they are sent */
 	void (*act)(const struct ks_wire_act *act, struct ks_wire_acted *acted); /* NULL: ACT is refused */
 	int (*stir)(const void *random, size_t size); /* the machine's random source; 0, or errno. NULL: WAKE is refused */

@@ -38,7 +38,9 @@ enum ks_wire_type {
 	KS_WIRE_PROGRAM,   /* harness, before CONFIG, to a guest: struct ks_wire_program, then texts: keys come from a program */
 	KS_WIRE_REASONS,   /* subject, before the first RECORDS, if there are any: what refusals of a program said, by `why`:
 			      KS_REASON_TEXT bytes each */
-	KS_WIRE_LAST = KS_WIRE_REASONS
+	KS_WIRE_FORK,      /* harness: struct ks_wire_fork: a second process is to go on from the memory as it is between calls */
+	KS_WIRE_FORKED,    /* subject: struct ks_wire_forked. The new one says HELLO on a line of its own, and awaits CONFIG */
+	KS_WIRE_LAST = KS_WIRE_FORKED
 };
 
 struct ks_wire_header {
@@ -66,6 +68,7 @@ struct ks_wire_config {
 	uint64_t mac, ip;   /* of its node */
 	uint64_t pid;       /* which a container gives it; 0: its own */
 	int64_t way_ns;     /* to the registry, and as long back */
+	uint32_t own_random, reseed; /* 1: random words are drawn in the process, see ks_env_random_fill; and begin anew now */
 	uint64_t caller;    /* ks_caller of thread 0 */
 	int64_t user_low, user_high, depth_low, depth_high; /* what calls are about: struct ks_call_ranges */
 					    /* then: generator text, NUL-terminated */
@@ -80,6 +83,18 @@ struct ks_wire_registry {
 	uint32_t number, what;
 	uint64_t value;
 	uint32_t answer, pad;
+};
+
+struct ks_wire_fork {
+	char folder[64];        /* where its pipes, its clock and what it persists are */
+	uint32_t slot, process; /* in their names */
+};
+
+struct ks_wire_forked {
+	int32_t pid; /* of the new process */
+	uint32_t pad;
+	int64_t raw_ns;  /* true time of it */
+	uint64_t memory; /* a hash of the generator's */
 };
 
 struct ks_wire_start {

@@ -12,8 +12,16 @@
 /* @return false when the lane was closed meanwhile. */
 static bool enter(struct ks_area_lane *a, uint64_t n)
 {
-	uint64_t idle = 4 * n + KS_LANE_IDLE;
-	return atomic_compare_exchange_strong(&a->state, &idle, 4 * n + KS_LANE_INSIDE);
+	const struct timespec nap = {.tv_nsec = 20 * KS_US};
+	uint64_t now = 4 * n + KS_LANE_IDLE;
+
+	while (!atomic_compare_exchange_strong(&a->state, &now, 4 * n + KS_LANE_INSIDE)) {
+		if (now != 4 * n + KS_LANE_HELD)
+			return false;
+		syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
+		now = 4 * n + KS_LANE_IDLE;
+	}
+	return true;
 }
 
 static bool leave(struct ks_area_lane *a, uint64_t n)

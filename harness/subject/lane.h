@@ -29,6 +29,7 @@ struct ks_crew {
 	bool open;
 	int64_t start_ns; /* true time of the scenario's start */
 	atomic_bool halted; /* nothing is begun any more */
+	atomic_bool held;   /* and this: for the moment */
 	atomic_int beside;  /* how many run beside the lanes, at this moment */
 	void (*work)(struct ks_lane_thread *lane); /* of a lane of a foreign program that is free running (spec.gen is NULL) */
 	atomic_bool full; /* a lane had no room for its next record */

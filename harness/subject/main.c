@@ -25,7 +25,7 @@
 /* libfaketime keeps two objects a process and forgets them when the process does not return from main. */
 static char leftover[2][64];
 
-static void forget_faketime(void)
+static void forget_faketime(void) /* also in one that goes on from another, and so has none */
 {
 	static const char *const name[2] = {"sem.faketime_sem", "faketime_shm"};
 
@@ -127,6 +127,7 @@ int main(int argc, char **argv)
 	struct ks_gen_spec spec = {.gen = &ks_gen_ask_real};
 	struct ks_subject_hooks hooks = {.state_dir = argv[1],
 					 .registry = true,
+					 .forked = argc == 3 ? forget_faketime : NULL,
 					 .area_fd = area,
 					 .spec = argc > 3 ? &spec : NULL,
 					 .parse = parse,

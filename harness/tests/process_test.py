@@ -21,8 +21,12 @@ VARIANTS = ["snowflake:unchecked", "uuidv7:counter"]
 # Differences that are real, with their cause; README, "Where real processes differ".
 KNOWN = {
     ("unixnano", "unique"): "simulated threads go on at the same ns, real ones never do",
+    ("uuidv1", "unique"): "a clone on a machine does not read its clock at the same 100 ns",
+    ("uuidv6", "unique"): "a clone on a machine does not read its clock at the same 100 ns",
+    ("unique-rowid", "unique"): "a clone on a machine does not always read its clock at the same 10 us",
     ("timer", "available"): "a real thread that sleeps wakes up when the machine lets it",
 }
+CLONED = "counter,snowflake,uuidv7,uuidv7:counter,ulid,trace-id,lamport,objectid,unixmilli,nanotime"   # of all in the long tests
 FLIP = 3       # so many calls may fall on the other side of a tick, or of another call, by the timing of a real machine
 NOISE = 8      # a fault begins and ends some ms late, a process takes some tens of ms to start: a call every 10 ms
 SHARE = 0.2    # and of large counts this share
@@ -33,13 +37,14 @@ def generators(t):
     return ",".join(n for n in names if n != "null") + "," + ",".join(VARIANTS)
 
 
-def differs(simulated, real):
-    """@return what two judgements of a claim disagree about, or None"""
+def differs(simulated, real, late):
+    """late: calls that the machine began too late, by its own account, after which anything may be on the other side of a tick
+    @return what two judgements of a claim disagree about, or None"""
     pair = {simulated["verdict"], real["verdict"]}
     if "untested" in pair:
         return None if simulated["verdict"] == real["verdict"] else "one is untested: %s" % (real.get("reason") or simulated.get("reason"))
     off = abs(simulated["count"] - real["count"])
-    if off <= (max(NOISE, SHARE * simulated["count"]) if len(pair) == 1 else FLIP):
+    if off <= (max(NOISE, SHARE * simulated["count"]) if len(pair) == 1 else FLIP) + 2 * late:
         return None
     return "%s %d in sim, %s %d in faketime" % (simulated["verdict"], simulated["count"], real["verdict"], real["count"])
 
@@ -48,7 +53,8 @@ def differs(simulated, real):
 def agreement(name):
     def run(t):
         need_faketime()
-        t.run("run", "real-" + name, "-g", generators(t), "-w", "sim,faketime", "-j", "6", "--json", "r.json", timeout=200)
+        names = generators(t) if name != "clone" or os.environ.get("KEYSKEW_TEST_LONG") == "1" else CLONED
+        t.run("run", "real-" + name, "-g", names, "-w", "sim,faketime", "-j", "6", "--json", "r.json", code=(0, 1), timeout=200)
         runs = t.json("r.json")["runs"]
         simulated = {r["generator"]: r for r in runs if r["world"] == "sim"}
         compared = 0
@@ -60,16 +66,16 @@ def agreement(name):
             t.check(real["injection"], "%s: no proof of the fault" % real["generator"])
             t.check(real["machine"]["call_late_ns_max"] >= 0, "%s: what the machine did is not told" % real["generator"])
             for one, other in zip(simulated[real["generator"]]["claims"], real["claims"]):
-                why = differs(one, other)
+                why = differs(one, other, real["machine"]["calls_late"])
                 known = (real["generator"], re.match("[a-z]+", one["claim"]).group())
                 compared += 1
                 t.check(not why or known in KNOWN, "%s %s: %s" % (real["generator"], one["claim"], why))
-        t.check(compared >= 20, "only %d claims were compared" % compared)
+        t.check(compared >= 12, "only %d claims were compared" % compared)
     run.__name__ = "agreement_" + name.replace("-", "_")
     return run
 
 
-for scenario_name in ("strobe", "freeze", "restart-lost"):
+for scenario_name in ("strobe", "freeze", "restart-lost", "clone"):
     test("agreement")(agreement(scenario_name))
 
 

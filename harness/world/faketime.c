@@ -135,6 +135,8 @@ static int carries_event(const struct ks_plan *plan, const struct ks_fault_event
 
 	if (!lacks && !gen->gen && e->op == KS_FAULT_DOWN && e->amount & KS_RESTART_KEPT)
 		lacks = "the memory of a program in another process cannot be handed over";
+	if (!gen->gen && (e->op == KS_FAULT_SNAPSHOT || e->op == KS_FAULT_CLONE))
+		lacks = "the memory of a program that keyskew does not host cannot be copied";
 	if (!lacks && !gen->gen && e->op == KS_FAULT_REGISTRY)
 		lacks = "a program that keyskew does not host asks no registry of ours";
 	if (!lacks && e->op == KS_FAULT_RTC && !rtc_is_read(plan, e))

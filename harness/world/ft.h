@@ -69,6 +69,7 @@ struct ks_ft_process {
 	int64_t from_ns, until_ns; /* its life, true time since the start; the first one's begins at INT64_MIN */
 	uint64_t was_inside[4]; /* a bit a thread: it was inside a call when its records were taken */
 	uint32_t born;        /* the event that started it; KS_FT_NONE */
+	uint64_t memory;      /* of one that goes on from another's: a hash of the generator's, as that one told it */
 	bool up;              /* it runs, and its clock and threads can be acted on */
 };
 
@@ -128,7 +129,7 @@ struct ks_ft_play {
 	struct ks_ft_process *process;
 	size_t stride;
 	uint32_t processes;
-	/* Does what is not about clocks and stops: a restart. NULL: there is nothing such. */
+	/* Does what is not about clocks and stops: a restart, a clone. NULL: there is nothing such. */
 	int (*act)(void *who, uint32_t event, struct ks_err *err);
 	void *who;
 	struct {
@@ -136,6 +137,11 @@ struct ks_ft_play {
 	} utc_leap[8]; /* of UTC itself, announced */
 	uint32_t utc_leaps;
 	uint64_t seed;
+	/* Of the plan's snapshots, by number: the clocks of their nodes, and when they were kept; n of them. */
+	struct {
+		struct ks_clocks clocks;
+		int64_t at_ns, planned_ns; /* since the start */
+	} *kept;
 	int64_t worst_late_ns;
 	bool busy; /* it failed because the machine was too busy: another try may go well */
 };

@@ -117,6 +117,19 @@ bool ks_ft_group_add(const char *dir, unsigned slot, char *procs, size_t size)
 	return (size_t)snprintf(procs, size, "%s/cgroup.procs", own) < size && access(procs, W_OK) == 0;
 }
 
+void ks_ft_group_join(const char *procs, long pid)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%ld", pid);
+	int fd = open(procs, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t n = write(fd, number, strlen(number));
+	(void)n; /* it has ended already: others notice */
+	close(fd);
+}
+
 int ks_ft_group_freeze(const char *dir, unsigned slot, bool freeze)
 {
 	char path[512], own[540];

@@ -11,6 +11,8 @@
 
 /* Makes the group of a process. procs: the file that takes its number. @return false where there are none. */
 bool ks_ft_group_add(const char *dir, unsigned slot, char *procs, size_t size);
+/* Moves a process that is there already into it, before it makes others. */
+void ks_ft_group_join(const char *procs, long pid);
 /* Freezes all that is in it, or lets it run on, and waits until it is so. @return 0, or -1 with errno. */
 int ks_ft_group_freeze(const char *dir, unsigned slot, bool freeze);
 /* Kills all that is in the run's groups, and waits (2 s at most) until they are empty. */

@@ -133,7 +133,7 @@ static int take_hello(struct run *r, struct subject *s, const void *payload, uin
 	memcpy(&hello, payload, sizeof(hello));
 	if (hello.version != KS_WIRE_VERSION || hello.record_size != sizeof(struct ks_wire_record))
 		return ks_ft_lament(r, s, "is of another version of keyskew");
-	s->phase = GREETED;
+	s->phase = s->kept ? DONE : GREETED; /* a snapshot has nothing to do */
 	return 0;
 }
 
@@ -153,6 +153,8 @@ static int take(struct run *r, struct subject *s, int type, const void *payload,
 {
 	char text[400];
 
+	if (type == KS_WIRE_FORKED && s->forking)
+		return ks_ft_take_forked(r, s, payload, length);
 	if (type == KS_WIRE_ASK)
 		return take_question(r, s, payload, length);
 	if (type == KS_WIRE_HELLO && s->phase == STARTING)
@@ -199,7 +201,7 @@ static int listen(struct run *r, int64_t at_ns)
 	left = left < 0 ? 0 : left > LOOK_NS ? LOOK_NS : left;
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct subject *s = &r->subject[i];
-		bool over = !s->p.up && s->phase == DONE; /* it waits for its end */
+		bool over = !s->p.up && s->phase == DONE && !s->kept; /* it waits for its end */
 		r->fds[2 * i] = (struct pollfd){.fd = over ? -1 : s->p.proc.out, .events = POLLIN};
 		r->fds[2 * i + 1] = (struct pollfd){.fd = r->subject[i].p.proc.err, .events = POLLIN};
 	}
@@ -218,6 +220,11 @@ static int listen(struct run *r, int64_t at_ns)
 int ks_ft_tell(struct run *r, struct subject *s, uint32_t type, const void *payload, uint32_t length)
 {
 	return ks_wire_send(s->p.proc.in, type, payload, length) == 0 ? 0 : ks_ft_lament(r, s, "does not listen");
+}
+
+int ks_ft_listen(struct run *r, int64_t at_ns)
+{
+	return listen(r, at_ns);
 }
 
 static int wait_for(struct run *r, enum ks_ft_phase phase, int64_t until_ns, const char *what)
@@ -240,16 +247,20 @@ static int wait_for(struct run *r, enum ks_ft_phase phase, int64_t until_ns, con
 /* ---- the start ---- */
 
 /* The file in which the subject will note its calls. */
-static int make_area(struct run *r, struct subject *s, const struct ks_wire_config *c, char path[96])
+static struct ks_wire_config config_of(const struct run *r, const struct subject *s);
+
+int ks_ft_make_area(struct run *r, struct subject *s)
 {
-	struct ks_area_size size = ks_area_size(c, ks_gen_issues_texts(r->request->gen));
-	size.probes = (uint64_t)((r->plan->duration_ns + 2 * KS_SEC) / c->probe_ns + 16);
+	const struct ks_wire_config c = config_of(r, s);
+	struct ks_area_size size = ks_area_size(&c, ks_gen_issues_texts(r->request->gen));
+	char path[96];
+	size.probes = (uint64_t)((r->plan->duration_ns + 2 * KS_SEC) / c.probe_ns + 16);
 	size.probes = size.probes < PROBES_MAX ? size.probes : PROBES_MAX;
 	size_t bytes = ks_area_bytes(&size);
 	struct statvfs fs;
 	char text[KS_TIME_TEXT];
 
-	snprintf(path, 96, "%s/area-%u", r->stage.dir, s->p.slot);
+	snprintf(path, sizeof(path), "%s/area-%u", r->stage.dir, s->p.slot);
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0 || fstatvfs(fd, &fs) != 0)
 		return ks_fail(r->err, KS_E_INTERNAL, "cannot make '%s': %s", path, strerror(errno));
@@ -276,7 +287,7 @@ static struct ks_wire_config config_of(const struct run *r, const struct subject
 				       .lanes_before = s->p.process * p->threads,
 				       .lanes_of_node = p->processes * p->threads,
 				       .seed = r->request->seed,
-				       .worker = ks_plan_worker(p, r->request->seed, s->p.node),
+				       .worker = ks_plan_worker(p, r->request->seed, s->revived ? s->before->p.node : s->p.node),
 				       .duration_ns = p->duration_ns,
 				       .rate_count = p->load.rate.count,
 				       .rate_per_ns = p->load.rate.per_ns,
@@ -292,6 +303,8 @@ static struct ks_wire_config config_of(const struct run *r, const struct subject
 				       .ip = ks_host_ip(s->p.node),
 				       .pid = p->host == KS_HOST_CONTAINER && s->p.process == 0, /* and 1 it is */
 				       .way_ns = p->network.delay_ns ? p->network.delay_ns : 1,
+				       .own_random = p->clones > 0,
+				       .reseed = s->revived && r->play.event[s->p.born].extra & KS_REVIVE_RESEED,
 				       .caller = ks_caller(&(struct ks_lane){s->p.node, s->p.process, s->p.incarnation, 0},
 							   p->processes, p->threads),
 				       .user_low = p->user_low,
@@ -320,25 +333,29 @@ static int add_program(struct run *r, struct subject *s, struct ks_command *prog
 	return 0;
 }
 
-int ks_ft_launch(struct run *r, struct subject *s)
+int ks_ft_prepare(struct run *r, struct subject *s)
 {
-	struct ks_wire_config config = config_of(r, s);
-	struct ks_command program;
-	char path[4096], area[96], why[256], what[300], timeout[32];
-	char *argv[7 + KS_COMMAND_WORDS] = {path, r->stage.dir, area};
-	size_t threads = r->plan->threads;
-
 	s->rx.buf = ks_alloc(1, KS_WIRE_RX_BYTES);
 	s->account = (struct ks_wire_account){.spec = r->request->gen,
 					      .first_lane = s->p.first_lane,
 					      .threads = r->plan->threads,
 					      .duration_ns = r->plan->duration_ns,
-					      .thread = ks_alloc(threads, sizeof(*s->account.thread))};
-	if (!s->rx.buf || !s->account.thread)
-		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
+					      .thread = ks_alloc(r->plan->threads, sizeof(*s->account.thread))};
+	return s->rx.buf && s->account.thread ? 0 : ks_fail(r->err, KS_E_INTERNAL, "out of memory");
+}
+
+int ks_ft_launch(struct run *r, struct subject *s)
+{
+	struct ks_command program;
+	char path[4096], area[96], why[256], what[300], timeout[32];
+	char *argv[7 + KS_COMMAND_WORDS] = {path, r->stage.dir, area};
+
+	if (ks_ft_prepare(r, s) != 0)
+		return -1;
 	if (ks_ft_find_subject(path, why, sizeof(why)) != 0)
 		return ks_fail(r->err, KS_E_JUDGE, "%s", why);
-	if (make_area(r, s, &config, area) != 0 || (!r->request->gen->gen && add_program(r, s, &program, what, timeout, argv) != 0))
+	snprintf(area, sizeof(area), "%s/area-%u", r->stage.dir, s->p.slot);
+	if (ks_ft_make_area(r, s) != 0 || (!r->request->gen->gen && add_program(r, s, &program, what, timeout, argv) != 0))
 		return -1;
 	return ks_ft_start(&r->stage, &s->p, argv, true, NULL, r->err);
 }
@@ -517,9 +534,9 @@ void ks_ft_make_lanes(struct run *r, struct subject *s)
 /* Room for all incarnations that there will be. */
 static int make_subjects(struct run *r)
 {
-	uint32_t first = r->plan->nodes * r->plan->processes;
+	uint32_t first = (r->plan->nodes - r->plan->clones) * r->plan->processes; /* clones come last, and later */
 
-	r->room = first + ks_ft_restarts(&r->play, r->plan);
+	r->room = first + ks_ft_restarts(&r->play, r->plan) + ks_ft_clones(&r->play, r->plan);
 	r->subject = ks_alloc(r->room, sizeof(*r->subject));
 	r->fds = ks_alloc(2 * (size_t)r->room, sizeof(*r->fds));
 	r->frame = ks_alloc(1, KS_WIRE_MAX);

@@ -36,8 +36,9 @@ int ks_ft_play_init(struct ks_ft_play *play, const struct ks_run_request *reques
 	if (!request->control && ks_plan_events(plan, request->seed, &play->event, &play->n, err) != 0)
 		return -1;
 	play->done = ks_alloc(play->n ? play->n : 1, sizeof(*play->done));
+	play->kept = ks_alloc(play->n ? play->n : 1, sizeof(*play->kept));
 	play->node = ks_alloc(plan->nodes, sizeof(*play->node));
-	if (!play->done || !play->node)
+	if (!play->done || !play->kept || !play->node)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	for (uint32_t i = 0; i < plan->nodes; i++) {
 		struct ks_clocks *c = &play->node[i].clocks;
@@ -53,6 +54,7 @@ void ks_ft_play_release(struct ks_ft_play *play)
 		ks_free(play->node[i].change);
 	ks_free(play->node);
 	ks_free(play->done);
+	ks_free(play->kept);
 	ks_free(play->event);
 	*play = (struct ks_ft_play){0};
 }
@@ -131,9 +133,10 @@ static int64_t meet(const struct ks_ft_play *play, const struct ks_fault_event *
 	return ks_ft_play_now(play) + (exact ? 0 : slower ? KS_FT_LEAD_NS : -KS_FT_LEAD_NS);
 }
 
-static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, int64_t t_ns)
+static void act_on_clocks(const struct ks_ft_play *play, const struct ks_fault_event *e, int64_t t_ns)
 {
-	int64_t last = c->seg[KS_REALTIME].t0_ns;
+	struct ks_clocks *c = &play->node[e->node].clocks;
+	int64_t last = c->seg[KS_REALTIME].t0_ns, kept_ns;
 
 	t_ns = t_ns < last ? last : t_ns;
 	switch (e->op) {
@@ -161,6 +164,10 @@ static void act_on_clocks(struct ks_clocks *c, const struct ks_fault_event *e, i
 	case KS_FAULT_UP:
 		ks_clocks_boot(c, t_ns);
 		break;
+	case KS_FAULT_CLONE: /* they go on from where they were kept, and that was so much before as the plan says: neither act's lateness shows */
+		kept_ns = play->kept[e->amount].at_ns;
+		ks_clocks_restore(c, &play->kept[e->amount].clocks, kept_ns, kept_ns + e->at_ns - play->kept[e->amount].planned_ns);
+		break;
 	case KS_FAULT_HOLD:
 		ks_clocks_hold(c, t_ns, (unsigned)e->amount);
 		break;
@@ -183,7 +190,7 @@ int ks_ft_play_bend(struct ks_ft_play *play, const struct ks_fault_event *e, uin
 	struct ks_ft_node *n = &play->node[e->node];
 	struct ks_ft_change change = {.begin_ns = ks_ft_play_now(play), .event = k};
 
-	act_on_clocks(&n->clocks, e, meet(play, e));
+	act_on_clocks(play, e, meet(play, e));
 	if (ks_ft_play_show_all(play, e->node, err) != 0)
 		return -1;
 	change.end_ns = ks_ft_play_now(play);
@@ -298,6 +305,10 @@ static int do_event(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 		if (e->amount & KS_RESTART_NODE && bend(play, k, err) != 0)
 			return -1;
 		return play->act ? play->act(play->who, k, err) : 0;
+	case KS_FAULT_CLONE: /* nobody reads the new node's clock before it goes on */
+		if (bend(play, k, err) != 0)
+			return -1;
+		return play->act ? play->act(play->who, k, err) : 0;
 	case KS_FAULT_ARM_LEAP:
 		ks_ft_own_arm(play, k);
 		ks_ft_own_plan(play, e->node);
@@ -383,6 +394,7 @@ unsigned ks_ft_affects(const struct ks_fault_event *e)
 	case KS_FAULT_SMEAR:
 		return ALL_CLOCKS & ~BIT(KS_RAW);
 	case KS_FAULT_DRIFT:
+	case KS_FAULT_CLONE:
 		return ALL_CLOCKS;
 	case KS_FAULT_HOLD:
 	case KS_FAULT_RELEASE:
@@ -418,6 +430,8 @@ static bool is_known(enum ks_fault_op op)
 	case KS_FAULT_DOWN:
 	case KS_FAULT_UP:
 	case KS_FAULT_REGISTRY:
+	case KS_FAULT_SNAPSHOT:
+	case KS_FAULT_CLONE:
 		return true;
 	default:
 		return false;

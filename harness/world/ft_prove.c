@@ -546,6 +546,46 @@ static int prove_registry(const struct ctx *c, uint32_t k)
 	return put(c, k, proof);
 }
 
+/* Nothing may change by it: the clock goes on as it did. */
+static int prove_snapshot(const struct ctx *c, uint32_t k)
+{
+	size_t first = first_since(c, c->play->done[k].end_ns), last = first_since(c, c->play->done[k].begin_ns);
+	const struct ks_ft_node *node = &c->play->node[c->p->node];
+	size_t i = node->changes - 1;
+
+	while (last && c->probe[last - 1].after_ns - c->play->start_ns > c->play->done[k].begin_ns)
+		last--;
+	while (i && node->change[i].begin_ns > c->play->done[k].begin_ns)
+		i--;
+	if (!last || first == c->n)
+		return unproven(c, k, "it told no reading on both sides");
+	struct reading a = reading(c, last - 1), b = reading(c, first);
+	if (i + 1 < node->changes && node->change[i + 1].begin_ns < b.after_ns)
+		return put(c, k, (struct ks_injection){.at_ns = c->play->done[k].end_ns}); /* something else comes at once: lines are checked */
+	struct ks_injection proof = {.at_ns = c->play->done[k].end_ns};
+	proof.observed = moved(&a, &b) - (int64_t)(((__int128)(b.at_ns - a.at_ns) * node->change[i].line.rate_q64) >> 64);
+	proof.tolerance = KS_FT_TOLERANCE_NS + a.width_ns + b.width_ns + coarseness(c, i);
+	return put(c, k, proof);
+}
+
+/* The new node's clock goes on from the snapshot: it is behind what the old line would show by the time that has passed since. And
+ * what the generator knew before its first call is what it knew then. */
+static int prove_clone(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = c->play->event;
+	size_t i = change_of(c, k);
+	struct reading r;
+
+	if (!i || !first_within(c, i, &r))
+		return unproven(c, k, "it told no reading before something else was done to it");
+	if (c->p->area.head->memory != c->p->memory)
+		return unproven(c, k, "what the generator knows is not what it knew in the snapshot");
+	struct ks_injection proof = {.at_ns = c->play->done[k].end_ns, .commanded = c->play->kept[e[k].amount].planned_ns - e[k].at_ns};
+	proof.observed = r.value_ns - ks_seg_at(&c->play->kept[e[k].amount].clocks.seg[KS_REALTIME], r.at_ns);
+	proof.tolerance = KS_FT_TOLERANCE_NS + r.width_ns + coarseness(c, i) - proof.commanded / 1000; /* it may drift */
+	return put(c, k, proof);
+}
+
 static int prove_event(const struct ctx *c, uint32_t k)
 {
 	const struct ks_fault_event *e = &c->play->event[k];
@@ -577,6 +617,10 @@ static int prove_event(const struct ctx *c, uint32_t k)
 		return e->thread == KS_ANY ? prove_stop(c, k) : prove_thread(c, k);
 	case KS_FAULT_RESUME:
 		return prove_stop(c, k);
+	case KS_FAULT_SNAPSHOT:
+		return prove_snapshot(c, k);
+	case KS_FAULT_CLONE:
+		return c->p->born == k ? prove_clone(c, k) : 0;
 	case KS_FAULT_REGISTRY:
 		return c->play->event[k].amount ? 0 : prove_registry(c, k);
 	default:
@@ -612,6 +656,8 @@ static int prove_process(struct ctx *c)
 {
 	char name[64];
 
+	if (!c->p->area.head)
+		return 0; /* a snapshot, which makes no calls */
 	c->probe = c->p->area.probe;
 	c->n = atomic_load(&c->p->area.head->nprobes);
 	if (c->n > c->p->area.head->size.probes)

@@ -51,7 +51,7 @@ static int down(struct run *r, const struct ks_fault_event *e)
 static struct subject *last_of(struct run *r, uint32_t node, uint32_t process)
 {
 	for (uint32_t i = r->n; i-- > 0;)
-		if (r->subject[i].p.node == node && r->subject[i].p.process == process)
+		if (r->subject[i].p.node == node && r->subject[i].p.process == process && !r->subject[i].kept)
 			return &r->subject[i];
 	return NULL;
 }
@@ -113,6 +113,10 @@ int ks_ft_act(void *who, uint32_t k, struct ks_err *err)
 		return down(r, e);
 	if (e->op == KS_FAULT_UP)
 		return up(r, k);
+	if (e->op == KS_FAULT_SNAPSHOT)
+		return ks_ft_snapshot(r, k);
+	if (e->op == KS_FAULT_CLONE)
+		return ks_ft_clone(r, k);
 	if (e->op == KS_FAULT_REGISTRY) {
 		r->registry.cut_off[e->node] = !e->amount;
 		return 0;
@@ -131,15 +135,18 @@ static int start(struct run *r, struct subject *s)
 	return ks_ft_tell(r, s, KS_WIRE_START, &m, sizeof(m));
 }
 
-/* Greeted: asked for its clock, which stands at the instant from which libfaketime counts in it. Asked: shown its node's
- * clock, and configured. Ready: started. */
+/* Greeted: asked for its clock, which stands at the instant from which libfaketime counts in it; what goes on from the memory of
+ * another counts from where that one does. Asked: shown its node's clock, and configured. Ready: started. */
 int ks_ft_restart_next(struct run *r, struct subject *s)
 {
+	if (s->kept || (s->revived && !s->p.proc.pid))
+		return 0; /* it waits, or nobody knows it yet */
 	if (s->phase == GREETED && !s->p.up && !s->pings_open && !s->clocks.raw_ns)
 		return ks_ft_ping(r, s);
 	if (s->phase == GREETED && !s->p.up && s->clocks.raw_ns) {
 		s->first = s->clocks;
-		s->p.from_unix_ns = s->clocks.clock_ns[KS_REALTIME];
+		if (!s->revived)
+			s->p.from_unix_ns = s->clocks.clock_ns[KS_REALTIME];
 		s->p.up = true;
 		return ks_ft_play_show(&r->play, &s->p, r->err) || ks_ft_send_config(r, s) ? -1 : 0;
 	}

@@ -18,7 +18,12 @@ struct subject {
 	struct ks_wire_account account;
 	struct ks_wire_clocks clocks, first; /* told last, and before the start */
 	uint32_t pings_open;
-	struct subject *before; /* of a process that was started anew: the incarnation before */
+	struct subject *before; /* of a process that was started anew: the incarnation before; of a clone: what it is a clone of */
+	bool kept;              /* it is a snapshot: a process that waits to be gone on from */
+	uint32_t snapshot;      /* which */
+	bool revived;           /* it goes on from a snapshot */
+	bool forking;           /* it was told to make another process, and has not answered yet */
+	struct ks_wire_forked forked;
 	uint64_t clock_reads;
 };
 
@@ -49,8 +54,22 @@ void ks_ft_make_lanes(struct run *r, struct subject *s);
 /* An error: what it did, and how it ended. */
 int ks_ft_lament(struct run *r, struct subject *s, const char *what);
 
+/* Listens once, until true time at_ns at most. */
+int ks_ft_listen(struct run *r, int64_t at_ns);
+/* Makes the file in which the subject will note its calls. */
+int ks_ft_make_area(struct run *r, struct subject *s);
+/* Gives the subject what it needs to be heard: buffers. */
+int ks_ft_prepare(struct run *r, struct subject *s);
+
+/* ft_clone.c: snapshots and clones. */
+uint32_t ks_ft_clones(const struct ks_ft_play *play, const struct ks_plan *plan);
+int ks_ft_snapshot(struct run *r, uint32_t k);
+int ks_ft_clone(struct run *r, uint32_t k);
+/* A subject answered FORK. */
+int ks_ft_take_forked(struct run *r, struct subject *s, const void *payload, uint32_t length);
+
 /* ft_restart.c */
-/* How many more subjects the faults of the plan will start. */
+/* How many more subjects the restarts of the plan will start. */
 uint32_t ks_ft_restarts(const struct ks_ft_play *play, const struct ks_plan *plan);
 /* What ks_ft_play calls for what is not about clocks and stops. who: struct run. */
 int ks_ft_act(void *who, uint32_t k, struct ks_err *err);

@@ -71,6 +71,8 @@ void ks_ft_machine(const struct ks_ft_play *play, struct ks_machine *machine)
 	*machine = (struct ks_machine){.known = true};
 	for (uint32_t i = 0; i < play->processes; i++) {
 		const struct ks_ft_process *p = ks_ft_process(play, i);
+		if (!p->area.head)
+			continue; /* a snapshot */
 		for (uint32_t t = 0; t < p->area.head->size.threads; t++)
 			add_lane(play, p, t, (size_t)(p->area.lane[t].state / 4), machine);
 		add_probes(play, p, machine);
