@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench_guest.h"
 #include "cli.h"
 #include "ks_check.h"
 #include "ks_mem.h"
@@ -22,11 +23,12 @@ extern char **environ;
 
 static int cmd_bench(int argc, char **argv);
 static const char *const synopsis[] = {"[OPTION]...", NULL};
-enum { KEYS, SAVE, QUICK };
+enum { KEYS, SAVE, QUICK, GUESTS };
 static const struct ks_cli_option options[] = {
 	{"keys", 0, "N", "how many of each run, default 10000000", KS_COMPLETE_NONE, NULL},
 	{"save", 0, "FILE", "writes the figures there, as the committed ones are written", KS_COMPLETE_FILE, NULL},
 	{"quick", 0, NULL, "leaves out the nightly suite", KS_COMPLETE_NONE, NULL},
+	{"guests", 0, NULL, "instead: what guests under QEMU cost, to boot, to clone, to hear from", KS_COMPLETE_NONE, NULL},
 	{0},
 };
 const struct ks_cli_command ks_command_bench = {
@@ -484,7 +486,7 @@ static int cmd_bench(int argc, char **argv)
 	struct bench b = {.keys = 10000000};
 	const char *file = NULL;
 	char *value, *end;
-	bool quick = false;
+	bool quick = false, guests = false;
 	int option;
 	ks_cli_begin(&cli, &ks_command_bench, argc, argv);
 	while ((option = ks_cli_next(&cli, &value)) >= 0)
@@ -492,6 +494,8 @@ static int cmd_bench(int argc, char **argv)
 			file = value;
 		else if (option == QUICK)
 			quick = true;
+		else if (option == GUESTS)
+			guests = true;
 		else if ((b.keys = strtoull(value, &end, 10)) < 100000 || *end || b.keys > 200000000) {
 			ks_fail(&cli.err, KS_E_USAGE, "bad --keys '%s', expected 100000..200000000", value);
 			option = KS_CLI_BAD;
@@ -508,5 +512,5 @@ static int cmd_bench(int argc, char **argv)
 		return ks_cli_usage(&ks_command_bench);
 	struct ks_err err = {0};
 	b.err = &err;
-	return bench(&b, file, quick) ? ks_cli_error(&err) : 0;
+	return (guests ? ks_bench_guest(&err) : bench(&b, file, quick)) ? ks_cli_error(&err) : 0;
 }

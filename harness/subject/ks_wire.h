@@ -1,8 +1,8 @@
 /* The wire between the harness and a subject host: the program that hosts generators in a real process
  * (faketime) or in a guest (qemu). A stream of frames over a pipe, a socket or a virtio-serial port.
  *
- * A frame: magic "KSW1", type u32, length u32, crc32 u32 of the payload, then `length` bytes. All integers are little
- * endian, all structs packed as listed. The receiver checks magic, type, length (<= KS_WIRE_MAX) and crc and treats
+ * A frame: magic "KSW1", type u32, length u32, the low half of XXH64 of the payload, then `length` bytes. All integers are little
+ * endian, all structs packed as listed. The receiver checks magic, type, length (<= KS_WIRE_MAX) and sum and treats
  * anything else as garbage: the run ends with KS_E_JUDGE. Both sides are fuzzed. */
 #ifndef KS_WIRE_H
 #define KS_WIRE_H
@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 8u
+#define KS_WIRE_VERSION 9u
 #define KS_WIRE_STIR_MAX 512u    /* bytes of WAKE */
 
 enum ks_wire_type {
@@ -44,7 +44,7 @@ enum ks_wire_type {
 };
 
 struct ks_wire_header {
-	uint32_t magic, type, length, crc;
+	uint32_t magic, type, length, sum;
 };
 
 struct ks_wire_hello {
@@ -195,6 +195,6 @@ int ks_wire_rx_take(struct ks_wire_rx *rx, const void **payload, uint32_t *lengt
 
 /* Pure: checks a header. @return 0, or -1. */
 int ks_wire_check(const struct ks_wire_header *header);
-uint32_t ks_wire_crc(const void *bytes, uint32_t n);
+uint32_t ks_wire_sum(const void *bytes, uint32_t n);
 
 #endif

@@ -79,7 +79,7 @@ int ks_vm_loop_turn(struct ks_vm_loop *loop, int64_t until_ns, struct ks_err *er
 
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 {
-	struct ks_stream *s = handle->data;
+	struct ks_flow *s = handle->data;
 
 	(void)suggested;
 	if (s->from) { /* so that the longest message fits behind what is left */
@@ -92,7 +92,7 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 
 static void on_bytes(uv_stream_t *pipe, ssize_t n, const uv_buf_t *room)
 {
-	struct ks_stream *s = pipe->data;
+	struct ks_flow *s = pipe->data;
 
 	if (n < 0) {
 		uv_read_stop(pipe);
@@ -105,13 +105,13 @@ static void on_bytes(uv_stream_t *pipe, ssize_t n, const uv_buf_t *room)
 	}
 }
 
-static void read_on(struct ks_stream *s)
+static void read_on(struct ks_flow *s)
 {
 	s->full = false;
 	s->ended = s->ended || uv_read_start((uv_stream_t *)&s->pipe, on_room, on_bytes) != 0;
 }
 
-int ks_stream_open(struct ks_stream *s, struct ks_vm_loop *loop, int fd, struct ks_err *err)
+int ks_flow_open(struct ks_flow *s, struct ks_vm_loop *loop, int fd, struct ks_err *err)
 {
 	s->fd = fd;
 	s->pipe.data = s;
@@ -124,7 +124,7 @@ int ks_stream_open(struct ks_stream *s, struct ks_vm_loop *loop, int fd, struct 
 	return 0;
 }
 
-void ks_stream_taken(struct ks_stream *s, size_t n)
+void ks_flow_taken(struct ks_flow *s, size_t n)
 {
 	s->from += n;
 	if (s->full)
@@ -142,14 +142,14 @@ static void on_sent(uv_write_t *write, int status)
 	free(write->data);
 }
 
-bool ks_stream_is_full(const struct ks_stream *s, size_t n)
+bool ks_flow_is_full(const struct ks_flow *s, size_t n)
 {
-	return uv_stream_get_write_queue_size((const uv_stream_t *)&s->pipe) + n > KS_STREAM_QUEUE;
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&s->pipe) + n > KS_FLOW_QUEUE;
 }
 
-int ks_stream_send(struct ks_stream *s, const void *bytes, size_t n)
+int ks_flow_send(struct ks_flow *s, const void *bytes, size_t n)
 {
-	if (ks_stream_is_full(s, n)) {
+	if (ks_flow_is_full(s, n)) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -169,11 +169,11 @@ int ks_stream_send(struct ks_stream *s, const void *bytes, size_t n)
 
 static void on_closed(uv_handle_t *handle)
 {
-	struct ks_stream *s = handle->data;
+	struct ks_flow *s = handle->data;
 	s->closed = true;
 }
 
-void ks_stream_close(struct ks_stream *s)
+void ks_flow_close(struct ks_flow *s)
 {
 	if (!s->opened)
 		return;

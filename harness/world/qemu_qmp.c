@@ -57,7 +57,7 @@ void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *m)
 
 struct ks_qmp {
 	struct ks_vm_loop *loop;
-	struct ks_stream stream;
+	struct ks_flow stream;
 	unsigned seen; /* events that came and nobody has waited for yet: mask of 1 << enum ks_qmp_event */
 	char version[32];
 	char buf[KS_QMP_LINE_MAX];
@@ -66,13 +66,13 @@ struct ks_qmp {
 /* @return whether a whole line came; m is what it says then. */
 static bool take_line(struct ks_qmp *q, struct ks_qmp_message *m)
 {
-	struct ks_stream *s = &q->stream;
+	struct ks_flow *s = &q->stream;
 	const char *line = s->buf + s->from, *end = memchr(line, '\n', s->to - s->from);
 
 	if (!end)
 		return false;
 	ks_qmp_parse(line, (size_t)(end - line), m);
-	ks_stream_taken(s, (size_t)(end - line) + 1);
+	ks_flow_taken(s, (size_t)(end - line) + 1);
 	return true;
 }
 
@@ -213,7 +213,7 @@ struct ks_qmp *ks_qmp_new(struct ks_vm_loop *loop, int fd, struct ks_err *err)
 	q->loop = loop;
 	q->stream.buf = q->buf;
 	q->stream.size = sizeof(q->buf);
-	if (ks_stream_open(&q->stream, loop, fd, err) == 0)
+	if (ks_flow_open(&q->stream, loop, fd, err) == 0)
 		return q;
 	ks_qmp_free(q);
 	return NULL;
@@ -223,6 +223,6 @@ void ks_qmp_free(struct ks_qmp *q)
 {
 	if (!q)
 		return;
-	ks_stream_close(&q->stream);
+	ks_flow_close(&q->stream);
 	ks_free(q);
 }

@@ -45,7 +45,7 @@ static void become_qemu(const struct ks_qemu_command *c, pid_t parent, const int
 }
 
 /* Keeps the end of what the console says. */
-static void keep_tail(struct ks_stream *console, const char *bytes, size_t n)
+static void keep_tail(struct ks_flow *console, const char *bytes, size_t n)
 {
 	struct ks_vm *vm = console->context;
 
@@ -62,8 +62,8 @@ static int listen_to(struct ks_vm *vm, struct ks_vm_loop *loop, const int ours[3
 	vm->console.size = sizeof(vm->chunk);
 	vm->console.came = keep_tail;
 	vm->console.context = vm;
-	int failed = ks_stream_open(&vm->channel, loop, ours[0], err);
-	failed = ks_stream_open(&vm->console, loop, ours[2], err) || failed;
+	int failed = ks_flow_open(&vm->channel, loop, ours[0], err);
+	failed = ks_flow_open(&vm->console, loop, ours[2], err) || failed;
 	vm->qmp = ks_qmp_new(loop, ours[1], err);
 	return failed || !vm->qmp ? -1 : 0;
 }
@@ -152,8 +152,8 @@ void ks_vm_free(struct ks_vm *vm)
 		while (waitpid(vm->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	ks_stream_close(&vm->channel);
-	ks_stream_close(&vm->console);
+	ks_flow_close(&vm->channel);
+	ks_flow_close(&vm->console);
 	ks_qmp_free(vm->qmp);
 	if (vm->ram >= 0)
 		close(vm->ram);
@@ -246,11 +246,11 @@ int ks_vm_fail(struct ks_vm *vm, struct ks_err *err, const char *fmt, ...)
 
 int ks_vm_send(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t length, struct ks_err *err)
 {
-	struct ks_wire_header h = {.magic = KS_WIRE_MAGIC, .type = type, .length = length, .crc = ks_wire_crc(payload, length)};
+	struct ks_wire_header h = {.magic = KS_WIRE_MAGIC, .type = type, .length = length, .sum = ks_wire_sum(payload, length)};
 
 	if (ks_wire_check(&h) != 0)
 		return ks_fail(err, KS_E_INTERNAL, "a message of %u bytes for a guest", length);
-	if (ks_stream_send(&vm->channel, &h, sizeof(h)) != 0 || (length && ks_stream_send(&vm->channel, payload, length) != 0))
+	if (ks_flow_send(&vm->channel, &h, sizeof(h)) != 0 || (length && ks_flow_send(&vm->channel, payload, length) != 0))
 		return ks_vm_fail(vm, err, "guest does not take a message: %s", strerror(errno));
 	return 0;
 }
@@ -258,7 +258,7 @@ int ks_vm_send(struct ks_vm *vm, uint32_t type, const void *payload, uint32_t le
 /* Would ks_vm_recv not wait? A frame that is none counts, and the end of them. */
 static bool has_frame(const struct ks_vm *vm)
 {
-	const struct ks_stream *s = &vm->channel;
+	const struct ks_flow *s = &vm->channel;
 	struct ks_wire_header h;
 
 	if (s->to - s->from < sizeof(h))
@@ -284,7 +284,7 @@ int ks_vm_send_long(struct ks_vm *vm, uint32_t type, const void *payload, uint32
 {
 	int turn = 0;
 
-	while (turn == 0 && !has_frame(vm) && ks_stream_is_full(&vm->channel, sizeof(struct ks_wire_header) + length))
+	while (turn == 0 && !has_frame(vm) && ks_flow_is_full(&vm->channel, sizeof(struct ks_wire_header) + length))
 		turn = ks_vm_loop_turn(vm->loop, deadline_ns, err);
 	if (turn < 0)
 		return -1;
@@ -299,11 +299,11 @@ int ks_vm_send_long(struct ks_vm *vm, uint32_t type, const void *payload, uint32
 /* Takes the frame at the front. @return its type, 0 when it is not whole, -1 when it is garbage. */
 static int take_frame(struct ks_vm *vm, const void **payload, uint32_t *length)
 {
-	struct ks_stream *s = &vm->channel;
+	struct ks_flow *s = &vm->channel;
 	struct ks_wire_rx rx = {(unsigned char *)s->buf + s->from, 0, (uint32_t)(s->to - s->from)};
 	int type = ks_wire_rx_take(&rx, payload, length);
 
-	ks_stream_taken(s, rx.from);
+	ks_flow_taken(s, rx.from);
 	return type;
 }
 

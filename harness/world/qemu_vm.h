@@ -14,7 +14,7 @@ struct ks_vm {
 	bool savable;
 	int ram;                  /* the file of its memory, or -1 */
 	struct ks_vm_saved *from; /* of a clone */
-	struct ks_stream channel, console;
+	struct ks_flow channel, console;
 	struct ks_qmp *qmp;
 	struct ks_wire_hello hello;
 	size_t tail_len; /* bytes ever put into the ring */
