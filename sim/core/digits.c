@@ -13,20 +13,41 @@ const char ks_base32_hex_lower[] = "0123456789abcdefghijklmnopqrstuv";
 
 #define BYTES_MAX 32
 
+/* The number in words, most significant first. @return how many. */
+static int to_words(const uint8_t *bytes, int len, uint32_t word[BYTES_MAX / 4])
+{
+	int words = (len + 3) / 4;
+	memset(word, 0, (size_t)words * sizeof *word);
+	for (int i = 0, at = 4 * words - len; i < len; i++, at++)
+		word[at / 4] |= (uint32_t)bytes[i] << (24 - 8 * (at % 4));
+	return words;
+}
+
+/* The largest power of the base in 32 bits: a long division by it gives that many digits at once. */
+static uint32_t largest_power(uint32_t base, int *exponent)
+{
+	uint32_t power = base;
+	for (*exponent = 1; (uint64_t)power * base <= UINT32_MAX; ++*exponent)
+		power *= base;
+	return power;
+}
+
 char *ks_digits_write(char *p, int n, const uint8_t *bytes, int len, const char *alphabet)
 {
-	uint8_t rest[BYTES_MAX];
-	unsigned base = (unsigned)strlen(alphabet);
-	memcpy(rest, bytes, (size_t)len);
+	uint32_t rest[BYTES_MAX / 4], base = (uint32_t)strlen(alphabet);
+	int words = to_words(bytes, len, rest), digits;
+	uint32_t power = largest_power(base, &digits);
 	p[n] = 0;
-	for (int i = n; i-- > 0;) { /* long division: the remainder is the last digit */
-		unsigned carry = 0;
-		for (int k = 0; k < len; k++) {
-			unsigned v = carry << 8 | rest[k];
-			rest[k] = (uint8_t)(v / base);
-			carry = v % base;
+	for (int i = n; i > 0;) {
+		uint64_t carry = 0;
+		for (int k = 0; k < words; k++) {
+			uint64_t v = carry << 32 | rest[k];
+			rest[k] = (uint32_t)(v / power);
+			carry = v % power;
 		}
-		p[i] = alphabet[carry];
+		uint32_t left = (uint32_t)carry;
+		for (int d = 0; d < digits && i > 0; d++, left /= base)
+			p[--i] = alphabet[left % base];
 	}
 	return p;
 }
