@@ -23,7 +23,7 @@ int ks_guest_path(const char *file, char *path, size_t size);
 int ks_qemu_path(char *path, size_t size);
 /* Can guests be started here? @return 0, or -1 with the reason and what would help in why. */
 int ks_guest_available(char *why, size_t size);
-/* "kvm" when a kernel speaks under it (tried once a process, at most 3 s), else "tcg". KEYSKEW_ACCEL=tcg or kvm decides without trying. */
+/* "kvm" when a kernel speaks under it (tried at most once a process, 3 s; that none does is believed for an hour), else "tcg". KEYSKEW_ACCEL=tcg or kvm decides without trying. */
 const char *ks_qemu_accel(void);
 
 /* ---- Time, and the event loop ---- */

@@ -8,22 +8,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_MAX_ 1024
 
-int ks_guest_path(const char *file, char *path, size_t size)
+/* The folder of all that is kept for guests, and a file in it. */
+static int kept_path(const char *file, char *path, size_t size)
 {
 	const char *cache = getenv("KEYSKEW_GUEST"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 	int n = -1;
 
 	if (cache && *cache)
-		n = snprintf(path, size, "%s/current/%s", cache, file);
+		n = snprintf(path, size, "%s/%s", cache, file);
 	else if (xdg && *xdg)
-		n = snprintf(path, size, "%s/keyskew/guest/current/%s", xdg, file);
+		n = snprintf(path, size, "%s/keyskew/guest/%s", xdg, file);
 	else if (home && *home)
-		n = snprintf(path, size, "%s/.cache/keyskew/guest/current/%s", home, file);
+		n = snprintf(path, size, "%s/.cache/keyskew/guest/%s", home, file);
 	return n > 0 && (size_t)n < size ? 0 : -1;
+}
+
+int ks_guest_path(const char *file, char *path, size_t size)
+{
+	char current[PATH_MAX_];
+	int n = snprintf(current, sizeof(current), "current/%s", file);
+
+	return n > 0 && (size_t)n < sizeof(current) ? kept_path(current, path, size) : -1;
 }
 
 int ks_qemu_path(char *path, size_t size)
@@ -86,6 +97,59 @@ static bool kvm_boots(void)
 	return spoke;
 }
 
+/* That KVM boots nothing took KVM_SPEAKS_MS to find out: it is believed for an hour of the same boot of this machine. */
+#define HANGS_FILE "kvm-hangs"
+#define BELIEVED_S 3600
+
+static void read_boot_id(char id[64])
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, id, 63) : 0;
+
+	id[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool known_to_hang(const char *path, const char *boot_id)
+{
+	char seen[64] = "";
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, seen, sizeof(seen) - 1);
+	bool fresh = fstat(fd, &st) == 0 && st.st_mtime <= time(NULL) && time(NULL) - st.st_mtime < BELIEVED_S;
+	close(fd);
+	seen[n > 0 ? n : 0] = '\0';
+	return fresh && *seen && !strcmp(seen, boot_id);
+}
+
+static void remember_to_hang(const char *path, const char *boot_id)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return; /* then the next call tries again */
+	if (write(fd, boot_id, strlen(boot_id)) < 0)
+		unlink(path);
+	close(fd);
+}
+
+static bool try_kvm(void)
+{
+	char path[PATH_MAX_] = "", boot_id[64];
+
+	read_boot_id(boot_id);
+	if (kept_path(HANGS_FILE, path, sizeof(path)) == 0 && known_to_hang(path, boot_id))
+		return false;
+	bool boots = kvm_boots();
+	if (!boots && *path)
+		remember_to_hang(path, boot_id);
+	return boots;
+}
+
 static bool kvm_works;
 
 static void find_kvm(void)
@@ -95,7 +159,7 @@ static void find_kvm(void)
 
 	if (fd >= 0)
 		close(fd);
-	kvm_works = fd >= 0 && (given && *given ? !strcmp(given, "kvm") : kvm_boots());
+	kvm_works = fd >= 0 && (given && *given ? !strcmp(given, "kvm") : try_kvm());
 }
 
 const char *ks_qemu_accel(void)

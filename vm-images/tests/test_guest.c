@@ -291,6 +291,8 @@ static void test_panic(void)
 	unlink(link);
 	snprintf(link, sizeof(link), "%s/current", dir);
 	unlink(link);
+	snprintf(link, sizeof(link), "%s/kvm-hangs", dir);
+	unlink(link);
 	CU_ASSERT_EQUAL(rmdir(dir), 0);
 }
 
