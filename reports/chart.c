@@ -131,7 +131,8 @@ static void put_line(FILE *f, const struct ks_chart_line *l, size_t i)
 static void put_script(FILE *f, const struct ks_chart *c, bool png)
 {
 	struct extent e = extent_of(c);
-	bool one_day = c->time_x && e.x_high - e.x_low < 86400;
+	double span_s = e.x_high - e.x_low;
+	const char *format = span_s < 1800 ? "%H:%M:%S" : span_s < 86400 ? "%H:%M" : "%Y-%m-%d";
 	widen(&e.y_low, &e.y_high, c->log_y);
 	if (c->log_x || e.x_low == e.x_high)
 		widen(&e.x_low, &e.x_high, c->log_x);
@@ -149,7 +150,7 @@ static void put_script(FILE *f, const struct ks_chart *c, bool png)
 	if (c->log_y)
 		fputs("set logscale y\nset format y '%h'\n", f);
 	if (c->time_x)
-		fprintf(f, "set xdata time\nset timefmt '%%s'\nset format x '%s'\n", one_day ? "%H:%M" : "%Y-%m-%d");
+		fprintf(f, "set xdata time\nset timefmt '%%s'\nset format x '%s'\n", format);
 	put_data(f, c);
 	for (size_t i = 0; i < c->n; i++) {
 		fputs(i ? ", \\\n" : "plot ", f);
@@ -198,6 +199,8 @@ int ks_chart_draw(const struct ks_chart *c, const char *path, struct ks_err *err
 	snprintf(made, sizeof made, "%s/chart.%s", dir, png ? "png" : "svg");
 	snprintf(script, sizeof script, "%s/chart.gp", dir);
 	int failed = draw_in(c, png, dir, err);
+	if (!failed && !png && !access(made, F_OK))
+		failed = ks_rp_svg_compact(made, err);
 	if (!failed && rename(made, path))
 		failed = errno == ENOENT ? ks_fail(err, KS_E_JUDGE, "no picture: gnuplot is not installed")
 		                         : ks_fail(err, KS_E_INTERNAL, "cannot write '%.900s': %s", path, strerror(errno));

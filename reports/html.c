@@ -111,11 +111,16 @@ static void put_first(const struct ks_html_page *p)
 	int64_t untested = ks_rp_int(s, "untested"), failed = ks_rp_int(s, "failed");
 	int64_t missing = ks_rp_missing(p->result);
 	char number[KS_RP_NUMBER];
-	fprintf(p->out, "<h1%s>%" PRId64 " of %" PRId64 " as expected", as == runs && !missing ? "" : " class=\"surprise\"", as, runs);
+	if (p->comparison)
+		fprintf(p->out, "<h1>%s, side by side", ks_rp_count(number, (int64_t)p->ngenerators, "generator", "generators"));
+	else
+		fprintf(p->out, "<h1%s>%" PRId64 " of %" PRId64 " as expected", as == runs && !missing ? "" : " class=surprise", as, runs);
 	if (missing)
 		fprintf(p->out, ", not finished: %s missing", ks_rp_count(number, missing, "run is", "runs are"));
 	fputs("</h1>\n<p class=\"lead\"><b>", p->out);
 	ks_html_put(p->out, ks_rp_str(p->result, "name"));
+	if (p->comparison)
+		fprintf(p->out, "</b>: %" PRId64 " of %" PRId64 " runs as their scenarios expect (a sweep changes what there is to expect)<b>", as, runs);
 	fprintf(p->out, "</b>: %" PRId64 " of %" PRId64 " expectations met", ks_rp_int(s, "met"), ks_rp_int(s, "expectations"));
 	if (unmet)
 		fprintf(p->out, ", %" PRId64 " unmet", unmet);
@@ -134,25 +139,37 @@ static void put_trouble(void *to, const char *text)
 	fputs("</li>\n", to);
 }
 
+static void put_surprise(FILE *out, const json_t *run)
+{
+	fputs("<div class=alarm>\n", out);
+	ks_html_chip(out, ks_rp_letter(run), false);
+	fputs("&ensp;", out);
+	ks_html_run_link(out, run);
+	fputs("\n<ul>\n", out);
+	ks_rp_unexpected(run, KS_RP_ALL, put_trouble, out);
+	fputs("</ul>\n<pre>", out);
+	ks_html_put(out, ks_rp_str(run, "reproduce"));
+	fputs("</pre>\n</div>\n", out);
+}
+
+/* The first of them open. In a comparison, whose sweeps leave what scenarios expect, none is. */
 static void put_surprises(const struct ks_html_page *p)
 {
-	size_t i, n = 0;
+	size_t i, n = 0, all = 0, shown = p->comparison ? 0 : OPEN_SURPRISES;
 	json_t *run;
+	json_array_foreach(p->runs, i, run)
+		all += !ks_rp_expected(run);
+	if (!all)
+		return;
+	fputs("<section>\n<h2>Not as expected</h2>\n", p->out);
 	json_array_foreach(p->runs, i, run) {
 		if (ks_rp_expected(run))
 			continue;
-		fputs(n++ ? "" : "<section>\n<h2>Not as expected</h2>\n", p->out);
-		fputs("<div class=\"alarm\">\n", p->out);
-		ks_html_chip(p->out, ks_rp_letter(run), false);
-		fputs("&ensp;", p->out);
-		ks_html_run_link(p->out, run);
-		fputs("\n<ul>\n", p->out);
-		ks_rp_unexpected(run, KS_RP_ALL, put_trouble, p->out);
-		fputs("</ul>\n<pre>", p->out);
-		ks_html_put(p->out, ks_rp_str(run, "reproduce"));
-		fputs("</pre>\n</div>\n", p->out);
+		if (n++ == shown)
+			fprintf(p->out, "<details><summary>%zu%s</summary>\n", all - shown, shown ? " more" : "");
+		put_surprise(p->out, run);
 	}
-	fputs(n ? "</section>\n" : "", p->out);
+	fputs(all > shown ? "</details>\n</section>\n" : "</section>\n", p->out);
 }
 
 /* ---- the runs ---- */
@@ -229,10 +246,13 @@ static void put_contents(const struct ks_html_page *p)
 	struct scenarios scenarios = {0};
 	put_head(p);
 	put_first(p);
+	if (p->comparison)
+		ks_html_compare(p);
 	put_surprises(p);
 	ks_html_changes(p);
 	ks_html_matrix(p);
-	ks_html_compare(p);
+	if (!p->comparison)
+		ks_html_compare(p);
 	ks_html_reported(p);
 	ks_html_trends(p);
 	put_runs(p, &scenarios);
@@ -243,7 +263,7 @@ static void put_contents(const struct ks_html_page *p)
 
 static void init_images(const struct ks_html_page *p)
 {
-	size_t i, total = ks_html_beside_bytes(p), surprises = total;
+	size_t i, total = ks_html_beside_bytes(p) + ks_html_compare_bytes(p), surprises = total;
 	json_t *run;
 	json_array_foreach(p->runs, i, run) {
 		size_t bytes = ks_html_plot_bytes(run, p->dir);
@@ -275,6 +295,7 @@ static int put_page(struct ks_html_page *p, struct ks_err *err)
 int ks_report_html(const json_t *result, const json_t *beside, const char *dir, struct ks_err *err)
 {
 	struct ks_html_page p = {.result = result, .runs = json_object_get(result, "runs"), .beside = beside, .dir = dir};
+	p.comparison = json_object_get(json_object_get(result, "host"), "ns_per_key");
 	if (ks_rp_group(result, &p.blocks))
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	long n = ks_rp_generators(&p.blocks, &p.generators);

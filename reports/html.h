@@ -8,6 +8,7 @@ struct ks_html_page {
 	FILE *out;
 	const json_t *result, *runs, *beside;
 	const char *dir;
+	bool comparison; /* of keyskew compare: generators come first */
 	struct ks_rp_blocks blocks;
 	const char **generators; /* in the order of the matrix: families together */
 	size_t ngenerators;
@@ -58,6 +59,7 @@ size_t ks_html_beside_bytes(const struct ks_html_page *p);
 
 /* html_compare.c: generators side by side; what was reported. */
 void ks_html_compare(const struct ks_html_page *p);
+size_t ks_html_compare_bytes(const struct ks_html_page *p);
 void ks_html_reported(const struct ks_html_page *p);
 
 /* html_run.c: the section of one run. scenario: which of ks_html_scenarios() it is, from 1. */

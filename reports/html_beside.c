@@ -123,7 +123,7 @@ static void put_verdict_changes(const struct ks_html_page *p, const json_t *chan
 	size_t n = json_array_size(changes);
 	if (!n)
 		return;
-	fputs("<h3>Nights on which verdicts changed, newest first</h3>\n<div class=wide><table><thead><tr><th>number<th>time<th>run<th>claim<th>from<th>to"
+	fputs("<h3>Where verdicts changed, newest first</h3>\n<div class=wide><table><thead><tr><th>number<th>time<th>run<th>claim<th>from<th>to"
 	      "</thead><tbody>\n", p->out);
 	for (size_t i = n; i-- > 0 && n - i <= ROWS_OPEN;) {
 		static const char *const members[] = {"scenario", "generator", "world"};
@@ -176,7 +176,7 @@ static void put_trend_pictures(const struct ks_html_page *p)
 	json_t *trend;
 	json_array_foreach(json_object_get(p->beside, "trends"), i, trend) {
 		trend_path(p, i, path, name);
-		ks_html_image(p->images, p->out, path, name, "a metric over the nights", true);
+		ks_html_image(p->images, p->out, path, name, "a metric over the results so far", true);
 	}
 }
 
@@ -185,7 +185,7 @@ void ks_html_trends(const struct ks_html_page *p)
 	const json_t *nights = json_object_get(p->beside, "nights");
 	if (json_array_size(nights) < 2)
 		return;
-	fputs("<section id=trends>\n<h2>Nights so far</h2>\n", p->out);
+	fputs("<section id=trends>\n<h2>Results so far</h2>\n", p->out);
 	put_nights(p, nights);
 	put_verdict_changes(p, json_object_get(p->beside, "changes"));
 	put_trend_pictures(p);

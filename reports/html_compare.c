@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "compare.h"
 
@@ -32,6 +33,7 @@ static struct tally tally_of(const struct ks_html_page *p, const char *generator
 /* Where its claims broke, each a link. */
 static void put_broken_under(const struct ks_html_page *p, const char *generator)
 {
+	char name[400];
 	size_t n = 0;
 	for (size_t i = 0; i < p->blocks.n; i++) {
 		const struct ks_rp_block *b = &p->blocks.v[i];
@@ -42,7 +44,8 @@ static void put_broken_under(const struct ks_html_page *p, const char *generator
 		fputs(n > 1 ? ", <a href=\"#" : "<a href=\"#", p->out);
 		ks_html_anchor(p->out, sum.run);
 		fputs("\">", p->out);
-		ks_html_put(p->out, b->scenario);
+		ks_cmp_block_name(b, name, sizeof(name));
+		ks_html_put(p->out, name);
 		fputs("</a>", p->out);
 	}
 	if (n > NAMED)
@@ -130,6 +133,23 @@ static void put_pictures(const struct ks_html_page *p)
 		free(v);
 }
 
+size_t ks_html_compare_bytes(const struct ks_html_page *p)
+{
+	struct dirent **v;
+	size_t sum = 0;
+	int n = p->comparison ? scandir(p->dir, &v, is_picture, alphasort) : -1;
+	for (int i = 0; i < n; i++) {
+		char path[4400];
+		struct stat st;
+		snprintf(path, sizeof(path), "%.4000s/%s", p->dir, v[i]->d_name);
+		sum += stat(path, &st) ? 0 : (size_t)st.st_size;
+		free(v[i]);
+	}
+	if (n >= 0)
+		free(v);
+	return sum;
+}
+
 void ks_html_compare(const struct ks_html_page *p)
 {
 	struct ks_cmp c = {.result = p->result, .costs = json_object_get(json_object_get(p->result, "host"), "ns_per_key"), .blocks = p->blocks,
@@ -139,7 +159,7 @@ void ks_html_compare(const struct ks_html_page *p)
 	fputs("<section id=compare>\n<h2>Generators side by side</h2>\n<p class=soft>Kept, broken, untested: scenarios by the worst of the generator's "
 	      "claims under them. How keys sort, how exactly they tell the time: measured on the keys of these runs.</p>\n", p->out);
 	put_generators(p, &c);
-	if (c.costs) {
+	if (p->comparison) {
 		put_outcomes(p);
 		put_pictures(p);
 	}

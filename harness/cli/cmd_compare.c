@@ -68,15 +68,21 @@ static json_t *costs_of(const json_t *document)
 	return costs;
 }
 
+int ks_compare_begin(json_t *document, const char *folder, struct ks_err *err)
+{
+	json_t *host = json_object_get(document, "host"), *costs = costs_of(document);
+	if (!host)
+		json_object_set_new(document, "host", host = json_object());
+	int failed = ks_compare_write(document, costs, folder, err);
+	json_object_set_new(host, "ns_per_key", costs);
+	return failed;
+}
+
 int ks_compare_finish(const json_t *document, const char *folder, struct ks_err *err)
 {
-	json_t *costs = costs_of(document);
-	int status = ks_compare_write(document, costs, folder, err);
-	if (!status && ks_compare_text(document, costs, stdout, ks_colour(), ks_width()))
-		status = ks_fail(err, KS_E_INTERNAL, "cannot write to standard output");
-	json_decref(costs);
-	if (status)
-		return -1;
+	const json_t *costs = json_object_get(json_object_get(document, "host"), "ns_per_key");
+	if (ks_compare_text(document, costs, stdout, ks_colour(), ks_width()))
+		return ks_fail(err, KS_E_INTERNAL, "cannot write to standard output");
 	printf("\ntables and pictures: %s/compare.md, compare.csv, *.svg, *.png\n", folder);
 	return json_integer_value(json_object_get(json_object_get(document, "summary"), "failed")) ? KS_E_JUDGE : 0;
 }
@@ -86,7 +92,8 @@ static int compare_from(const char *where)
 	char folder[PATH_MAX];
 	struct ks_err err;
 	json_t *document = ks_load_result(where, folder, sizeof folder, &err);
-	int code = document ? ks_compare_finish(document, folder, &err) : -1;
+	int failed = !document || ks_compare_begin(document, folder, &err) || ks_write_page(document, folder, NULL, &err);
+	int code = failed ? -1 : ks_compare_finish(document, folder, &err);
 	json_decref(document);
 	return code < 0 ? ks_cli_error(&err) : code;
 }

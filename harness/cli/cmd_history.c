@@ -148,7 +148,7 @@ static int list(struct ks_history *h, const struct args *a, struct ks_err *err)
 	                                        {"RUNS", "runs", true},       {"AS EXPECTED", "as_expected", true}, {"UNMET", "unmet", true},
 	                                        {"UNTESTED", "untested", true}, {"FAILED", "failed", true},   {"FOLDER", "folder", false},
 	                                        {NULL, NULL, false}};
-	json_t *rows = ks_history_list(h, a->limit, err);
+	json_t *rows = ks_history_list(h, NULL, a->limit, err);
 	int code = rows ? print(a, rows, columns, "no results yet") : ks_cli_error(err);
 	json_decref(rows);
 	return code;

@@ -10,9 +10,10 @@
 #include "run.h"
 
 static int cmd_report(int argc, char **argv);
-static const char *const synopsis[] = {"[DIR]", "DIR DIR... -o DIR", NULL};
+static const char *const synopsis[] = {"[DIR] [--base DIR|N]", "DIR DIR... -o DIR [--base DIR|N]", NULL};
 static const struct ks_cli_option options[] = {
 	{"output", 'o', "DIR", "where the joined result goes", KS_COMPLETE_FOLDER, NULL},
+	{"base", 0, "DIR|N", "the page tells what changed since that result: a folder, or a number of keyskew history", KS_COMPLETE_FOLDER, NULL},
 	{0},
 };
 const struct ks_cli_command ks_command_report = {
@@ -20,27 +21,28 @@ const struct ks_cli_command ks_command_report = {
 	.summary = "write page, JUnit, Markdown and plots again; join the parts of --shard",
 	.synopsis = synopsis,
 	.text = "Writes page, JUnit, Markdown and plots of a run folder again (default .keyskew/last). Several folders, the parts of one\n"
-	        "command with --shard, are joined: the result is that of the command without it.",
+	        "command with --shard, are joined: the result is that of the command without it. Without --base the page tells what changed since\n"
+	        "the last result of the same command in the history, if the result is in there.",
 	.options = options,
 	.complete = KS_COMPLETE_FOLDER,
 	.run = cmd_report,
 };
 
-static int write_and_print(const json_t *document, const char *folder)
+static int write_and_print(const json_t *document, const char *folder, const char *base)
 {
 	struct ks_err err;
-	if (ks_write_reports(document, folder, 2, &err))
+	if (ks_write_files(document, folder, 2, &err) || ks_write_page(document, folder, base, &err))
 		return ks_cli_error(&err);
 	ks_report_text(document, stdout, ks_colour(), ks_width(), folder);
 	return ks_result_exit(document);
 }
 
-static int again(const char *where)
+static int again(const char *where, const char *base)
 {
 	char folder[PATH_MAX];
 	struct ks_err err;
 	json_t *document = ks_load_result(where, folder, sizeof folder, &err);
-	int code = document ? write_and_print(document, folder) : ks_cli_error(&err);
+	int code = document ? write_and_print(document, folder, base) : ks_cli_error(&err);
 	json_decref(document);
 	return document ? 0 : code;
 }
@@ -135,7 +137,7 @@ static int copy_runs(const struct part *part, size_t n, const char *folder, stru
 	return 0;
 }
 
-static int join_into(const struct part *part, size_t n, const char *folder, struct ks_err *err)
+static int join_into(const struct part *part, size_t n, const char *folder, const char *base, struct ks_err *err)
 {
 	struct ks_run_args args = {.folder = folder};
 	char made[PATH_MAX];
@@ -144,7 +146,7 @@ static int join_into(const struct part *part, size_t n, const char *folder, stru
 	json_t *document = join_documents(part, n);
 	size_t have = json_array_size(json_object_get(document, "runs"));
 	json_int_t planned = json_integer_value(json_object_get(document, "planned"));
-	int code = write_and_print(document, folder);
+	int code = write_and_print(document, folder, base);
 	json_decref(document);
 	if ((json_int_t)have == planned)
 		return code;
@@ -153,7 +155,7 @@ static int join_into(const struct part *part, size_t n, const char *folder, stru
 	return code ? code : KS_E_JUDGE;
 }
 
-static int join(const char *const *where, size_t n, const char *folder)
+static int join(const char *const *where, size_t n, const char *folder, const char *base)
 {
 	struct ks_err err;
 	struct part *part = calloc(n, sizeof *part);
@@ -163,7 +165,7 @@ static int join(const char *const *where, size_t n, const char *folder)
 		code = part[i].document ? 0 : ks_cli_error(&err);
 	}
 	if (!code)
-		code = join_into(part, n, folder, &err);
+		code = join_into(part, n, folder, base, &err);
 	for (size_t i = 0; part && i < n; i++)
 		json_decref(part[i].document);
 	free(part);
@@ -173,17 +175,17 @@ static int join(const char *const *where, size_t n, const char *folder)
 static int cmd_report(int argc, char **argv)
 {
 	struct ks_cli cli;
-	char *value, *folder = NULL;
+	char *value, *folder = NULL, *base = NULL;
 	int option, code;
 	ks_cli_begin(&cli, &ks_command_report, argc, argv);
 	while ((option = ks_cli_next(&cli, &value)) >= 0)
-		folder = value;
+		*(option ? &base : &folder) = value;
 	if (option != KS_CLI_END)
 		code = ks_cli_end(&cli, option);
 	else if ((cli.words > 1) != (folder != NULL))
 		code = ks_cli_usage(&ks_command_report);
 	else
-		code = folder ? join(cli.word, cli.words, folder) : again(cli.words ? cli.word[0] : NULL);
+		code = folder ? join(cli.word, cli.words, folder, base) : again(cli.words ? cli.word[0] : NULL, base);
 	ks_cli_release(&cli);
 	return code;
 }

@@ -75,6 +75,8 @@ static int finish(const struct ks_run_args *a, struct ks_schedule *s, const char
 	*document = ks_run_collect(a, s, wall_s);
 	if (!*document)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	if (a->compare && ks_compare_begin(*document, folder, err))
+		return -1;
 	return ks_run_write(a, *document, folder, err);
 }
 
@@ -87,13 +89,22 @@ static void say_rotating_seed(const struct ks_run_args *a, uint64_t seed)
 	fprintf(stderr, "keyskew: rotating seed %llu\n", (unsigned long long)seed);
 }
 
+/* Before anything runs: a base that cannot be read is found out at once. */
+static int check_base(const struct ks_run_args *a, struct ks_err *err)
+{
+	char folder[PATH_MAX];
+	json_t *base = a->base ? ks_load_result(a->base, folder, sizeof folder, err) : NULL;
+	json_decref(base);
+	return a->base && !base ? -1 : 0;
+}
+
 static int run(const struct ks_run_args *a, struct ks_schedule *s, const json_t *finished, struct ks_err *err)
 {
 	char folder[PATH_MAX];
 	json_t *document = NULL;
 	struct ks_watch watch;
 	struct ks_journal journal;
-	if (ks_schedule_build(a, s, err) || ks_generators_make(s, err))
+	if (check_base(a, err) || ks_schedule_build(a, s, err) || ks_generators_make(s, err))
 		return -1;
 	if (finished)
 		ks_select_finished(s, finished);

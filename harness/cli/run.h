@@ -39,6 +39,7 @@ struct ks_run_args {
 	uint64_t shard, shards; /* --shard I/N: every N-th run, from the I-th (1-based); 0: all */
 	int jobs;
 	const char *folder, *json, *keys, *junit;
+	const char *base; /* with which the page compares the result; NULL: the last one of the same command */
 };
 
 /* A plan and the generators that run on it: what the jobs of one scenario share. */
@@ -98,7 +99,9 @@ json_t *ks_journal_read(const char *folder, json_t **runs, struct ks_err *err);
 int ks_schedule_build(const struct ks_run_args *args, struct ks_schedule *schedule, struct ks_err *err);
 void ks_schedule_release(struct ks_schedule *schedule);
 
-/* cmd_compare.c: writes the comparison into the folder and prints its tables. @return the exit code, or -1. */
+/* cmd_compare.c: writes the comparison into the folder, measuring what a key costs (host.ns_per_key of the document). @return 0 or -1. */
+int ks_compare_begin(json_t *document, const char *folder, struct ks_err *err);
+/* Prints its tables. @return the exit code, or -1. */
 int ks_compare_finish(const json_t *document, const char *folder, struct ks_err *err);
 
 /* accept.c */
@@ -122,7 +125,13 @@ int ks_generators_make(const struct ks_schedule *schedule, struct ks_err *err);
  * and the nearest name. */
 int ks_check_groups(const struct ks_plan *plan, struct ks_err *err);
 
-/* Writes result.json, junit.xml, summary.md, plots and index.html into a run folder. */
-int ks_write_reports(const json_t *document, const char *folder, int jobs, struct ks_err *err);
+/* Writes result.json, junit.xml, metrics.prom, summary.md and the plots into a run folder. */
+int ks_write_files(const json_t *document, const char *folder, int jobs, struct ks_err *err);
+/* Writes index.html, and pictures of trends. base: a folder or a number of the history with which the result is compared, or NULL: the
+ * last of the same command in the history, if it is in there itself. KS_E_USAGE: there is no such base. */
+int ks_write_page(const json_t *document, const char *folder, const char *base, struct ks_err *err);
+
+/* beside.c: what the page shows beside the result (ks_report_html). @return a new reference, or NULL with err: the base cannot be read. */
+json_t *ks_beside(const json_t *document, const char *folder, const char *base, struct ks_err *err);
 
 #endif

@@ -22,6 +22,7 @@ const struct ks_cli_option ks_run_options[] = {
 	{"resume", 0, "DIR", "goes on with an interrupted run, in its folder, with its command", KS_COMPLETE_FOLDER, NULL},
 	{"accept", 0, NULL, "writes what was measured into the scenario files, after showing each line that changes", KS_COMPLETE_NONE, NULL},
 	{"output", 'o', "DIR", "results go there (default: .keyskew/TIME-NAME, link .keyskew/last)", KS_COMPLETE_FOLDER, NULL},
+	{"base", 0, "DIR|N", "the page tells what changed since that result, a folder or a number of keyskew history (default: the last of the same command in the history)", KS_COMPLETE_FOLDER, NULL},
 	{"json", 0, "FILE", "the result document, also there (-: standard output, instead of the summary)", KS_COMPLETE_FILE, NULL},
 	{"junit", 0, "FILE", "JUnit XML, also there", KS_COMPLETE_FILE, NULL},
 	{"keys", 0, "FILE|DIR", "every call of every run, TSV", KS_COMPLETE_FILE, NULL},
@@ -33,7 +34,7 @@ const struct ks_cli_option ks_run_options[] = {
 	{"twice", 0, NULL, "runs of sim twice; a record that differs ends it, named, with 5", KS_COMPLETE_NONE, NULL},
 	{0},
 };
-enum { GENERATORS, WORLDS, SEED, SEEDS, ROTATING, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, DISCARD, TWICE };
+enum { GENERATORS, WORLDS, SEED, SEEDS, ROTATING, JOBS, SET, SWEEP, SHARD, FAILED, RESUME, ACCEPT, OUTPUT, BASE, JSON, JUNIT, KEYS, METRICS, TIMEOUT, MEMORY, DISCARD, TWICE };
 
 static const char *const synopsis[] = {"[SCENARIO|SUITE|FOLDER]... [OPTION]...", "--failed [-o DIR] [-j N]", "--resume DIR [-j N]", NULL};
 const struct ks_cli_command ks_command_run = {
@@ -217,6 +218,9 @@ static int take(struct ks_run_args *a, int option, char *value, struct ks_err *e
 	case OUTPUT:
 		a->folder = value;
 		return 0;
+	case BASE:
+		a->base = value;
+		break;
 	case JSON:
 		a->json = value;
 		return 0;

@@ -135,7 +135,7 @@ static int write_json(const json_t *document, const char *path, struct ks_err *e
 	return ks_file_commit(&file, err);
 }
 
-int ks_write_reports(const json_t *document, const char *folder, int jobs, struct ks_err *err)
+int ks_write_files(const json_t *document, const char *folder, int jobs, struct ks_err *err)
 {
 	char path[PATH_MAX];
 	snprintf(path, sizeof path, "%.3900s/result.json", folder);
@@ -150,9 +150,15 @@ int ks_write_reports(const json_t *document, const char *folder, int jobs, struc
 	snprintf(path, sizeof path, "%.3900s/summary.md", folder);
 	if (ks_report_markdown(document, path, err))
 		return -1;
-	if (!ks_signal && ks_report_plots(document, folder, jobs, err))
-		return -1;
-	return ks_report_html(document, NULL, folder, err);
+	return ks_signal ? 0 : ks_report_plots(document, folder, jobs, err);
+}
+
+int ks_write_page(const json_t *document, const char *folder, const char *base, struct ks_err *err)
+{
+	json_t *beside = ks_beside(document, folder, base, err);
+	int failed = beside ? ks_report_html(document, beside, folder, err) : -1;
+	json_decref(beside);
+	return failed;
 }
 
 /* The history is a convenience: that it cannot be written is said, and spoils no result. An interrupted run is no night. */
@@ -170,13 +176,15 @@ static void remember(const struct ks_run_args *a, const json_t *document, const 
 
 int ks_run_write(const struct ks_run_args *a, const json_t *document, const char *folder, struct ks_err *err)
 {
-	if (ks_write_reports(document, folder, a->jobs, err))
+	if (ks_write_files(document, folder, a->jobs, err))
 		return -1;
 	if (a->json && write_json(document, a->json, err))
 		return -1;
 	if (a->junit && ks_report_junit(document, a->junit, err))
 		return -1;
 	remember(a, document, folder);
+	if (ks_write_page(document, folder, a->base, err))
+		return -1;
 	return a->folder ? 0 : link_last(folder, err);
 }
 

@@ -34,6 +34,8 @@ static const char *const migrations[] = {
 	/* 1 -> 2: nights are looked up by result, claims and metrics by run and by name */
 	"CREATE INDEX run_result ON run (result); CREATE INDEX claim_run ON claim (run);"
 	"CREATE INDEX metric_name ON metric (name, scope, run);",
+	/* 2 -> 3: the metrics of a night */
+	"CREATE INDEX metric_run ON metric (run);",
 };
 #define VERSION ((int)(sizeof migrations / sizeof *migrations))
 
@@ -373,13 +375,14 @@ static json_t *rows(struct ks_history *h, sqlite3_stmt *s, struct ks_err *err)
 	return list;
 }
 
-json_t *ks_history_list(struct ks_history *h, int64_t limit, struct ks_err *err)
+json_t *ks_history_list(struct ks_history *h, const char *name, int64_t limit, struct ks_err *err)
 {
-	sqlite3_stmt *s = prepare(h, "SELECT id, time, name, version, folder, runs, as_expected, met, unmet, untested, failed, exit"
-	                             " FROM result ORDER BY time DESC, id DESC LIMIT ?", err);
+	sqlite3_stmt *s = prepare(h, "SELECT id, time, name, version, wall_ms, folder, runs, as_expected, met, unmet, untested, failed, exit"
+	                             " FROM result WHERE ?2 IS NULL OR name = ?2 ORDER BY time DESC, id DESC LIMIT ?1", err);
 	if (!s)
 		return NULL;
 	sqlite3_bind_int64(s, 1, limit);
+	sqlite3_bind_text(s, 2, name, -1, SQLITE_TRANSIENT);
 	return rows(h, s, err);
 }
 
@@ -415,13 +418,15 @@ json_t *ks_history_document(struct ks_history *h, int64_t id, struct ks_err *err
 }
 
 #define FILTER                                                                                                         \
-	" (?1 IS NULL OR run.scenario = ?1) AND (?2 IS NULL OR run.generator = ?2) AND (?3 IS NULL OR run.world = ?3)"
+	" (?1 IS NULL OR run.scenario = ?1) AND (?2 IS NULL OR run.generator = ?2) AND (?3 IS NULL OR run.world = ?3)"     \
+	" AND (?6 IS NULL OR result.name = ?6)"
 
 static void bind_filter(sqlite3_stmt *s, const struct ks_history_filter *f)
 {
 	sqlite3_bind_text(s, 1, f->scenario, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_text(s, 2, f->generator, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_text(s, 3, f->world, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(s, 6, f->name, -1, SQLITE_TRANSIENT);
 }
 
 /* "broken 1/3": how a claim went on n seeds. */
@@ -497,4 +502,23 @@ json_t *ks_history_trend(struct ks_history *h, const char *metric, const char *s
 	sqlite3_bind_text(s, 5, scope, -1, SQLITE_TRANSIENT);
 	json_t *flat = rows(h, s, err);
 	return flat ? series_of(flat) : NULL;
+}
+
+json_t *ks_history_moved(struct ks_history *h, const char *name, int64_t nights, int64_t limit, struct ks_err *err)
+{
+	sqlite3_stmt *s = prepare(h,
+		"WITH night AS (SELECT id FROM result WHERE name = ?1 ORDER BY time DESC, id DESC LIMIT ?2),"
+		" v AS (SELECT metric.name AS metric, metric.scope, run.scenario, run.generator, avg(metric.value) AS mean"
+		"  FROM night JOIN run ON run.result = night.id JOIN metric ON metric.run = run.id"
+		"  WHERE run.world = 'sim' AND metric.scope IN ('', 'fleet')"
+		"  GROUP BY night.id, metric.name, metric.scope, run.scenario, run.generator)"
+		" SELECT metric, scope, scenario, generator, CAST(min(mean) AS INTEGER) AS low, CAST(max(mean) AS INTEGER) AS high FROM v"
+		" GROUP BY metric, scope, scenario, generator HAVING count(*) > 1 AND max(mean) > min(mean)"
+		" ORDER BY (max(mean) - min(mean)) / max(abs(max(mean)), abs(min(mean))) DESC, metric, scope, scenario, generator LIMIT ?3", err);
+	if (!s)
+		return NULL;
+	sqlite3_bind_text(s, 1, name, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 2, nights);
+	sqlite3_bind_int64(s, 3, limit);
+	return rows(h, s, err);
 }

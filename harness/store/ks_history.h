@@ -27,15 +27,16 @@ int ks_history_add(struct ks_history *h, const json_t *document, const char *fol
 /* Forgets everything. */
 int ks_history_clear(struct ks_history *h, struct ks_err *err);
 
-/* The last `limit` results, newest first: {id, time, name, version, folder, runs, as_expected, met, unmet, untested, failed, exit}.
- * All of these: a new reference, or NULL with err. */
-json_t *ks_history_list(struct ks_history *h, int64_t limit, struct ks_err *err);
+/* The last `limit` results (of that name; NULL: of any), newest first: {id, time, name, version, wall_ms, folder, runs, as_expected,
+ * met, unmet, untested, failed, exit}. All of these: a new reference, or NULL with err. */
+json_t *ks_history_list(struct ks_history *h, const char *name, int64_t limit, struct ks_err *err);
 /* A result as it was added, without plots and witnesses: diff reads it. id 0: the newest. KS_E_NOMATCH: no such id. */
 json_t *ks_history_document(struct ks_history *h, int64_t id, struct ks_err *err);
 
 /* What to look at; NULL: any. */
 struct ks_history_filter {
 	const char *scenario, *generator, *world, *claim;
+	const char *name; /* of the result */
 };
 /* Where verdicts changed, oldest first: {id, time, name, scenario, generator, world, claim, from, to, last_id}: on the seeds
  * that both the result and the one before it with that claim (last_id) have, from and to are "kept 3/3". */
@@ -44,5 +45,8 @@ json_t *ks_history_changes(struct ks_history *h, const struct ks_history_filter 
  * that have none. */
 json_t *ks_history_trend(struct ks_history *h, const char *metric, const char *scope, const struct ks_history_filter *filter,
                          struct ks_err *err);
+/* What moved most in `sim`, of the whole fleet, over the last `nights` results of that name: {metric, scope ("" or "fleet"), scenario,
+ * generator, low, high}, means over seeds, the largest share of `high` first; at most `limit`. */
+json_t *ks_history_moved(struct ks_history *h, const char *name, int64_t nights, int64_t limit, struct ks_err *err);
 
 #endif

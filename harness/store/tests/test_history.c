@@ -33,8 +33,8 @@ static json_t *night(int day, const char *verdict, int64_t duplicates)
 		                        "status", "judged");
 		json_object_set_new(run, "claims", json_pack("[{ss ss si so}]", "claim", "unique@node", "verdict", seed == 2 ? verdict : "kept",
 		                                             "count", 0, "witness", json_object()));
-		json_object_set_new(run, "metrics", json_pack("{s{sI} ss}", "duplicates", "node", (json_int_t)duplicates, "behind_ns_max",
-		                                              "9007199254740993"));
+		json_object_set_new(run, "metrics", json_pack("{s{sI sI} ss}", "duplicates", "node", (json_int_t)duplicates, "fleet",
+		                                              (json_int_t)duplicates, "behind_ns_max", "9007199254740993"));
 		json_array_append_new(runs, run);
 	}
 	return json_pack("{ss si ss s{si si} s{ss ss sf} so}", "keyskew", "0.1.0", "schema", 1, "name", "nightly", "summary", "runs", 2, "exit", 0,
@@ -59,7 +59,7 @@ static void test_twice(void)
 	CU_ASSERT_EQUAL(new, 1);
 	CU_ASSERT_EQUAL(add(h, night(1, "kept", 0), &new), id);
 	CU_ASSERT_EQUAL(new, 0);
-	json_t *list = ks_history_list(h, 10, &err), *document = ks_history_document(h, id, &err);
+	json_t *list = ks_history_list(h, NULL, 10, &err), *document = ks_history_document(h, id, &err);
 	CU_ASSERT_EQUAL(json_array_size(list), 1);
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(list, 0), "folder")), "a/folder");
 	json_t *claim = json_array_get(json_object_get(json_array_get(json_object_get(document, "runs"), 0), "claims"), 0);
@@ -113,6 +113,20 @@ static void test_trend(void)
 	points = json_object_get(json_array_get(t, 0), "points");
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(points, 0), "high")), INT64_C(9007199254740993));
 	json_decref(t);
+	json_t *moved = ks_history_moved(h, "nightly", 10, 5, &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(moved);
+	CU_ASSERT_EQUAL_FATAL(json_array_size(moved), 1); /* what stays the same is not there */
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(moved, 0), "metric")), "duplicates");
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(moved, 0), "low")), 10);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(moved, 0), "high")), 20);
+	json_decref(moved);
+	moved = ks_history_moved(h, "another", 10, 5, &err);
+	CU_ASSERT_EQUAL(json_array_size(moved), 0);
+	json_decref(moved);
+	struct ks_history_filter named = {.name = "another"};
+	t = ks_history_trend(h, "duplicates", "node", &named, &err);
+	CU_ASSERT_EQUAL(json_array_size(t), 0);
+	json_decref(t);
 	ks_history_close(h);
 }
 
@@ -132,7 +146,7 @@ static void test_versions(void)
 	int64_t id = add(h, night(1, "kept", 0), &new);
 	ks_history_close(h);
 	/* a file as version 1 left it: nothing is lost on the way to this one */
-	sql("DROP INDEX run_result; DROP INDEX claim_run; DROP INDEX metric_name; PRAGMA user_version = 1");
+	sql("DROP INDEX run_result; DROP INDEX claim_run; DROP INDEX metric_name; DROP INDEX metric_run; PRAGMA user_version = 1");
 	h = ks_history_open(path, KS_HISTORY_READ, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(h);
 	json_t *document = ks_history_document(h, id, &err);
@@ -187,7 +201,7 @@ static void test_two_writers(void)
 		CU_ASSERT(WIFEXITED(status) && !WEXITSTATUS(status));
 	}
 	struct ks_history *h = ks_history_open(path, KS_HISTORY_READ, &err);
-	json_t *list = ks_history_list(h, 1000, &err);
+	json_t *list = ks_history_list(h, NULL, 1000, &err);
 	CU_ASSERT_EQUAL(json_array_size(list), 56);
 	json_decref(list);
 	ks_history_close(h);
@@ -205,7 +219,7 @@ static void test_killed(void)
 		waitpid(pid, NULL, 0);
 		struct ks_history *h = ks_history_open(path, KS_HISTORY_WRITE, &err);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(h);
-		json_t *list = ks_history_list(h, 1000, &err), *row;
+		json_t *list = ks_history_list(h, NULL, 1000, &err), *row;
 		size_t k;
 		json_array_foreach(list, k, row) {
 			json_t *d = ks_history_document(h, json_integer_value(json_object_get(row, "id")), &err);
