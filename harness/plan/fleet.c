@@ -122,6 +122,8 @@ static int read_nodes(struct ks_reader *r, const struct ks_tree *n, const struct
 
 static const char *const node_ids[] = {"index", "fixed", "random", "mac", "pid", "lease", NULL};
 
+const char *const ks_clocksource_names[] = {"auto", "tsc", "hpet", "acpi_pm", "jiffies", "kvm-clock", NULL}; /* enum ks_clocksource */
+
 static const char *const hosts[] = {"machine", "container", NULL}; /* enum ks_host */
 
 static const struct ks_field fixed_fields[] = {
@@ -218,6 +220,8 @@ const struct ks_field ks_fleet_fields[] = {
 	 .read = read_node_id, KS_AT(struct ks_plan, node_id), .words = node_ids},
 	{.name = "host", .help = "machine: pids and MAC addresses are drawn; container: as Docker gives them, 02:42 and the IP address, pid 1",
 	 .def = "machine", .read = ks_read_word, KS_AT(struct ks_plan, host), .words = hosts},
+	{.name = "clocksource", .help = "the counter that kernels make their clocks of, where there are kernels (world qemu); auto: their own choice",
+	 .def = "auto", .read = ks_read_word, KS_AT(struct ks_plan, clocksource), .words = ks_clocksource_names},
 	{.name = "network", .help = "between nodes", .def = "{}", .kinds = KS_TREE_MAP,
 	 .read = ks_read_map, .table = network_fields},
 	{0},

@@ -54,6 +54,10 @@ struct ks_plan_node {
 /* A drifting clock's drift, unless given, is drawn within +-20 ppm: what a crystal of a server does. */
 #define KS_FREE_DRIFT_PPB 20000
 
+enum ks_clocksource {
+	KS_CLOCKSOURCE_AUTO, KS_CLOCKSOURCE_TSC, KS_CLOCKSOURCE_HPET, KS_CLOCKSOURCE_ACPI_PM, KS_CLOCKSOURCE_JIFFIES, KS_CLOCKSOURCE_KVM
+};
+extern const char *const ks_clocksource_names[]; /* as kernels call them; ends with NULL */
 enum ks_node_id { KS_NODE_ID_INDEX, KS_NODE_ID_FIXED, KS_NODE_ID_RANDOM, KS_NODE_ID_MAC, KS_NODE_ID_PID, KS_NODE_ID_LEASE };
 
 struct ks_fault {
@@ -189,6 +193,7 @@ struct ks_plan {
 	enum ks_node_id node_id;
 	int64_t node_id_value; /* of fixed */
 	enum ks_host host;
+	enum ks_clocksource clocksource;
 	struct ks_network network;
 	struct ks_mail mail;
 	struct ks_load load;

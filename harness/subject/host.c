@@ -757,30 +757,52 @@ static void wake_lanes(struct host *h)
 			syscall(SYS_tgkill, getpid(), h->lane[i].area->tid, KS_HOLD_SIGNAL);
 }
 
-/* A thread tells itself when it was held and when it went on. */
-static int hold_lane(struct host *h, const struct ks_wire_act *a, struct ks_wire_acted *acted)
+/* The threads that are to be held: one, or with -1 all. */
+static bool is_held(const struct ks_wire_act *a, uint32_t lane)
 {
-	struct ks_area_head *head = h->crew.area.head;
-	uint32_t n = head->nholds;
-	int64_t limit;
+	return a->amount == -1 || a->amount == lane;
+}
 
-	if (a->amount < 0 || a->amount >= h->lanes || n >= KS_AREA_HOLDS)
+/* Threads tell themselves when they were held and when they went on. @return how long the shortest one was, or -1: not all
+ * have told. */
+static int64_t shortest_hold(const struct host *h, uint32_t first, uint32_t n)
+{
+	const struct ks_area *area = &h->crew.area;
+	int64_t shortest = INT64_MAX;
+
+	if (area->head->nholds < first + n)
+		return -1;
+	for (uint32_t i = first; i < first + n; i++) {
+		int64_t end = atomic_load(&area->hold[i].end_ns), length = end - area->hold[i].begin_ns;
+		if (!end)
+			return -1;
+		shortest = length < shortest ? length : shortest;
+	}
+	return shortest;
+}
+
+static int hold_lanes(struct host *h, const struct ks_wire_act *a, struct ks_wire_acted *acted)
+{
+	uint32_t first = h->crew.area.head->nholds, n = 0;
+
+	if (a->amount < -1 || a->amount >= h->lanes || a->until < 0 || a->until > KS_HOUR || first + h->lanes > KS_AREA_HOLDS)
 		return EINVAL;
-	struct ks_area_lane *lane = h->lane[a->amount].area;
 	ks_true_wait(a->at_raw_ns);
 	ks_subject_clocks(&acted->before);
-	atomic_store(&lane->hold_ns, a->until);
-	if (syscall(SYS_tgkill, getpid(), lane->tid, KS_HOLD_SIGNAL) != 0)
-		return errno;
-	for (limit = ks_true_ns() + a->until + KS_SEC; head->nholds == n || !h->crew.area.hold[n].end_ns;) {
-		if (ks_true_ns() > limit)
-			return ETIMEDOUT;
-		sleep_until(ks_true_ns() + KS_MS);
+	for (uint32_t i = 0; i < h->lanes; i++) {
+		struct ks_area_lane *lane = h->lane[i].area;
+		if (!is_held(a, i) || lane->through)
+			continue;
+		atomic_store(&lane->hold_ns, a->until);
+		n += syscall(SYS_tgkill, getpid(), lane->tid, KS_HOLD_SIGNAL) == 0;
 	}
-	atomic_store(&lane->hold_ns, 0);
-	acted->value = h->crew.area.hold[n].end_ns - h->crew.area.hold[n].begin_ns;
+	int64_t limit = ks_true_ns() + a->until + 5 * KS_SEC;
+	while (n && (acted->value = shortest_hold(h, first, n)) < 0 && ks_true_ns() < limit)
+		sleep_until(ks_true_ns() + KS_MS);
+	for (uint32_t i = 0; i < h->lanes; i++)
+		atomic_store(&h->lane[i].area->hold_ns, 0);
 	ks_subject_clocks(&acted->after);
-	return 0;
+	return !n ? ESRCH : acted->value < 0 ? ETIMEDOUT : 0;
 }
 
 static int act(struct host *h, uint32_t length)
@@ -795,7 +817,7 @@ static int act(struct host *h, uint32_t length)
 	memcpy(&a, h->frame, sizeof(a));
 	if (a.kind == KS_ACT_HOLD) {
 		acted.kind = a.kind;
-		acted.error = hold_lane(h, &a, &acted);
+		acted.error = hold_lanes(h, &a, &acted);
 	} else {
 		h->hooks->act(&a, &acted);
 	}

@@ -118,7 +118,8 @@ enum ks_wire_act_kind {
 	KS_ACT_RTC,          /* amount: unix ns that the battery-backed clock is to show at at_raw_ns, reached by its next whole
 	                        second; value: what it then showed less what it should, ns */
 	KS_ACT_S3,           /* suspends to RAM; answers when it was woken */
-	KS_ACT_HOLD,         /* a thread stops inside whatever it does, for `until`; amount: its number. value: for how long */
+	KS_ACT_HOLD,         /* a thread stops inside whatever it does, for `until` ns; amount: its number, -1: all of them.
+	                        value: for how long, of several the shortest */
 	KS_ACT_WATCH,        /* looks at its clocks until `until`, on the core `amount`. before, after: around the longest time
 	                        that it did not get to look; value: that time */
 	KS_ACT_TRUE,         /* at once: moves true time by amount ns: so long the guest stood and could not know */

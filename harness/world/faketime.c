@@ -159,7 +159,7 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 		if (carries_event(plan, &event[i], gen, why, size) != 0)
 			return -1;
 		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < gap; k++)
-			if (event[k].node == event[i].node && ks_ft_affects(&event[k]) && ks_ft_affects(&event[i])) {
+			if (event[k].node == event[i].node && ks_fault_affects(&event[k]) && ks_fault_affects(&event[i])) {
 				snprintf(why, size, "faults '%s' and '%s' change a clock within %s, too near to prove each",
 					 plan->fault[event[i].fault].name, plan->fault[event[k].fault].name,
 					 ks_dur_format(text, gap));

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fault_clocks.h"
 #include "ks_area.h"
 #include "ks_clock.h"
 #include "ks_engine.h"
@@ -177,8 +178,6 @@ int ks_ft_own_act(struct ks_ft_play *play, uint32_t node, struct ks_err *err);
 
 /* Pure: can libfaketime do that event to a generator that reads these clocks (a mask)? @return NULL, or what is missing. */
 const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks);
-/* The clocks that an event affects, a mask. */
-unsigned ks_ft_affects(const struct ks_fault_event *event);
 
 /* ---- the proof ---- */
 

@@ -292,7 +292,7 @@ static int prove_lane(const struct ctx *c, uint32_t lane)
 	for (uint32_t k = 0; k < c->play->n; k++) {
 		const struct ks_fault_event *event = &c->play->event[k];
 		bool stop = is_end_of_stop(c, event);
-		if (!hits(c, event, lane) || (!stop && !(ks_ft_affects(event) >> KS_REALTIME & 1)))
+		if (!hits(c, event, lane) || (!stop && !(ks_fault_affects(event) >> KS_REALTIME & 1)))
 			continue;
 		if (!c->play->done[k].end_ns)
 			return unproven(c, event, "the programs had ended before it");

@@ -133,56 +133,14 @@ static int64_t meet(const struct ks_ft_play *play, const struct ks_fault_event *
 	return ks_ft_play_now(play) + (exact ? 0 : slower ? KS_FT_LEAD_NS : -KS_FT_LEAD_NS);
 }
 
-static void act_on_clocks(const struct ks_ft_play *play, const struct ks_fault_event *e, int64_t t_ns)
+/* The clocks of a clone go on from where they were kept, and that was so much before as the plan says: neither act's lateness
+ * shows. */
+static void restore(const struct ks_ft_play *play, const struct ks_fault_event *e)
 {
-	struct ks_clocks *c = &play->node[e->node].clocks;
-	int64_t last = c->seg[KS_REALTIME].t0_ns, kept_ns;
+	int64_t kept_ns = play->kept[e->amount].at_ns;
 
-	t_ns = t_ns < last ? last : t_ns;
-	switch (e->op) {
-	case KS_FAULT_STEP:
-		ks_clocks_step(c, t_ns, e->amount);
-		break;
-	case KS_FAULT_LEAP:
-		ks_clocks_leap(c, t_ns, e->amount < 0);
-		break;
-	case KS_FAULT_DRIFT:
-		ks_clocks_drift(c, t_ns, e->amount);
-		break;
-	case KS_FAULT_SLEW:
-		ks_clocks_slew(c, t_ns, e->amount);
-		break;
-	case KS_FAULT_SMEAR:
-		ks_clocks_bend(c, t_ns, e->extra ? ks_rate_over(e->amount, e->extra) : 0);
-		break;
-	case KS_FAULT_COARSE:
-		ks_clocks_coarse(c, (unsigned)e->amount, e->extra);
-		break;
-	case KS_FAULT_RTC:
-		ks_clocks_set_rtc(c, t_ns, e->amount);
-		break;
-	case KS_FAULT_UP:
-		ks_clocks_boot(c, t_ns);
-		break;
-	case KS_FAULT_CLONE: /* they go on from where they were kept, and that was so much before as the plan says: neither act's lateness shows */
-		kept_ns = play->kept[e->amount].at_ns;
-		ks_clocks_restore(c, &play->kept[e->amount].clocks, kept_ns, kept_ns + e->at_ns - play->kept[e->amount].planned_ns);
-		break;
-	case KS_FAULT_HOLD:
-		ks_clocks_hold(c, t_ns, (unsigned)e->amount);
-		break;
-	case KS_FAULT_RELEASE:
-		ks_clocks_release(c, t_ns, (unsigned)e->amount);
-		break;
-	case KS_FAULT_SUSPEND:
-		ks_clocks_suspend(c, t_ns, (enum ks_suspend)e->amount);
-		break;
-	case KS_FAULT_RESUME:
-		ks_clocks_resume(c, t_ns, (enum ks_suspend)e->amount, e->extra);
-		break;
-	default:
-		break;
-	}
+	ks_clocks_restore(&play->node[e->node].clocks, &play->kept[e->amount].clocks, kept_ns,
+	                  kept_ns + e->at_ns - play->kept[e->amount].planned_ns);
 }
 
 int ks_ft_play_bend(struct ks_ft_play *play, const struct ks_fault_event *e, uint32_t k, struct ks_err *err)
@@ -190,7 +148,10 @@ int ks_ft_play_bend(struct ks_ft_play *play, const struct ks_fault_event *e, uin
 	struct ks_ft_node *n = &play->node[e->node];
 	struct ks_ft_change change = {.begin_ns = ks_ft_play_now(play), .event = k};
 
-	act_on_clocks(play, e, meet(play, e));
+	if (e->op == KS_FAULT_CLONE)
+		restore(play, e);
+	else
+		ks_fault_on_clocks(&n->clocks, e, meet(play, e));
 	if (ks_ft_play_show_all(play, e->node, err) != 0)
 		return -1;
 	change.end_ns = ks_ft_play_now(play);
@@ -376,39 +337,6 @@ int ks_ft_play_run(struct ks_ft_play *play, struct ks_err *err)
 /* ---- what it can do ---- */
 
 #define BIT(id) (1u << (id))
-#define ALL_CLOCKS ((1u << KS_NCLOCKS) - 1)
-
-unsigned ks_ft_affects(const struct ks_fault_event *e)
-{
-	switch (e->op) {
-	case KS_FAULT_STEP:
-		return BIT(KS_REALTIME) | BIT(KS_TAI);
-	case KS_FAULT_TO_TRUE:
-		return BIT(KS_REALTIME) | BIT(KS_TAI);
-	case KS_FAULT_LEAP:
-	case KS_FAULT_ARM_LEAP:
-		return BIT(KS_REALTIME);
-	case KS_FAULT_UP: /* tai is no longer ahead, the others begin at 0 */
-		return e->amount & KS_RESTART_NODE ? ALL_CLOCKS & ~BIT(KS_TAI) : 0;
-	case KS_FAULT_SLEW:
-	case KS_FAULT_SMEAR:
-		return ALL_CLOCKS & ~BIT(KS_RAW);
-	case KS_FAULT_DRIFT:
-	case KS_FAULT_CLONE:
-		return ALL_CLOCKS;
-	case KS_FAULT_HOLD:
-	case KS_FAULT_RELEASE:
-	case KS_FAULT_COARSE:
-		return (unsigned)e->amount;
-	case KS_FAULT_SUSPEND:
-	case KS_FAULT_RESUME: /* those that do not simply run on */
-		if (e->amount == KS_SUSPEND_S3)
-			return BIT(KS_MONOTONIC) | BIT(KS_RAW) | (e->extra ? BIT(KS_REALTIME) | BIT(KS_BOOTTIME) | BIT(KS_TAI) : 0);
-		return e->amount == KS_SUSPEND_VM_STOP ? ALL_CLOCKS : 0;
-	default:
-		return 0;
-	}
-}
 
 static bool is_known(enum ks_fault_op op)
 {
@@ -445,7 +373,7 @@ const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks)
 	    [KS_MONOTONIC] = "monotonic, which the generator reads, would change too, and libfaketime changes only the wall clock",
 	    [KS_RAW] = "raw, which the generator reads, would change too, and libfaketime changes only the wall clock",
 	    [KS_BOOTTIME] = "boottime, which the generator reads, would change too, and libfaketime changes only the wall clock"};
-	unsigned affected = ks_ft_affects(event);
+	unsigned affected = ks_fault_affects(event);
 
 	if (event->op == KS_FAULT_CORES)
 		return "the cores of this machine share a clock";

@@ -47,7 +47,7 @@ int64_t ks_seg_when(const struct ks_seg *s, int64_t from_ns, int64_t value_ns)
 			dt += (__int128)1 << bit;
 		}
 	}
-	if (dt > INT64_MAX - s->t0_ns - 2)
+	if (dt + s->t0_ns > INT64_MAX - 2)
 		return INT64_MAX;
 	int64_t t = s->t0_ns + (int64_t)dt - 2; /* frac is less than a ns, which even the slowest clock does in two */
 	if (t < from_ns)

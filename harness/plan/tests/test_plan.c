@@ -424,6 +424,7 @@ static void test_effective_text(void)
 	                             "  drift: 0ppm\n"
 	                             "  node_id: index\n"
 	                             "  host: machine\n"
+	                             "  clocksource: auto\n"
 	                             "  network: {delay: 1ms, jitter: 0s}\n"
 	                             "workload:\n"
 	                             "  rate: 1000/s\n"

@@ -1,0 +1,478 @@
+#include "qemu_play.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ks_mem.h"
+#include "truetime.h"
+
+#define TELL_NS (50 * KS_MS)   /* so long before its instant the agent is told */
+#define WATCH_NS (60 * KS_MS)  /* and so long before QEMU is stopped the agent begins to look, and as long after */
+#define READY_NS (2 * KS_MS)   /* poll may come back a little late */
+#define ANSWER_NS (30 * KS_SEC)
+#define LOOK_NS (40 * KS_MS)   /* after a midnight */
+#define RATE_MAX_PPB 100000000 /* of a kernel's discipline: its tick, +-10 % */
+#define HZ 250                 /* of Debian's cloud kernels */
+/* From the command to where it acts, as measured under TCG: both are asked of QEMU's main loop. */
+#define STOP_TAKES_NS (300 * KS_US)
+#define CONT_TAKES_NS (500 * KS_US)
+
+/* ---- what can be done ---- */
+
+static const char *lacks_rate(unsigned clocks, const char *source)
+{
+	if (source && !strcmp(source, "jiffies"))
+		return "a clock that counts ticks runs too unevenly to show it";
+	return clocks & (1u << KS_RAW) ? "only the simulation has an oscillator that can be made to run wrong, and raw, which the generator reads, would show it"
+	                               : NULL;
+}
+
+const char *ks_guest_lacks_drift(int64_t ppb, unsigned clocks, const char *source)
+{
+	if (!ppb)
+		return NULL;
+	return ppb < -RATE_MAX_PPB || ppb > RATE_MAX_PPB ? "a kernel bends its clocks by at most 100000ppm" : lacks_rate(clocks, source);
+}
+
+static int64_t rate_of(const struct ks_fault_event *e)
+{
+	if (e->op != KS_FAULT_SMEAR)
+		return e->amount;
+	return e->extra ? (int64_t)((__int128)e->amount * KS_SEC / e->extra) : 0;
+}
+
+static const char *lacks_suspend(const struct ks_fault_event *e)
+{
+	if (e->amount == KS_SUSPEND_S3 && e->op == KS_FAULT_RESUME && e->extra)
+		return "after s3 a guest's wall clock is off by what its battery-backed clock makes of it, which nobody can order";
+	return NULL;
+}
+
+const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_event *e, unsigned clocks, const char *source)
+{
+	switch (e->op) {
+	case KS_FAULT_STEP:
+	case KS_FAULT_TO_TRUE:
+		return NULL;
+	case KS_FAULT_DRIFT:
+		return ks_guest_lacks_drift(rate_of(e), clocks, source);
+	case KS_FAULT_SLEW:
+	case KS_FAULT_SMEAR: /* raw runs on in both */
+		return ks_guest_lacks_drift(rate_of(e), 0, source);
+	case KS_FAULT_ARM_LEAP:
+		return e->extra == HZ ? NULL : "the timer of a guest's kernel ticks 250 times a second";
+	case KS_FAULT_STOP:
+	case KS_FAULT_RUN:
+		return plan->fault[e->fault].placed ? "a thread in a guest cannot be stopped at a chosen place inside a call" : NULL;
+	case KS_FAULT_SUSPEND:
+	case KS_FAULT_RESUME:
+		return lacks_suspend(e);
+	case KS_FAULT_HOLD:
+	case KS_FAULT_RELEASE:
+		return "no kernel lets a clock stand";
+	case KS_FAULT_COARSE:
+		return "a kernel's clocks have no ticks that could be ordered (fleet.clocksource: jiffies has those of its timer)";
+	case KS_FAULT_CORES:
+		return "the cores of a guest share a clock";
+	case KS_FAULT_PLACE:
+		return "a thread in a guest cannot be stopped at a chosen place inside a call";
+	default:
+		return "guests do not carry it";
+	}
+}
+
+/* Does the agent, or the whole machine, stand from it on until another event? */
+static bool stands(enum ks_fault_op op)
+{
+	return op == KS_FAULT_SUSPEND || op == KS_FAULT_RESUME || op == KS_FAULT_STOP || op == KS_FAULT_RUN;
+}
+
+bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b)
+{
+	int64_t apart = a->at_ns < b->at_ns ? b->at_ns - a->at_ns : a->at_ns - b->at_ns;
+
+	if (a->node != b->node || a->fault == b->fault)
+		return false;
+	return apart < (stands(a->op) || stands(b->op) ? 2 * WATCH_NS : 2 * KS_MS);
+}
+
+/* ---- the deeds of a plan ---- */
+
+static int64_t next_midnight(int64_t unix_ns)
+{
+	return unix_ns + (KS_DAY - 1 - (unix_ns + KS_DAY - 1) % KS_DAY);
+}
+
+/* The event that ends this one: the next of its fault on its node. */
+static uint32_t end_of(const struct ks_guest_play *p, uint32_t k)
+{
+	for (uint32_t i = k + 1; i < p->nevents; i++)
+		if (p->event[i].fault == p->event[k].fault && p->event[i].node == p->node)
+			return i;
+	return k;
+}
+
+static void add(struct ks_guest_play *p, enum ks_deed_kind kind, uint32_t k, uint32_t end, struct ks_wire_act act)
+{
+	p->deed[p->deeds++] = (struct ks_deed){.kind = kind, .event = k, .end = end, .at_ns = p->event[k].at_ns,
+	                                       .until_ns = p->event[end].at_ns, .act = act};
+}
+
+static void add_rate(struct ks_guest_play *p, uint32_t k)
+{
+	const struct ks_fault_event *e = &p->event[k];
+
+	*(e->op == KS_FAULT_DRIFT ? &p->drift_ppb : &p->slew_ppb) = rate_of(e);
+	add(p, KS_DEED_ACT, k, k, (struct ks_wire_act){.kind = KS_ACT_RATE, .amount = p->drift_ppb + p->slew_ppb});
+}
+
+/* The kernel does it when its own wall clock shows midnight; what steps that clock before moves the instant. */
+static void add_leap(struct ks_guest_play *p, uint32_t k)
+{
+	const struct ks_fault_event *e = &p->event[k];
+	int64_t unix_ns = p->plan->start_unix_ns + p->plan->node[p->node].offset_ns + e->at_ns;
+
+	for (uint32_t i = 0; i < p->nevents; i++)
+		if (p->event[i].node == p->node && p->event[i].op == KS_FAULT_STEP && i < k)
+			unix_ns += p->event[i].amount;
+	add(p, KS_DEED_ACT, k, k, (struct ks_wire_act){.kind = KS_ACT_LEAP, .amount = e->amount});
+	add(p, KS_DEED_LOOK, k, k, (struct ks_wire_act){0});
+	p->deed[p->deeds - 1].at_ns = p->deed[p->deeds - 1].until_ns = e->at_ns + next_midnight(unix_ns) - unix_ns + LOOK_NS;
+}
+
+static void add_suspend(struct ks_guest_play *p, uint32_t k)
+{
+	static const enum ks_deed_kind kinds[] = {
+		[KS_SUSPEND_S3] = KS_DEED_S3, [KS_SUSPEND_VM_STOP] = KS_DEED_VM_STOP, [KS_SUSPEND_HOST_STOP] = KS_DEED_HOST_STOP};
+	const struct ks_fault_event *e = &p->event[k];
+	struct ks_wire_act act = {.kind = e->amount == KS_SUSPEND_S3 ? KS_ACT_S3 : e->amount == KS_SUSPEND_VM_STOP ? KS_ACT_TRUE : KS_ACT_WATCH};
+
+	add(p, kinds[e->amount], k, end_of(p, k), act);
+}
+
+static void add_event(struct ks_guest_play *p, uint32_t k)
+{
+	const struct ks_fault_event *e = &p->event[k];
+
+	switch (e->op) {
+	case KS_FAULT_STEP:
+		add(p, KS_DEED_ACT, k, k, (struct ks_wire_act){.kind = KS_ACT_STEP, .amount = e->amount});
+		break;
+	case KS_FAULT_TO_TRUE:
+		add(p, KS_DEED_ACT, k, k, (struct ks_wire_act){.kind = KS_ACT_TO_TRUE});
+		break;
+	case KS_FAULT_DRIFT:
+	case KS_FAULT_SLEW:
+	case KS_FAULT_SMEAR:
+		add_rate(p, k);
+		break;
+	case KS_FAULT_ARM_LEAP:
+		add_leap(p, k);
+		break;
+	case KS_FAULT_STOP: {
+		uint32_t end = end_of(p, k);
+		int64_t length = p->event[end].at_ns - e->at_ns;
+		add(p, KS_DEED_HOLD, k, end, (struct ks_wire_act){.kind = KS_ACT_HOLD, .amount = e->thread == KS_ANY ? -1 : (int64_t)e->thread, .until = length});
+		break;
+	}
+	case KS_FAULT_SUSPEND:
+		add_suspend(p, k);
+		break;
+	default:
+		break; /* an end */
+	}
+}
+
+/* By time: a leap second comes later than what was announced after it. */
+static void sort(struct ks_guest_play *p)
+{
+	for (uint32_t i = 1; i < p->deeds; i++) {
+		struct ks_deed d = p->deed[i];
+		uint32_t k = i;
+		for (; k && p->deed[k - 1].at_ns > d.at_ns; k--)
+			p->deed[k] = p->deed[k - 1];
+		p->deed[k] = d;
+	}
+}
+
+int ks_guest_play_init(struct ks_guest_play *p, struct ks_vm *vm, const struct ks_run_request *request, uint32_t node,
+		       const struct ks_fault_event *event, uint32_t nevents, struct ks_err *err)
+{
+	*p = (struct ks_guest_play){.vm = vm, .plan = request->plan, .event = event, .nevents = nevents, .node = node,
+	                            .seed = request->seed};
+	sscanf(ks_vm_system(vm), "linux %*s %31s", p->source);
+	p->drift_ppb = ks_plan_node_drift(request->plan, request->seed, node);
+	p->deed = ks_alloc(2 * (size_t)nevents + 1, sizeof(*p->deed));
+	if (!p->deed)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory");
+	for (uint32_t k = 0; k < nevents; k++)
+		if (event[k].node == node)
+			add_event(p, k);
+	p->drift_ppb = ks_plan_node_drift(request->plan, request->seed, node);
+	sort(p);
+	return 0;
+}
+
+void ks_guest_play_release(struct ks_guest_play *p)
+{
+	ks_free(p->deed);
+	*p = (struct ks_guest_play){0};
+}
+
+/* ---- times ---- */
+
+static int64_t host_of(const struct ks_guest_play *p, int64_t since_ns)
+{
+	return p->start_ns + since_ns - p->ahead_ns;
+}
+
+static int64_t since_of(const struct ks_guest_play *p, int64_t host_raw_ns)
+{
+	return host_raw_ns + p->ahead_ns - p->start_ns;
+}
+
+static struct ks_wire_clocks since(const struct ks_guest_play *p, const struct ks_wire_clocks *told)
+{
+	struct ks_wire_clocks c = *told;
+
+	c.raw_ns -= p->start_ns;
+	c.raw_after_ns -= p->start_ns;
+	return c;
+}
+
+int64_t ks_guest_play_true(const struct ks_guest_play *p, int64_t told_ns)
+{
+	for (uint32_t i = 0; i < p->nstood; i++)
+		if (told_ns >= p->stood[i].from_ns && told_ns < p->stood[i].until_ns)
+			return told_ns + p->stood[i].by_ns;
+	return told_ns;
+}
+
+static int read_now(struct ks_guest_play *p, struct ks_wire_clocks *clocks, struct ks_err *err)
+{
+	struct ks_vm_clocks c;
+
+	if (ks_vm_clocks(p->vm, 8, &c, err) != 0)
+		return -1;
+	*clocks = since(p, &c.guest);
+	return 0;
+}
+
+int ks_guest_play_start(struct ks_guest_play *p, int64_t start_ns, int64_t ahead_ns, struct ks_err *err)
+{
+	struct ks_wire_acted acted;
+
+	p->start_ns = start_ns;
+	p->ahead_ns = ahead_ns;
+	if (p->drift_ppb && ks_vm_act(p->vm, KS_ACT_RATE, 0, p->drift_ppb, &acted, ks_host_ns() + ANSWER_NS, err) != 0)
+		return -1;
+	return read_now(p, &p->first, err);
+}
+
+/* ---- doing ---- */
+
+static struct ks_deed *current(struct ks_guest_play *p)
+{
+	return ks_guest_play_over(p) ? NULL : &p->deed[p->next];
+}
+
+/* Of the deed in its state, true time since the start; INT64_MAX: the guest's turn. */
+static int64_t due_of(const struct ks_deed *d)
+{
+	switch (d->state) {
+	case KS_DEED_WAITS:
+		if (d->kind == KS_DEED_LOOK)
+			return d->at_ns;
+		return d->at_ns - (d->kind == KS_DEED_HOST_STOP ? WATCH_NS + TELL_NS : TELL_NS);
+	case KS_DEED_READY:
+		return d->at_ns;
+	case KS_DEED_STANDS:
+		return d->until_ns;
+	default:
+		return INT64_MAX;
+	}
+}
+
+int64_t ks_guest_play_due(const struct ks_guest_play *p)
+{
+	int64_t due = ks_guest_play_over(p) ? INT64_MAX : due_of(&p->deed[p->next]);
+	return due == INT64_MAX ? INT64_MAX : host_of(p, due);
+}
+
+/* UTC at true time 0, with the leap seconds that have been by then. */
+static int64_t utc_base(const struct ks_guest_play *p, int64_t at_ns)
+{
+	int64_t base = p->plan->start_unix_ns;
+
+	for (uint32_t i = 0; i < p->nevents; i++) {
+		const struct ks_fault_event *e = &p->event[i];
+		int64_t unix_ns = p->plan->start_unix_ns + e->at_ns;
+		if (e->op == KS_FAULT_ARM_LEAP && e->node == p->node && e->at_ns + next_midnight(unix_ns) - unix_ns <= at_ns)
+			base += e->amount;
+	}
+	return base;
+}
+
+static int send(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
+{
+	struct ks_wire_act act = d->act;
+
+	act.at_raw_ns = p->start_ns + d->at_ns;
+	if (d->kind == KS_DEED_HOST_STOP) {
+		act.at_raw_ns -= WATCH_NS;
+		act.until = p->start_ns + d->until_ns + WATCH_NS;
+	}
+	if (act.kind == KS_ACT_TO_TRUE)
+		act.amount = utc_base(p, d->at_ns) - p->start_ns;
+	return ks_vm_send(p->vm, KS_WIRE_ACT, &act, sizeof(act), err);
+}
+
+/* A deed that is not begun: the agent is told of it. */
+static int tell(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
+{
+	if (d->kind == KS_DEED_LOOK || d->kind == KS_DEED_VM_STOP) {
+		d->state = KS_DEED_ASKED;
+		return ks_vm_send(p->vm, KS_WIRE_PING, NULL, 0, err);
+	}
+	d->state = d->kind == KS_DEED_HOST_STOP ? KS_DEED_READY : d->kind == KS_DEED_S3 ? KS_DEED_STANDS : KS_DEED_ENDS;
+	return send(p, d, err);
+}
+
+static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
+{
+	d->stood_ns = since_of(p, ks_host_raw_ns());
+	d->state = KS_DEED_STANDS;
+	if (d->kind == KS_DEED_HOST_STOP) {
+		if (kill(ks_vm_pid(p->vm), SIGSTOP) != 0)
+			return ks_fail(err, KS_E_JUDGE, "cannot stop QEMU");
+		return 0;
+	}
+	return ks_qmp_command(ks_vm_qmp(p->vm), "stop", ks_host_ns() + ANSWER_NS, err);
+}
+
+/* The guest is told how long it stood before it runs on, so that it knows as soon as it does. */
+static int go_on(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
+{
+	struct ks_qmp *q = ks_vm_qmp(p->vm);
+
+	d->state = KS_DEED_ENDS;
+	switch (d->kind) {
+	case KS_DEED_HOST_STOP:
+		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns;
+		return kill(ks_vm_pid(p->vm), SIGCONT) ? ks_fail(err, KS_E_JUDGE, "cannot continue QEMU") : 0;
+	case KS_DEED_VM_STOP:
+		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns + CONT_TAKES_NS - STOP_TAKES_NS;
+		d->act.amount = d->value;
+		return send(p, d, err) || ks_qmp_command(q, "cont", ks_host_ns() + ANSWER_NS, err) ? -1 : 0;
+	default:
+		if (ks_qmp_wait(q, KS_QMP_SUSPEND, ks_host_ns() + ANSWER_NS, err) != 0)
+			return -1;
+		return ks_qmp_command(q, "system_wakeup", ks_host_ns() + ANSWER_NS, err);
+	}
+}
+
+static const char *name_of(const struct ks_guest_play *p, const struct ks_deed *d)
+{
+	return p->plan->fault[p->event[d->event].fault].name;
+}
+
+int ks_guest_play_run(struct ks_guest_play *p, struct ks_err *err)
+{
+	struct ks_deed *d = current(p);
+	int64_t due = ks_guest_play_due(p);
+	int status;
+
+	if (!d || due - ks_host_raw_ns() > READY_NS)
+		return 0;
+	ks_true_wait(due); /* the same clock as ks_host_raw_ns */
+	switch (d->state) {
+	case KS_DEED_WAITS:
+		status = tell(p, d, err);
+		break;
+	case KS_DEED_READY:
+		status = stop(p, d, err);
+		break;
+	case KS_DEED_STANDS:
+		status = go_on(p, d, err);
+		break;
+	default:
+		return 0;
+	}
+	return status ? ks_fail_in(err, "fault '%s'", name_of(p, d)) : 0;
+}
+
+/* ---- answers ---- */
+
+static int late(const struct ks_guest_play *p, const struct ks_deed *d, int64_t did_ns, struct ks_err *err)
+{
+	char text[KS_TIME_TEXT];
+
+	if (did_ns - d->at_ns <= KS_GUEST_LATE_MAX_NS)
+		return 0;
+	return ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy", name_of(p, d),
+		       ks_dur_format(text, did_ns - d->at_ns));
+}
+
+int ks_guest_play_clocks(struct ks_guest_play *p, const struct ks_wire_clocks *clocks, struct ks_err *err)
+{
+	struct ks_deed *d = current(p);
+
+	if (!d || d->state != KS_DEED_ASKED)
+		return ks_vm_fail(p->vm, err, "guest told its clocks unasked");
+	d->before = d->after = since(p, clocks);
+	if (d->kind == KS_DEED_VM_STOP) {
+		d->state = KS_DEED_READY;
+		return 0;
+	}
+	d->state = KS_DEED_DONE;
+	p->next++;
+	return 0;
+}
+
+int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *acted, struct ks_err *err)
+{
+	struct ks_deed *d = current(p);
+
+	if (!d || d->state != KS_DEED_ENDS || acted->kind != d->act.kind)
+		return ks_vm_fail(p->vm, err, "guest acted on its clock unasked");
+	if (acted->error)
+		return ks_vm_fail(p->vm, err, "fault '%s': the guest's kernel refuses: %s", name_of(p, d), strerror(acted->error));
+	struct ks_wire_clocks before = since(p, &acted->before);
+	d->after = since(p, &acted->after);
+	if (d->kind == KS_DEED_VM_STOP) {
+		if (p->nstood < sizeof(p->stood) / sizeof(p->stood[0])) {
+			p->stood[p->nstood].from_ns = d->stood_ns;
+			p->stood[p->nstood].until_ns = before.raw_ns;
+			p->stood[p->nstood++].by_ns = d->value;
+		}
+	} else {
+		d->before = before;
+		if (d->kind == KS_DEED_HOST_STOP)
+			d->gap_ns = acted->value;
+		else
+			d->value = acted->value;
+	}
+	d->state = KS_DEED_DONE;
+	p->next++;
+	int64_t did = d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_HOST_STOP ? d->stood_ns : before.raw_ns;
+	return late(p, d, did, err);
+}
+
+/* A guest that was told that it stood, and did not, would be ahead of its host by so much now. */
+#define ALIGNED_NS (10 * KS_MS)
+#define UNEVEN_PPM 2000 /* of the rate of a guest's counter, as it measured it itself */
+
+int ks_guest_play_end(struct ks_guest_play *p, struct ks_err *err)
+{
+	struct ks_vm_clocks c;
+	char text[KS_TIME_TEXT];
+
+	if (ks_vm_clocks(p->vm, 8, &c, err) != 0)
+		return -1;
+	p->last = since(p, &c.guest);
+	int64_t ahead = p->last.raw_ns - since_of(p, c.host_raw_ns), limit = ALIGNED_NS + c.width_ns + p->last.raw_ns / 1000000 * UNEVEN_PPM;
+	if (ahead > -limit && ahead < limit)
+		return 0;
+	return ks_vm_fail(p->vm, err, "guest's counter is ahead of its host's by %s that no fault explains", ks_dur_format(text, ahead));
+}
