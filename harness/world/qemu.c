@@ -401,7 +401,7 @@ static struct guest *wait_any(struct fleet *f, int64_t deadline_ns)
 {
 	struct guest *guest[GUESTS_MAX];
 	struct ks_vm *vm[GUESTS_MAX];
-	int64_t next_ns;
+	int64_t next_ns = INT64_MAX;
 	int n = 0, ready;
 
 	for (uint32_t i = 0; i < f->n; i++)

@@ -170,25 +170,28 @@ static void test_available_says_why(void)
 
 static int carries(struct ks_plan *plan, char why[200])
 {
-	struct ks_gen_spec spec = {.gen = ks_gen_find(ks_gens_sim, "unixmilli")};
+	struct ks_gen_spec spec;
+	struct ks_err err;
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "unixmilli", &spec, &err), 0);
 	return ks_world_qemu.carries(plan, &spec, why, 200);
 }
 
 static void test_carries(void)
 {
 	static struct ks_plan_node nodes[8];
-	const struct ks_fault_kind step = {.name = "step", .op = KS_FAULT_STEP}, drift = {.name = "drift", .op = KS_FAULT_DRIFT};
-	struct ks_fault fault = {.kind = &step};
+	const struct ks_fault_kind step = {.name = "step", .op = KS_FAULT_STEP}, coarse = {.name = "coarse", .op = KS_FAULT_COARSE};
+	uint32_t hit[] = {0};
+	struct ks_fault fault = {.kind = &step, .nodes = hit, .nnodes = 1};
 	struct ks_plan plan = {.nodes = 4, .processes = 1, .threads = 2, .node = nodes, .duration_ns = KS_SEC,
 	                       .load = {.rate = {1000, KS_SEC}}, .fault = &fault, .faults = 1};
 	char why[200] = "";
 
 	CU_ASSERT_EQUAL(carries(&plan, why), 0);
-	fault.kind = &drift;
+	fault.kind = &coarse;
 	CU_ASSERT_EQUAL(carries(&plan, why), -1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(why, "drift"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "coarse"));
 	fault.kind = &step;
-	nodes[3].drift_ppb = 1;
+	nodes[3].drift_ppb = 200000000;
 	CU_ASSERT_EQUAL(carries(&plan, why), -1);
 	nodes[3].drift_ppb = 0;
 	plan.nodes = 5;

@@ -1,0 +1,246 @@
+/* What guests carry, and the proof of their faults from readings that are made here: it must fail where a clock did anything else. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ks_test.h"
+#include "ks_time.h"
+#include "qemu_play.h"
+
+#define T(ms) ((ms) * KS_MS)
+
+static struct ks_plan_node node = {.name = "n1"};
+static struct ks_fault fault;
+static struct ks_plan plan = {.nodes = 1, .node = &node, .start_unix_ns = INT64_C(1768471200) * KS_SEC, .duration_ns = 20 * KS_SEC,
+                              .fault = &fault, .faults = 1};
+static struct ks_err err;
+
+/* What a node that nothing happened to shows, and then some. */
+static struct ks_wire_clocks reading(int64_t at_ns, const int64_t more_ns[KS_NCLOCKS])
+{
+	struct ks_wire_clocks c = {.raw_ns = at_ns - 200, .raw_after_ns = at_ns + 200};
+
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		c.clock_ns[id] = at_ns + (id == KS_REALTIME || id == KS_TAI ? plan.start_unix_ns : 1000 * KS_SEC) + more_ns[id];
+	return c;
+}
+
+static const int64_t none[KS_NCLOCKS];
+
+struct run {
+	struct ks_fault_event event[2];
+	struct ks_deed deed[2];
+	struct ks_guest_play play;
+	struct ks_injection injection[4];
+	struct ks_run_output output;
+};
+
+static void make(struct run *r, const char *kind, const char *source)
+{
+	memset(r, 0, sizeof(*r));
+	fault = (struct ks_fault){.name = "f", .kind = ks_fault_kind_find(kind)};
+	r->play = (struct ks_guest_play){.plan = &plan, .event = r->event, .nevents = 2, .deed = r->deed, .deeds = 1, .first = reading(T(-100), none)};
+	snprintf(r->play.source, sizeof(r->play.source), "%s", source);
+	r->output.injection = r->injection;
+}
+
+static int prove(struct run *r)
+{
+	r->output.ninjection = 0;
+	memset(r->injection, 0, sizeof(r->injection));
+	return ks_guest_prove(&r->play, &r->output, &err);
+}
+
+/* A deed at 2 s, after which the clocks are off by more[], to the end of the run. */
+static void shows(struct run *r, int64_t after_ns, const int64_t more[KS_NCLOCKS])
+{
+	r->deed[0].before = reading(T(2000), none);
+	r->deed[0].after = reading(after_ns, more);
+	r->play.last = reading(T(21000), more);
+}
+
+static void test_step(void)
+{
+	static const int64_t stepped[KS_NCLOCKS] = {[KS_REALTIME] = -T(120), [KS_TAI] = -T(120)};
+	static const int64_t half[KS_NCLOCKS] = {[KS_REALTIME] = -T(60), [KS_TAI] = -T(60)};
+	static const int64_t alone[KS_NCLOCKS] = {[KS_REALTIME] = -T(120)};
+	static const int64_t also[KS_NCLOCKS] = {[KS_REALTIME] = -T(120), [KS_TAI] = -T(120), [KS_MONOTONIC] = -T(120)};
+	struct run r;
+
+	make(&r, "step", "tsc");
+	r.event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_STEP, .amount = -T(120)};
+	r.deed[0] = (struct ks_deed){.kind = KS_DEED_ACT, .act = {.kind = KS_ACT_STEP, .amount = -T(120)}, .at_ns = T(2000)};
+	shows(&r, T(2001), stepped);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.output.ninjection, 1);
+	CU_ASSERT_EQUAL(r.injection[0].commanded, -T(120));
+	CU_ASSERT_EQUAL(r.injection[0].observed, -T(120));
+	shows(&r, T(2001), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	shows(&r, T(2001), half);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	shows(&r, T(2001), alone);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "'tai'"));
+	shows(&r, T(2001), also);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "'monotonic'"));
+	shows(&r, T(2001), stepped); /* and somebody steps it back later */
+	r.play.last = reading(T(21000), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "no fault explains it"));
+}
+
+static void test_slew(void)
+{
+	int64_t bent[KS_NCLOCKS], off = 1000 * KS_US; /* 500 ppm for 2 s */
+	struct run r;
+
+	make(&r, "slew", "tsc");
+	r.event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_SLEW, .amount = 500000};
+	r.event[1] = (struct ks_fault_event){.at_ns = T(4000), .op = KS_FAULT_SLEW};
+	r.play.deeds = 2;
+	r.deed[0] = (struct ks_deed){.kind = KS_DEED_ACT, .act = {.kind = KS_ACT_RATE, .amount = 500000}, .at_ns = T(2000)};
+	r.deed[1] = (struct ks_deed){.kind = KS_DEED_ACT, .act = {.kind = KS_ACT_RATE}, .event = 1, .end = 1, .at_ns = T(4000)};
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		bent[id] = id == KS_RAW ? 0 : off;
+	shows(&r, T(2000) + 1000, none);
+	r.deed[1].before = reading(T(4000), bent);
+	r.deed[1].after = reading(T(4000) + 1000, bent);
+	r.play.last = reading(T(21000), bent);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT(r.injection[0].observed > 499000 && r.injection[0].observed < 501000);
+	r.deed[1].before = reading(T(4000), none); /* it never bent */
+	r.deed[1].after = reading(T(4000) + 1000, none);
+	r.play.last = reading(T(21000), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	r.deed[1].before = reading(T(2010), none); /* too short to tell */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+}
+
+static void suspend(struct run *r, const char *source, enum ks_suspend how, enum ks_deed_kind kind)
+{
+	make(r, "suspend", source);
+	r->event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_SUSPEND, .amount = how};
+	r->event[1] = (struct ks_fault_event){.at_ns = T(5000), .op = KS_FAULT_RESUME, .amount = how};
+	r->deed[0] = (struct ks_deed){.kind = kind, .end = 1, .at_ns = T(2000), .until_ns = T(5000), .stood_ns = T(2000), .value = T(3000), .gap_ns = T(3001)};
+}
+
+static void all_by(int64_t more[KS_NCLOCKS], int64_t ns)
+{
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		more[id] = ns;
+}
+
+static void test_suspends(void)
+{
+	static const int64_t asleep[KS_NCLOCKS] = {[KS_MONOTONIC] = -T(3010), [KS_RAW] = -T(3010)};
+	int64_t more[KS_NCLOCKS];
+	struct run r;
+
+	suspend(&r, "tsc", KS_SUSPEND_VM_STOP, KS_DEED_VM_STOP);
+	all_by(more, -T(3000));
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.injection[0].observed, T(3000));
+	shows(&r, T(5001), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+
+	suspend(&r, "hpet", KS_SUSPEND_HOST_STOP, KS_DEED_HOST_STOP);
+	shows(&r, T(5001), none);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	r.deed[0].gap_ns = T(1); /* it saw no gap */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	r.deed[0].gap_ns = T(3001);
+	all_by(more, -T(3000));
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+
+	suspend(&r, "tsc", KS_SUSPEND_S3, KS_DEED_S3);
+	shows(&r, T(5001), asleep);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	shows(&r, T(5001), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+}
+
+/* Each clock source has its own way to survive a stop of QEMU. */
+static void test_sources(void)
+{
+	int64_t more[KS_NCLOCKS], wrap = ks_guest_stop_loses("acpi_pm", T(3000));
+	struct run r;
+
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("tsc", T(3000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("hpet", T(9000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("jiffies", T(3000)), T(3000));
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", T(2000)), 0);
+	CU_ASSERT(wrap > T(4686) && wrap < T(4687));
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", T(5000)), wrap);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", T(8000)), 2 * wrap);
+	suspend(&r, "acpi_pm", KS_SUSPEND_HOST_STOP, KS_DEED_HOST_STOP);
+	all_by(more, -wrap - T(3));
+	r.deed[0].gap_ns = wrap;
+	shows(&r, T(2000) + wrap, more);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	shows(&r, T(2000) + wrap, none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	suspend(&r, "jiffies", KS_SUSPEND_HOST_STOP, KS_DEED_HOST_STOP);
+	all_by(more, -T(3000));
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+}
+
+static void test_leap(void)
+{
+	static const int64_t back[KS_NCLOCKS] = {[KS_REALTIME] = -KS_SEC};
+	struct run r;
+	int64_t start = plan.start_unix_ns;
+
+	plan.start_unix_ns = INT64_C(1483228790) * KS_SEC; /* 2016-12-31T23:59:50Z */
+	make(&r, "leap", "tsc");
+	r.play.deeds = 2;
+	r.event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_ARM_LEAP, .amount = -KS_SEC, .extra = 250};
+	r.deed[0] = (struct ks_deed){.kind = KS_DEED_ACT, .act = {.kind = KS_ACT_LEAP, .amount = -KS_SEC}, .at_ns = T(2000)};
+	r.deed[1] = (struct ks_deed){.kind = KS_DEED_LOOK, .at_ns = T(10040)};
+	shows(&r, T(2000) + 1000, none);
+	r.deed[1].before = r.deed[1].after = reading(T(10040), back);
+	r.play.last = reading(T(21000), back);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.injection[0].observed, -KS_SEC);
+	r.deed[1].before = r.deed[1].after = reading(T(10040), none);
+	r.play.last = reading(T(21000), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	plan.start_unix_ns = start;
+}
+
+static const char *lacks(enum ks_fault_op op, int64_t amount, int64_t extra, unsigned clocks, const char *source)
+{
+	struct ks_fault_event e = {.op = op, .amount = amount, .extra = extra};
+	const char *why = ks_guest_lacks(&plan, &e, clocks, source);
+	return why ? why : "";
+}
+
+static void test_lacks(void)
+{
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_STEP, -1, 0, 31, NULL), "");
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_SLEW, -500000, 0, 31, "tsc"), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_SLEW, 200000000, 0, 1, NULL), "100000ppm"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_SLEW, 500000, 0, 1, "jiffies"), "unevenly"));
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_DRIFT, 500000, 0, 1u << KS_MONOTONIC, NULL), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_DRIFT, 500000, 0, 1u << KS_RAW, NULL), "raw"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_ARM_LEAP, -KS_SEC, 1000, 1, NULL), "250"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_RESUME, KS_SUSPEND_S3, 1, 1, NULL), "battery"));
+	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_HOLD, 1, 0, 1, NULL), "");
+	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_COARSE, 31, KS_MS, 1, NULL), "");
+	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_CORES, 1, 2, 1, NULL), "");
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"clock sources", test_sources},
+		{"a leap second", test_leap}, {"what is not carried", test_lacks}, {NULL, NULL},
+	};
+	return ks_test_main("qemu-prove", tests);
+}
