@@ -10,8 +10,9 @@ int ks_repeats_init(struct ks_repeats *r, const uint32_t *const group[KS_NSCOPES
 	*r = (struct ks_repeats){.fresh_max = fresh_max, .kept_max = kept_max};
 	r->kept = ks_resize(NULL, 2 * kept_max + fresh_max, sizeof *r->kept);
 	r->fresh = ks_resize(NULL, fresh_max, sizeof *r->fresh);
-	r->spare = ks_resize(NULL, 2 * kept_max + fresh_max, sizeof *r->spare);
-	bool failed = !r->kept || !r->fresh || !r->spare;
+	r->sorted = ks_resize(NULL, fresh_max, sizeof *r->sorted);
+	r->digest = ks_resize(NULL, fresh_max, sizeof *r->digest);
+	bool failed = !r->kept || !r->fresh || !r->sorted || !r->digest;
 	for (int s = 0; s < KS_NSCOPES; s++) {
 		r->witness[s][0] = r->witness[s][1] = -1;
 		if (!groups[s])
@@ -28,7 +29,8 @@ void ks_repeats_release(struct ks_repeats *r)
 {
 	ks_free(r->kept);
 	ks_free(r->fresh);
-	ks_free(r->spare);
+	ks_free(r->sorted);
+	ks_free(r->digest);
 	for (int s = 0; s < KS_NSCOPES; s++) {
 		ks_free(r->stamp[s]);
 		ks_free(r->first[s]);
@@ -38,54 +40,132 @@ void ks_repeats_release(struct ks_repeats *r)
 
 /* ---- sorting a batch ---- */
 
-static unsigned digit(const struct ks_passed *p, int byte)
+/* Byte by byte from the least significant one, those alone in which keys differ; stable, so rows of equal keys ascend. */
+
+static unsigned digit(struct ks_key k, int byte)
 {
-	return (byte < 8 ? p->key.lo >> (8 * byte) : p->key.hi >> (8 * (byte - 8))) & 255;
+	return (byte < 8 ? k.lo >> (8 * byte) : k.hi >> (8 * (byte - 8))) & 255;
 }
 
-static void scatter(const struct ks_passed *from, struct ks_passed *to, size_t n, int byte, uint32_t *at)
+static void scatter(const struct ks_passed *from, struct ks_passed *to, size_t n, int byte)
 {
-	uint32_t sum = 0;
-	for (int b = 0; b < 256; b++) {
-		uint32_t count = at[b];
-		at[b] = sum;
-		sum += count;
+	uint32_t at[257] = {0};
+	for (size_t i = 0; i < n; i++)
+		at[digit(from[i].key, byte) + 1]++;
+	for (int b = 0; b < 256; b++)
+		at[b + 1] += at[b];
+	for (size_t i = 0; i < n; i++)
+		to[at[digit(from[i].key, byte)]++] = from[i];
+}
+
+static void sort_by_bytes(struct ks_repeats *r, struct ks_key differ)
+{
+	for (int b = 0; b < 16; b++) {
+		if (!digit(differ, b))
+			continue;
+		struct ks_passed *from = r->fresh;
+		scatter(from, r->sorted, r->nfresh, b);
+		r->fresh = r->sorted;
+		r->sorted = from;
 	}
-	if (byte < 8)
-		for (size_t i = 0; i < n; i++)
-			to[at[from[i].key.lo >> (8 * byte) & 255]++] = from[i];
-	else
-		for (size_t i = 0; i < n; i++)
-			to[at[from[i].key.hi >> (8 * (byte - 8)) & 255]++] = from[i];
 }
 
-/* Least significant byte first, those alone in which keys differ; stable, so rows of equal keys ascend. */
+/* A digest: the uppermost bits in which keys of the batch differ, from a few stretches of neighbours. It ascends as keys do. */
+#define DIGEST_BITS 10
+#define DIGEST_PARTS 3
+struct digest {
+	int drop; /* bits of the key below the 64 that it is from */
+	struct {
+		int shift, up;
+		uint64_t mask;
+	} part[DIGEST_PARTS]; /* those that are not needed give 0 */
+	int bits;
+};
+
+static inline uint64_t upper(struct ks_key k, int drop)
+{
+	return (uint64_t)(((unsigned __int128)k.hi << 64 | k.lo) >> drop);
+}
+
+static struct digest digest_of(struct ks_key differ)
+{
+	struct digest d = {.drop = differ.hi ? 64 - __builtin_clzll(differ.hi) : 0};
+	uint64_t word = upper(differ, d.drop);
+	int width[DIGEST_PARTS], parts = 0;
+	for (; parts < DIGEST_PARTS && word && d.bits < DIGEST_BITS; parts++) {
+		int top = 63 - __builtin_clzll(word), most = DIGEST_BITS - d.bits, n = 1;
+		while (n < most && n <= top && word >> (top - n) & 1)
+			n++;
+		width[parts] = n;
+		d.part[parts].shift = top - n + 1;
+		d.part[parts].mask = (UINT64_C(1) << n) - 1;
+		d.bits += n;
+		word &= (UINT64_C(1) << d.part[parts].shift) - 1;
+	}
+	for (int i = parts - 1, up = 0; i >= 0; up += width[i--])
+		d.part[i].up = up;
+	return d;
+}
+
+static inline unsigned digest(const struct digest *d, struct ks_key k)
+{
+	uint64_t word = upper(k, d->drop), v = 0;
+	for (int i = 0; i < DIGEST_PARTS; i++)
+		v |= (word >> d->part[i].shift & d->part[i].mask) << d->part[i].up;
+	return (unsigned)v;
+}
+
+static void sort_by_digest(struct ks_repeats *r, struct ks_key differ)
+{
+	const struct digest d = digest_of(differ);
+	uint32_t at[(1 << DIGEST_BITS) + 1] = {0};
+	for (size_t i = 0; i < r->nfresh; i++)
+		at[(r->digest[i] = (uint16_t)digest(&d, r->fresh[i].key)) + 1]++;
+	for (int b = 0; b < 1 << d.bits; b++)
+		at[b + 1] += at[b];
+	for (size_t i = 0; i < r->nfresh; i++)
+		r->sorted[at[r->digest[i]]++] = r->fresh[i];
+}
+
+/* Of those with one digest most are in order already, as each node's keys are. @return whether all are by now. */
+static bool insert(struct ks_passed *v, size_t n)
+{
+	size_t moves = 4 * n;
+	for (size_t i = 1; i < n; i++) {
+		if (!ks_key_less(v[i].key, v[i - 1].key))
+			continue;
+		struct ks_passed p = v[i];
+		size_t j = i;
+		do
+			v[j] = v[j - 1];
+		while (--j && ks_key_less(p.key, v[j - 1].key));
+		v[j] = p;
+		if (i - j > moves)
+			return false;
+		moves -= i - j;
+	}
+	return true;
+}
+
+static uint64_t differing(const uint64_t *first, size_t n)
+{
+	const size_t stride = sizeof(struct ks_passed) / sizeof *first;
+	uint64_t bits = 0;
+	for (size_t i = 1; i < n; i++)
+		bits |= first[i * stride] ^ first[0];
+	return bits;
+}
+
 static void sort_fresh(struct ks_repeats *r)
 {
-	struct ks_passed *from = r->fresh, *to = r->spare;
-	size_t n = r->nfresh;
-	struct ks_key differ = {0, 0};
-	uint32_t at[16][256];
-	int byte[16], bytes = 0;
-	for (size_t i = 1; i < n; i++) {
-		differ.hi |= from[i].key.hi ^ from[0].key.hi;
-		differ.lo |= from[i].key.lo ^ from[0].key.lo;
-	}
-	for (int b = 0; b < 16; b++)
-		if (digit(&(struct ks_passed){.key = differ}, b))
-			byte[bytes++] = b;
-	memset(at, 0, (size_t)bytes * sizeof *at);
-	for (size_t i = 0; i < n; i++)
-		for (int k = 0; k < bytes; k++)
-			at[k][digit(&from[i], byte[k])]++;
-	for (int k = 0; k < bytes; k++) {
-		scatter(from, to, n, byte[k], at[k]);
-		struct ks_passed *other = from;
-		from = to;
-		to = other;
-	}
-	if (from != r->fresh)
-		memcpy(r->fresh, from, n * sizeof *from);
+	struct ks_key differ = {.hi = differing(&r->fresh->key.hi, r->nfresh), .lo = differing(&r->fresh->key.lo, r->nfresh)};
+	sort_by_digest(r, differ);
+	if (insert(r->sorted, r->nfresh))
+		return;
+	sort_by_bytes(r, differ);
+	struct ks_passed *sorted = r->fresh;
+	r->fresh = r->sorted;
+	r->sorted = sorted;
 }
 
 /* ---- merging it with what is kept ---- */
@@ -115,7 +195,7 @@ static void one_run(struct ks_repeats *r, const struct ks_passed *v, size_t n, u
 	}
 }
 
-/* @return the first kept one that is not less than k: whatever is before it meets no fresh one. */
+/* @return the first kept one that is not less than k: what is before it meets no fresh one. */
 static size_t place(const struct ks_repeats *r, struct ks_key k)
 {
 	size_t low = 0, high = r->nkept;
@@ -129,16 +209,24 @@ static size_t place(const struct ks_repeats *r, struct ks_key k)
 	return low;
 }
 
-static void merge(struct ks_repeats *r, size_t from)
+/* From the end, into the room behind the kept ones; of equal ones the fresh last: their rows are larger. */
+static void merge(struct ks_repeats *r)
 {
-	size_t i = from, j = 0, n = 0;
-	while (i < r->nkept && j < r->nfresh) /* of equal ones the kept first: their rows are smaller */
-		r->spare[n++] = ks_key_less(r->fresh[j].key, r->kept[i].key) ? r->fresh[j++] : r->kept[i++];
-	memcpy(&r->spare[n], &r->kept[i], (r->nkept - i) * sizeof *r->kept);
-	n += r->nkept - i;
-	memcpy(&r->kept[from], r->spare, n * sizeof *r->kept);
-	memcpy(&r->kept[from + n], &r->fresh[j], (r->nfresh - j) * sizeof *r->kept);
-	r->nkept = from + n + r->nfresh - j;
+	size_t i = r->nkept, j = r->nfresh, n = i + j;
+	r->nkept = n;
+	while (i && j)
+		r->kept[--n] = ks_key_less(r->sorted[j - 1].key, r->kept[i - 1].key) ? r->kept[--i] : r->sorted[--j];
+	memcpy(r->kept, r->sorted, j * sizeof *r->kept);
+}
+
+/* Most batches have none. */
+static bool has_runs(const struct ks_repeats *r, size_t from)
+{
+	const struct ks_passed *v = r->kept;
+	unsigned any = 0;
+	for (size_t i = from + 1; i < r->nkept; i++)
+		any |= ((v[i].key.lo ^ v[i - 1].key.lo) | (v[i].key.hi ^ v[i - 1].key.hi)) == 0;
+	return any;
 }
 
 static void find_runs(struct ks_repeats *r, size_t from, uint32_t fresh_row)
@@ -169,11 +257,12 @@ int ks_repeats_flush(struct ks_repeats *r)
 		return 0;
 	uint32_t fresh_row = r->fresh[0].row;
 	sort_fresh(r);
-	if (r->has_forgotten && !ks_key_less(r->forgotten, r->fresh[0].key))
+	if (r->has_forgotten && !ks_key_less(r->forgotten, r->sorted[0].key))
 		return -1;
-	size_t from = place(r, r->fresh[0].key);
-	merge(r, from);
-	find_runs(r, from, fresh_row);
+	size_t from = place(r, r->sorted[0].key);
+	merge(r);
+	if (has_runs(r, from))
+		find_runs(r, from, fresh_row);
 	forget(r);
 	r->nfresh = 0;
 	return 0;

@@ -13,7 +13,9 @@ struct ks_passed {
 };
 
 struct ks_repeats {
-	struct ks_passed *kept, *fresh, *spare; /* kept: sorted by key and row */
+	struct ks_passed *kept, *fresh; /* kept: sorted by key and row */
+	struct ks_passed *sorted; /* the fresh ones in order */
+	uint16_t *digest;
 	size_t nkept, nfresh, fresh_max, kept_max;
 	struct ks_key forgotten; /* the largest one */
 	bool has_forgotten;

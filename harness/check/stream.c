@@ -26,17 +26,18 @@ struct peak {
 };
 
 /* Of the peaks so far the first n are far back: beyond what the greatest displacement or lateness up to now spans. key: the
- * maximum there, or more. A late key that is not below it sets no record, so it need not be searched for. */
+ * maximum there, or 0. A late key that is not below it sets no record, so it need not be searched for. No other peak gets
+ * that far before the place, or the time, `until`. */
 struct far {
 	uint32_t n;
-	bool any;
+	int64_t until;
 	struct ks_key key;
 };
 
 /* While a group is in order all its keys are peaks, and those that it consists of are in order, too: keys are counted then, and
  * peaks made up from the rows when it gets out of order. */
 struct group {
-	struct ks_key max, last;
+	struct ks_key max, last; /* last: once it is out of order */
 	uint32_t keys, refused; /* so far */
 	bool disorderly;        /* a key was not larger than all before it */
 	/* A ring of peaks, those whose rows are there yet: numbers first .. end - 1 of all. */
@@ -73,6 +74,7 @@ struct ks_stream_check {
 	struct scope scope[KS_NSCOPES];
 	struct scope *doer[KS_NSCOPES]; /* coarse first: a thread's maximum must be that before the key */
 	size_t doers;
+	struct group *(*of_lane)[KS_NSCOPES]; /* its group in each of them */
 	uint32_t lanes;
 	struct ks_exposure exposure;
 	struct ks_stalls stalls;
@@ -154,6 +156,7 @@ void ks_stream_check_free(struct ks_stream_check *s)
 		ks_free(s->scope[i].of_lane);
 		ks_free(s->scope[i].claim);
 	}
+	ks_free(s->of_lane);
 	ks_exposure_release(&s->exposure);
 	ks_stalls_release(&s->stalls);
 	ks_repeats_release(&s->repeats);
@@ -249,6 +252,12 @@ static int begin(struct ks_stream_check *s, const struct ks_lane *lanes, struct 
 		if (s->scope[i].same_as == (enum ks_scope)i)
 			s->doer[s->doers++] = &s->scope[i];
 	s->lanes = (uint32_t)s->none.nlanes;
+	s->of_lane = ks_alloc(s->lanes, sizeof *s->of_lane);
+	if (!s->of_lane)
+		return ks_fail(err, KS_E_INTERNAL, "out of memory for threads");
+	for (uint32_t lane = 0; lane < s->lanes; lane++)
+		for (size_t i = 0; i < s->doers; i++)
+			s->of_lane[lane][i] = &s->doer[i]->group[s->doer[i]->of_lane[lane]];
 	if (ks_repeats_init(&s->repeats, of_lane, groups, s->rows < FRESH_MAX ? s->rows : FRESH_MAX, s->rows))
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for repeated keys");
 	return 0;
@@ -334,26 +343,41 @@ static uint32_t first_peak(const struct ks_stream_check *s, const struct group *
 #undef HOLDS
 }
 
-/* Moves on to a peak that is far back by now; those that were forgotten meanwhile count as one that was not. */
-static void go_far(const struct ks_stream_check *s, const struct group *g, struct far *f)
+/* Moves on to the peaks that are far back by now; those that were forgotten meanwhile count as one that was not. now: a
+ * place, or a time; record: how far back the farthest one was. */
+static void go_far(const struct ks_stream_check *s, const struct group *g, struct far *f, bool by_place, int64_t now, int64_t record)
 {
-	f->n = f->n < g->first ? g->first : f->n;
-	f->key = peak_row(s, g, f->n++)->key;
-	f->any = true;
+	for (; f->n < g->end; f->n++) {
+		uint32_t n = f->n < g->first ? g->first : f->n;
+		int64_t at = by_place ? (int64_t)peak_at(g, n)->place : peak_row(s, g, n)->return_ns;
+		f->until = at + record;
+		if (now <= f->until)
+			return;
+		f->n = n;
+		f->key = peak_row(s, g, n)->key;
+	}
+	f->until = INT64_MIN;
+}
+
+static __attribute__((noinline)) void look_far(const struct ks_stream_check *s, struct group *g, const struct ks_record *v, const int64_t *m)
+{
+	forget_peaks(s, g);
+	if (g->first == g->end) { /* none is there any more: nothing is known */
+		g->by_place.n = 0;
+		g->by_place.until = INT64_MIN;
+		return;
+	}
+	go_far(s, g, &g->by_place, true, g->keys, m[KS_M_DISPLACEMENT]);
+	go_far(s, g, &g->by_time, false, v->return_ns, m[KS_M_LATE_NS_MAX]);
 }
 
 /* Could a key at this place and time be displaced farther, or be later, than all before? */
-static bool sets_record(const struct ks_stream_check *s, struct group *g, const struct ks_record *v, int64_t displacement, int64_t late_ns)
+static inline bool sets_record(const struct ks_stream_check *s, struct group *g, const struct ks_record *v, const int64_t *m)
 {
-	if (g->first == g->end) /* none is there any more */
-		return true;
-	while (g->by_place.n < g->end && g->keys - peak_at(g, g->by_place.n < g->first ? g->first : g->by_place.n)->place > displacement)
-		go_far(s, g, &g->by_place);
-	while (g->by_time.n < g->end &&
-	       v->return_ns - peak_row(s, g, g->by_time.n < g->first ? g->first : g->by_time.n)->return_ns > late_ns)
-		go_far(s, g, &g->by_time);
-	return (g->by_place.any && ks_key_less(v->key, g->by_place.key)) || (g->by_time.any && ks_key_less(v->key, g->by_time.key)) ||
-	       (g->first && (g->by_place.n < g->first || g->by_time.n < g->first));
+	const struct far *place = &g->by_place, *time = &g->by_time;
+	if (__builtin_expect(g->keys > place->until || v->return_ns > time->until, 0))
+		look_far(s, g, v, m);
+	return ks_key_less(v->key, place->key) || ks_key_less(v->key, time->key) || place->n < g->first || time->n < g->first;
 }
 
 /* ---- order ---- */
@@ -422,18 +446,25 @@ static int measure(struct ks_stream_check *s, struct group *g, const struct ks_r
 	return 0;
 }
 
+static __attribute__((noinline)) int late_key(struct ks_stream_check *s, struct scope *scope, struct group *g, const struct ks_record *v,
+					      bool record)
+{
+	forget_peaks(s, g);
+	if (record && measure(s, g, v, scope->metric))
+		return -1;
+	return scope->claims ? check_order(s, scope, g, v) : 0;
+}
+
 /* A key that is not larger than all of its group before it. */
-static __attribute__((noinline)) int late_key(struct ks_stream_check *s, struct scope *scope, struct group *g, const struct ks_record *v)
+static inline int not_largest(struct ks_stream_check *s, struct scope *scope, struct group *g, const struct ks_record *v)
 {
 	int64_t *m = scope->metric;
 	if (!ks_key_less(v->key, g->max))
 		return 0;
 	m[KS_M_BELOW_MAX]++;
 	m[KS_M_DESCENTS] += ks_key_less(v->key, g->last);
-	forget_peaks(s, g);
-	if (sets_record(s, g, v, m[KS_M_DISPLACEMENT], m[KS_M_LATE_NS_MAX]) && measure(s, g, v, m))
-		return -1;
-	return scope->claims ? check_order(s, scope, g, v) : 0;
+	bool record = sets_record(s, g, v, m);
+	return record || scope->claims ? late_key(s, scope, g, v, record) : 0;
 }
 
 /* The group gets out of order: its peaks, all keys up to now, are made up from the rows that are there. */
@@ -442,6 +473,7 @@ static __attribute__((noinline)) int look_closer(struct ks_stream_check *s, cons
 	struct group *g = &scope->group[group];
 	uint32_t now = (uint32_t)s->calls, from = now > s->mask ? now - s->mask : 0;
 	g->disorderly = true;
+	g->last = g->max;
 	g->first = g->keys;
 	for (int pass = 0; pass < 2; pass++) {
 		g->end = g->first;
@@ -463,7 +495,7 @@ static __attribute__((noinline)) int look_closer(struct ks_stream_check *s, cons
 }
 
 /* A group that is out of order, or gets so. */
-static int closely(struct ks_stream_check *s, struct scope *scope, struct group *g, const struct ks_record *v)
+static inline int closely(struct ks_stream_check *s, struct scope *scope, struct group *g, const struct ks_record *v)
 {
 	if (!g->disorderly && look_closer(s, scope, (uint32_t)(g - scope->group)))
 		return -1;
@@ -472,7 +504,7 @@ static int closely(struct ks_stream_check *s, struct scope *scope, struct group 
 			return -1;
 		*peak_at(g, g->end++) = (struct peak){(uint32_t)s->calls, g->keys};
 		g->max = v->key;
-	} else if (late_key(s, scope, g, v)) {
+	} else if (not_largest(s, scope, g, v)) {
 		return -1;
 	}
 	g->last = v->key;
@@ -513,17 +545,14 @@ static inline int one_key(struct ks_stream_check *s, const struct ks_record *v)
 	s->row[s->calls & s->mask] = (struct row){v->key, v->return_ns, v->lane};
 	if (repeated(s, v))
 		return -1;
-	for (size_t i = 0, closer = 1; i < s->doers; i++) {
-		struct scope *scope = s->doer[i];
-		struct group *g = &scope->group[scope->of_lane[v->lane]];
-		if (closer && (g->disorderly || (g->keys && !ks_key_less(g->max, v->key)))) {
-			if (closely(s, scope, g, v))
-				return -1;
-			continue;
-		}
-		closer = 0; /* in order, and so are those that it consists of */
-		g->last = g->max = v->key;
-		g->keys++;
+	struct group *const *of = s->of_lane[v->lane];
+	size_t i = 0;
+	for (; i < s->doers && (of[i]->disorderly || (of[i]->keys && !ks_key_less(of[i]->max, v->key))); i++)
+		if (closely(s, s->doer[i], of[i], v))
+			return -1;
+	for (; i < s->doers; i++) { /* in order, and so are those that it consists of */
+		of[i]->max = v->key;
+		of[i]->keys++;
 	}
 	return 0;
 }
@@ -624,13 +653,17 @@ static inline int one(struct ks_stream_check *s, const struct ks_lane *lanes, co
 	return 0;
 }
 
-/* What most runs of one thread are: keys that ascend, of calls without delay. As `one` would, but with all that it looks at
- * in registers. @return how many records it took; the next one is for `one`. */
+static bool is_alone(const struct ks_stream_check *s)
+{
+	return s->doers == 1 && s->doer[0]->groups == 1 && s->e.all_exposed && !s->nserved && !s->ntimed && s->e.tick.tick_ns;
+}
+
+/* What most runs of a thread that is alone are: keys that ascend, of calls without delay. As `one` would, but with all that
+ * it looks at in registers. @return how many records it took; the next one is for `one`. */
 static size_t ascend(struct ks_stream_check *s, const struct ks_record *v, size_t n)
 {
 	struct group *g = s->doer[0]->group;
-	if (s->doers > 1 || s->doer[0]->groups > 1 || !s->ascending || !s->e.all_exposed || s->nserved || s->ntimed || !g->keys ||
-	    !s->e.tick.tick_ns)
+	if (!s->ascending || !g->keys)
 		return 0;
 	const struct ks_tick_field tick = s->e.tick;
 	const uint64_t tick_max = s->e.tick_max;
@@ -661,7 +694,6 @@ static size_t ascend(struct ks_stream_check *s, const struct ks_record *v, size_
 	s->behind_ns = behind_ns;
 	g->keys += i;
 	g->max = max;
-	g->last = i ? max : g->last;
 	return i;
 }
 
@@ -670,7 +702,8 @@ static int take(void *context, const struct ks_lane *lanes, const struct ks_reco
 	struct ks_stream_check *s = context;
 	if (!s->lanes && begin(s, lanes, err))
 		return -1;
-	for (size_t i = ascend(s, v, n); i < n; i += 1 + ascend(s, v + i + 1, n - i - 1))
+	const bool alone = is_alone(s);
+	for (size_t i = alone ? ascend(s, v, n) : 0; i < n; i += 1 + (alone ? ascend(s, v + i + 1, n - i - 1) : 0))
 		if (one(s, lanes, &v[i], err))
 			return s->why ? ks_fail(err, KS_E_JUDGE, "not judged as it passed: %s", s->why) : -1;
 	if (s->stalls.nhigh > STALLS_MAX || s->calls >= UINT32_MAX - n)

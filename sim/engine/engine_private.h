@@ -114,7 +114,7 @@ struct node {
 	struct process *processes;
 	struct lane **lanes; /* callers by process and thread, then background threads by process; the present ones */
 	uint32_t ncallers, nlanes;
-	struct lane **queue; /* binary heap by (wake_ns, state, lane number) */
+	struct lane **queue; /* heap by (wake_ns, state, lane number) */
 	uint32_t queued;
 	struct gathering gathering;
 	/* keep.c: what the node does to its clock by itself */

@@ -1,7 +1,10 @@
-/* The queue of a node: a binary heap of its threads by (wake_ns, state, lane number), a total order. */
+/* The queue of a node: a heap of its threads by (wake_ns, state, lane number), a total order. Four children each: most nodes
+ * have few threads, and whoever has called goes to the end. */
 #include "engine_private.h"
 
-static bool before(const struct lane *a, const struct lane *b)
+#define CHILDREN 4
+
+static inline bool before(const struct lane *a, const struct lane *b)
 {
 	if (a->wake_ns != b->wake_ns)
 		return a->wake_ns < b->wake_ns;
@@ -19,7 +22,7 @@ static void put(struct node *n, uint32_t place, struct lane *l)
 static void sift_up(struct node *n, uint32_t at, struct lane *l)
 {
 	while (at) {
-		uint32_t up = (at - 1) / 2;
+		uint32_t up = (at - 1) / CHILDREN;
 		if (!before(l, n->queue[up]))
 			break;
 		put(n, at, n->queue[up]);
@@ -28,18 +31,21 @@ static void sift_up(struct node *n, uint32_t at, struct lane *l)
 	put(n, at, l);
 }
 
-static void sift_down(struct node *n, uint32_t at, struct lane *l)
+static inline void sift_down(struct node *n, uint32_t at, struct lane *l)
 {
 	for (;;) {
-		uint32_t child = 2 * at + 1;
-		if (child >= n->queued)
+		uint32_t first = CHILDREN * at + 1;
+		if (first >= n->queued)
 			break;
-		if (child + 1 < n->queued && before(n->queue[child + 1], n->queue[child]))
-			child++;
-		if (!before(n->queue[child], l))
+		uint32_t end = first + CHILDREN < n->queued ? first + CHILDREN : n->queued, best = first;
+		struct lane *least = n->queue[first];
+		for (uint32_t child = first + 1; child < end; child++)
+			if (before(n->queue[child], least))
+				least = n->queue[best = child];
+		if (!before(least, l))
 			break;
-		put(n, at, n->queue[child]);
-		at = child;
+		put(n, at, least);
+		at = best;
 	}
 	put(n, at, l);
 }
@@ -74,7 +80,7 @@ void ks_queue_remove(struct lane *l)
 	l->queue_place = 0;
 	if (last == l)
 		return;
-	if (at && before(last, n->queue[(at - 1) / 2]))
+	if (at && before(last, n->queue[(at - 1) / CHILDREN]))
 		sift_up(n, at, last);
 	else
 		sift_down(n, at, last);

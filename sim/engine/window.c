@@ -14,7 +14,7 @@ void ks_window_init(struct ks_window *w)
 void ks_window_release(struct ks_window *w)
 {
 	ks_free(w->v);
-	ks_free(w->sorted);
+	ks_free(w->spare);
 	ks_free(w->order);
 	ks_free(w->bucket);
 	ks_free(w->lost);
@@ -68,71 +68,88 @@ static int room(struct ks_window *w, size_t n)
 {
 	if (n <= w->room)
 		return 0;
-	size_t cap = w->room ? w->room : KS_WINDOW_RECORDS;
+	size_t cap = w->room ? w->room : 2 * KS_WINDOW_RECORDS;
 	while (cap < n)
 		cap *= 2;
-	struct ks_record *sorted = ks_resize(w->sorted, cap, sizeof *sorted);
-	w->sorted = sorted ? sorted : w->sorted;
-	uint32_t *order = ks_resize(w->order, cap, sizeof *order);
+	struct ks_record *spare = ks_resize(w->spare, cap, sizeof *spare);
+	w->spare = spare ? spare : w->spare;
+	uint64_t *order = ks_resize(w->order, 2 * cap, sizeof *order);
 	w->order = order ? order : w->order;
-	uint32_t *bucket = ks_resize(w->bucket, 2 * cap + 3, sizeof *bucket);
+	uint32_t *bucket = ks_resize(w->bucket, cap + 2, sizeof *bucket);
 	w->bucket = bucket ? bucket : w->bucket;
-	if (!sorted || !order || !bucket)
+	if (!spare || !order || !bucket)
 		return -1;
 	w->room = cap;
 	return 0;
 }
+
+/* A record by which its place is decided: the upper half tells when it returned, more or less, the lower half is its index. */
+#define ENTRY_BITS 32
 
 struct by {
 	const struct ks_record *v;
 	const struct ks_lane *lanes;
 };
 
-static int index_cmp(const void *pa, const void *pb, void *context)
+static inline int entry_cmp(uint64_t ea, uint64_t eb, const struct by *by)
 {
-	const struct by *by = context;
-	return ks_record_cmp(&by->v[*(const uint32_t *)pa], &by->v[*(const uint32_t *)pb], by->lanes);
+	if (ea >> ENTRY_BITS != eb >> ENTRY_BITS)
+		return ea < eb ? -1 : 1;
+	const struct ks_record *a = &by->v[(uint32_t)ea], *b = &by->v[(uint32_t)eb];
+	uint32_t node_a = by->lanes[a->lane].node, node_b = by->lanes[b->lane].node;
+	if (a->return_ns == b->return_ns && node_a != node_b) /* nodes in step */
+		return node_a < node_b ? -1 : 1;
+	return ks_record_cmp(a, b, by->lanes);
+}
+
+static int entry_cmp_slow(const void *pa, const void *pb, void *by)
+{
+	return entry_cmp(*(const uint64_t *)pa, *(const uint64_t *)pb, by);
 }
 
 /* A few that are nearly in order. */
-static void insert(uint32_t *order, size_t n, struct by by)
+static inline void insert(uint64_t *order, size_t n, const struct by *by)
 {
 	for (size_t i = 1; i < n; i++) {
-		uint32_t at = order[i];
+		uint64_t at = order[i];
 		size_t j = i;
-		for (; j && ks_record_cmp(&by.v[at], &by.v[order[j - 1]], by.lanes) < 0; j--)
+		for (; j && entry_cmp(at, order[j - 1], by) < 0; j--)
 			order[j] = order[j - 1];
 		order[j] = at;
 	}
 }
 
-/* Returns spread over the window: as many buckets as records, or up to twice as many. v: n records with
- * low <= return_ns <= high. */
-static void sort(struct ks_window *w, const struct ks_record *v, size_t n, int64_t low, int64_t high, const struct ks_lane *lanes)
+/* Returns spread over the window: half as many buckets as records, or up to as many. v: n records with
+ * low <= return_ns <= high. @return their entries in order. */
+static const uint64_t *sort(struct ks_window *w, const struct ks_record *v, size_t n, int64_t low, int64_t high, const struct ks_lane *lanes)
 {
 	struct by by = {v, lanes};
-	uint64_t span = (uint64_t)(high - low);
-	int shift = 0;
-	while (span >> shift >= 2 * n)
+	uint64_t span = (uint64_t)(high - low), *entry = w->order + w->room, *order = w->order;
+	uint32_t *bucket = w->bucket;
+	int drop = 0, shift;
+	while (span >> drop > UINT32_MAX)
+		drop++;
+	for (shift = ENTRY_BITS; span >> drop >> (shift - ENTRY_BITS) >= n;)
 		shift++;
-	size_t buckets = (size_t)(span >> shift) + 1;
-	memset(w->bucket, 0, (buckets + 2) * sizeof *w->bucket);
+	size_t buckets = (size_t)(span >> drop >> (shift - ENTRY_BITS)) + 1;
+	memset(bucket, 0, (buckets + 1) * sizeof *bucket);
+	for (size_t i = 0; i < n; i++) {
+		entry[i] = (uint64_t)(v[i].return_ns - low) >> drop << ENTRY_BITS | i;
+		bucket[(entry[i] >> shift) + 1]++;
+	}
+	for (size_t b = 1; b < buckets; b++)
+		bucket[b] += bucket[b - 1];
 	for (size_t i = 0; i < n; i++)
-		w->bucket[((uint64_t)(v[i].return_ns - low) >> shift) + 2]++;
-	for (size_t b = 2; b < buckets + 2; b++)
-		w->bucket[b] += w->bucket[b - 1];
-	for (size_t i = 0; i < n; i++)
-		w->order[w->bucket[((uint64_t)(v[i].return_ns - low) >> shift) + 1]++] = (uint32_t)i;
-	for (size_t b = 0, from = 0; b < buckets; b++) { /* bucket[b + 1] is where b ends by now */
-		size_t end = w->bucket[b + 1];
+		order[bucket[entry[i] >> shift]++] = entry[i];
+	for (size_t b = 0, from = 0; b < buckets; b++) { /* bucket[b] is where b ends by now */
+		size_t end = bucket[b];
 		if (end - from > 32)
-			qsort_r(w->order + from, end - from, sizeof *w->order, index_cmp, &by);
-		else if (end - from > 1)
-			insert(w->order + from, end - from, by);
+			qsort_r(order + from, end - from, sizeof *order, entry_cmp_slow, &by);
+		else
+			insert(order + from, end - from, &by);
 		from = end;
 	}
-	for (size_t i = 0; i < n; i++)
-		w->sorted[i] = v[w->order[i]];
+	return order;
 }
 
 /* ---- handing over ---- */
@@ -158,13 +175,30 @@ static int take(struct ks_window *w, const struct ks_lane *lanes, struct ks_reco
 	return status;
 }
 
-/* Moves what returned before until_ns to the front of v, and tells how it lies. */
+/* What of the window is to go, and how it lies. */
 struct ready {
 	size_t n;
 	int64_t low, high;
 	bool in_order;
 };
 
+#define GATHER 64
+/* A few at a time: they are in the cache when they are looked at. */
+static int take_sorted(struct ks_window *w, const struct ks_lane *lanes, const struct ready *ready, const struct ks_sink *sink,
+                       struct ks_err *err)
+{
+	const uint64_t *order = sort(w, w->v, ready->n, ready->low, ready->high, lanes);
+	int status = 0;
+	for (size_t i = 0; status == 0 && i < ready->n;) {
+		size_t n = 0;
+		for (; n < GATHER && i < ready->n; i++)
+			w->spare[n++] = w->v[(uint32_t)order[i]];
+		status = take(w, lanes, w->spare, n, sink, err);
+	}
+	return status;
+}
+
+/* Moves what returned before until_ns to the front of v, and tells how it lies. */
 static int split(struct ks_window *w, int64_t until_ns, struct ready *ready, const struct ks_lane *lanes)
 {
 	size_t late = 0;
@@ -174,7 +208,7 @@ static int split(struct ks_window *w, int64_t until_ns, struct ready *ready, con
 		if (__builtin_expect(t >= until_ns, 0)) {
 			if (room(w, late + 1))
 				return -1;
-			w->sorted[late++] = w->v[i];
+			w->spare[late++] = w->v[i];
 			continue;
 		}
 		if (t <= ready->high) /* the same instant, or back */
@@ -186,7 +220,7 @@ static int split(struct ks_window *w, int64_t until_ns, struct ready *ready, con
 		ready->n++;
 	}
 	if (late)
-		memcpy(w->v + ready->n, w->sorted, late * sizeof *w->v);
+		memcpy(w->v + ready->n, w->spare, late * sizeof *w->v);
 	return 0;
 }
 
@@ -218,12 +252,7 @@ int ks_window_flush(struct ks_window *w, int64_t until_ns, const struct ks_lane 
 	struct ready ready;
 	if (split(w, until_ns, &ready, lanes) || (!ready.in_order && room(w, ready.n)))
 		return ks_fail(err, KS_E_INTERNAL, "out of memory for a window of %zu calls", w->n);
-	struct ks_record *v = w->v;
-	if (!ready.in_order) {
-		sort(w, v, ready.n, ready.low, ready.high, lanes);
-		v = w->sorted;
-	}
-	int status = ready.n ? take(w, lanes, v, ready.n, sink, err) : 0;
+	int status = ready.in_order ? take(w, lanes, w->v, ready.n, sink, err) : take_sorted(w, lanes, &ready, sink, err);
 	w->n -= ready.n;
 	if (w->n)
 		memmove(w->v, w->v + ready.n, w->n * sizeof *w->v);

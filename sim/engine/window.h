@@ -16,8 +16,9 @@ struct ks_cause {
 struct ks_window {
 	struct ks_record *v; /* as calls ended */
 	size_t n, cap;
-	struct ks_record *sorted; /* room to put them in order */
-	uint32_t *order, *bucket;
+	struct ks_record *spare; /* room to put them in order */
+	uint64_t *order;
+	uint32_t *bucket;
 	size_t room;
 	struct ks_record *lost; /* for the end */
 	size_t nlost, lost_cap;
@@ -27,8 +28,8 @@ struct ks_window {
 	uint64_t taken; /* records that went to the sink */
 };
 
-/* How many records a window should hold: they stay in the cache. */
-#define KS_WINDOW_RECORDS 2048
+/* How many records a window should hold: with what sorts them they stay in the first-level cache. */
+#define KS_WINDOW_RECORDS 512
 
 void ks_window_init(struct ks_window *w);
 void ks_window_release(struct ks_window *w);
