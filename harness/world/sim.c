@@ -1,5 +1,6 @@
 /* World sim: simulated time in this process. Carries everything that a plan can say. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "ask_fleet.h"
 #include "foreign.h"
@@ -257,12 +258,24 @@ static void remember(struct history *h, const struct ks_fault_seen *seen)
 	h->last = seen;
 }
 
-/* history: of each fault x node. */
-static int prove_all(const struct ks_sim_result *result, const struct ks_plan *plan, struct history *history,
+/* By time, then node: nodes run one after another, so they are seen in another order. */
+static int seen_cmp(const void *pa, const void *pb, void *seen)
+{
+	const uint32_t i = *(const uint32_t *)pa, j = *(const uint32_t *)pb;
+	const struct ks_fault_event *a = &((const struct ks_fault_seen *)seen)[i].event, *b = &((const struct ks_fault_seen *)seen)[j].event;
+	if (a->at_ns != b->at_ns)
+		return a->at_ns < b->at_ns ? -1 : 1;
+	if (a->node != b->node)
+		return a->node < b->node ? -1 : 1;
+	return i < j ? -1 : i > j;
+}
+
+/* order: of what was seen; history: of each fault x node. */
+static int prove_all(const struct ks_sim_result *result, const uint32_t *order, const struct ks_plan *plan, struct history *history,
                      struct ks_run_output *output, struct ks_err *err)
 {
 	for (uint32_t i = 0; i < result->nseen; i++) {
-		const struct ks_fault_seen *seen = &result->seen[i];
+		const struct ks_fault_seen *seen = &result->seen[order[i]];
 		if (seen->event.fault == KS_NO_FAULT)
 			continue;
 		const struct ks_fault *fault = &plan->fault[seen->event.fault];
@@ -283,34 +296,42 @@ static int prove_all(const struct ks_sim_result *result, const struct ks_plan *p
 	return 0;
 }
 
-/* Whatever set or bent a clock, in the order in which it did. */
-static int list_changes(const struct ks_sim_result *result, struct ks_run_output *output, struct ks_err *err)
+/* Whatever set or bent a clock. */
+static void list_changes(const struct ks_sim_result *result, const uint32_t *order, struct ks_run_output *output)
 {
-	output->change = ks_alloc(result->nseen ? result->nseen : 1, sizeof *output->change);
-	if (!output->change)
-		return ks_fail(err, KS_E_INTERNAL, "out of memory for %u changes of clocks", result->nseen);
 	for (uint32_t i = 0; i < result->nseen; i++) {
-		const struct ks_fault_event *e = &result->seen[i].event;
+		const struct ks_fault_seen *seen = &result->seen[order[i]];
+		const struct ks_fault_event *e = &seen->event;
 		struct ks_clock_change *c = &output->change[output->nchange++];
 		*c = (struct ks_clock_change){.at_ns = e->at_ns, .node = e->node, .fault = e->fault};
 		if (e->op == KS_FAULT_KEEPER) {
 			c->did = (uint32_t)e->extra;
 			c->amount_ns = e->amount;
 		} else {
-			c->amount_ns = result->seen[i].set_after_ns - result->seen[i].set_before_ns;
+			c->amount_ns = seen->set_after_ns - seen->set_before_ns;
 		}
 	}
-	return 0;
 }
 
 static int prove(const struct ks_sim_result *result, const struct ks_plan *plan, struct ks_run_output *output, struct ks_err *err)
 {
 	struct history *history = ks_alloc((size_t)plan->faults * plan->nodes + 1, sizeof *history);
-	output->injection = ks_alloc(result->nseen ? result->nseen : 1, sizeof *output->injection);
-	int failed = history && output->injection ? prove_all(result, plan, history, output, err)
-	                                          : ks_fail(err, KS_E_INTERNAL, "out of memory");
+	uint32_t *order = ks_alloc(result->nseen + 1, sizeof *order);
+	output->injection = ks_alloc(result->nseen + 1, sizeof *output->injection);
+	output->change = ks_alloc(result->nseen + 1, sizeof *output->change);
+	int failed = -1;
+	if (history && order && output->injection && output->change) {
+		for (uint32_t i = 0; i < result->nseen; i++)
+			order[i] = i;
+		qsort_r(order, result->nseen, sizeof *order, seen_cmp, result->seen);
+		list_changes(result, order, output);
+		failed = prove_all(result, order, plan, history, output, err);
+	} else {
+		ks_fail(err, KS_E_INTERNAL, "out of memory for %u changes of clocks", result->nseen);
+	}
 	ks_free(history);
-	return failed ? failed : list_changes(result, output, err);
+	ks_free(order);
+	return failed;
 }
 
 static int simulate(const struct ks_run_request *request, struct ks_node_desc *nodes, const struct ks_gen *gen, const void *cfg,
