@@ -13,6 +13,7 @@
 #define LAYOUT_BITS_MAX 128
 
 static const char *const speaks_words[] = {"lines", "ask", NULL};
+static const char *const state_words[] = {"lost", "kept", NULL};
 static const char *const compare_words[] = {"form", "numeric", "bytes", "text", "layout", NULL};
 static const char *const form_words[] = {"decimal", "hex", "dashed", NULL};
 
@@ -195,6 +196,8 @@ static const struct ks_field file_fields[] = {
 	{.name = "layout", .help = "the fields of a key", .kinds = KS_TREE_MAP, .read = read_layout, .table = layout_fields},
 	{.name = "claims", .help = "what it promises; default: unique@fleet", .accepts = "a list such as [unique@fleet, increasing@thread]",
 	 .kinds = KS_TREE_LIST, .read = read_claims},
+	{.name = "state", .help = "kept: a free-running program that is told to end (SIGTERM) goes on from its state when it is started again",
+	 .def = "lost", .read = ks_read_word, .words = state_words, KS_AT(struct ks_foreign, keeps_state)},
 	{.name = "timeout", .help = "an answer of ask takes at most this, the first one three times that", .def = "10s",
 	 .read = ks_read_number, .type = KS_OPT_DUR, .min = KS_MS, .max = TIMEOUT_MAX, KS_AT(struct ks_foreign, timeout_ns)},
 	{0},

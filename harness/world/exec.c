@@ -42,6 +42,7 @@ struct program {
 	uint64_t keys, bytes;
 	bool quiet; /* nothing more is read: end of file, or at a limit */
 	bool capped;
+	bool down; /* a restart has ended it */
 };
 
 struct run {
@@ -52,8 +53,9 @@ struct run {
 	struct ks_ft_stage stage;
 	struct ks_ft_play play;
 	struct program *program;
-	uint32_t n;
+	uint32_t n, room;   /* those that there are, and may be with all restarts */
 	struct pollfd *fds; /* two a program */
+	const char *stdbuf;
 	int64_t limit_ns, end_ns;
 	char *chunk;
 };
@@ -122,20 +124,28 @@ static int hear(struct run *r, struct program *p)
 	if (n < 0 && (errno == EINTR || (errno == EAGAIN && !p->p.proc.ended)))
 		return 0;
 	p->quiet = true;
-	return n == 0 && p->len ? add_key(r, p, at_ns) : 0;
+	return n == 0 && p->len && !p->down ? add_key(r, p, at_ns) : 0;
 }
 
 /* ---- the programs ---- */
 
-static int launch(struct run *r, uint32_t number, const char *stdbuf)
+/* The number-th of a fleet, or what another one becomes when it is started anew. */
+static void name(struct run *r, uint32_t number)
 {
 	struct program *p = &r->program[number];
-	struct ks_command command;
 
-	p->lane = number;
+	p->lane = p->p.slot = number;
 	p->p.node = number / r->plan->processes;
 	p->p.process = number % r->plan->processes;
-	p->p.slot = number;
+	p->p.from_ns = INT64_MIN;
+	p->p.until_ns = INT64_MAX;
+	p->p.born = KS_FT_NONE;
+}
+
+static int launch(struct run *r, struct program *p)
+{
+	struct ks_command command;
+
 	p->p.folder = *r->request->gen->foreign->folder ? r->request->gen->foreign->folder : NULL;
 	p->p.from_unix_ns = ks_true_unix_ns(); /* ms before it counts: a rate of ppm makes ns of that */
 	struct ks_command_values values = {.node_id = ks_plan_worker(r->plan, r->request->seed, p->p.node),
@@ -146,7 +156,7 @@ static int launch(struct run *r, uint32_t number, const char *stdbuf)
 	if (ks_ft_play_show(&r->play, &p->p, r->err) != 0)
 		return -1;
 	p->p.up = true;
-	return ks_ft_start(&r->stage, &p->p, command.word, false, stdbuf, r->err);
+	return ks_ft_start(&r->stage, &p->p, command.word, false, r->stdbuf, r->err);
 }
 
 /* Nothing is read before the scenario begins: what a program prints until then waits in its pipe. */
@@ -182,16 +192,17 @@ static void end_all(struct run *r, int grace_ms)
  * more time before it. One that is silent at last is taken as it is. */
 static int start(struct run *r)
 {
-	const char *stdbuf = access(STDBUF, R_OK) == 0 ? STDBUF : NULL;
 	int64_t warm_up = WARM_UP_NS;
 
 	for (uint32_t attempt = 1;; attempt++, warm_up *= 3) {
 		uint32_t up = 0;
 		if (ks_ft_play_start(&r->play, ks_true_ns() + warm_up, r->err) != 0)
 			return -1;
-		for (uint32_t i = 0; i < r->n; i++)
-			if (launch(r, i, stdbuf) != 0)
+		for (uint32_t i = 0; i < r->n; i++) {
+			name(r, i);
+			if (launch(r, &r->program[i]) != 0)
 				return -1;
+		}
 		if (wait_until(r, r->play.start_ns) != 0)
 			return -1;
 		for (uint32_t i = 0; i < r->n; i++)
@@ -206,11 +217,91 @@ static int start(struct run *r)
 	return 0;
 }
 
+/* ---- restarts ---- */
+
+/* Killed; or, where it keeps its state by itself, told to end, with time for it. What it has printed until then counts, but no line
+ * that it did not end. */
+static int bring_down(struct run *r, struct program *p, bool kept)
+{
+	const struct timespec nap = {.tv_nsec = KS_MS};
+	int64_t until = ks_true_ns() + (kept ? KS_SEC : 0);
+
+	ks_ft_settle(&p->p);
+	p->p.up = false;
+	p->down = true;
+	p->p.until_ns = ks_ft_play_now(&r->play);
+	kill(-p->p.proc.pid, kept ? SIGTERM : SIGKILL);
+	do {
+		for (int i = 0; i < 64 && !p->quiet; i++)
+			if (hear(r, p) != 0)
+				return -1;
+		if (kept)
+			nanosleep(&nap, NULL);
+	} while (!ks_proc_poll(&p->p.proc) && ks_true_ns() < until);
+	ks_proc_end(&p->p.proc, 1, sizeof(p->p.proc), 0);
+	p->quiet = true;
+	return 0;
+}
+
+static int down(struct run *r, const struct ks_fault_event *e)
+{
+	for (uint32_t i = 0; i < r->n; i++) {
+		struct program *p = &r->program[i];
+		if (p->p.up && p->p.node == e->node && (e->process == KS_ANY || e->process == p->p.process) &&
+		    bring_down(r, p, e->amount & KS_RESTART_KEPT) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int begin_anew(struct run *r, const struct program *before, uint32_t k)
+{
+	struct program *p = &r->program[r->n];
+
+	*p = (struct program){.lane = r->n, .p = {.slot = r->n, .node = before->p.node, .process = before->p.process,
+						  .incarnation = before->p.incarnation + 1, .born = k, .until_ns = INT64_MAX,
+						  .proc = KS_PROC_NONE}};
+	p->p.from_ns = ks_ft_play_now(&r->play);
+	r->output->records.lanes[r->n] =
+	    (struct ks_lane){.node = p->p.node, .process = p->p.process, .incarnation = p->p.incarnation};
+	r->output->records.nlanes = r->play.processes = ++r->n;
+	return launch(r, p);
+}
+
+static int up(struct run *r, uint32_t k)
+{
+	const struct ks_fault_event *e = &r->play.event[k];
+
+	for (uint32_t i = 0, n = r->n; i < n; i++) {
+		const struct program *p = &r->program[i];
+		bool last = p->down;
+		for (uint32_t m = i + 1; m < n; m++)
+			last &= r->program[m].p.node != p->p.node || r->program[m].p.process != p->p.process;
+		if (last && p->p.node == e->node && (e->process == KS_ANY || e->process == p->p.process) && begin_anew(r, p, k) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int act(void *who, uint32_t k, struct ks_err *err)
+{
+	struct run *r = who;
+	const struct ks_fault_event *e = &r->play.event[k];
+
+	if (e->op == KS_FAULT_DOWN)
+		return down(r, e);
+	if (e->op == KS_FAULT_UP)
+		return up(r, k);
+	return ks_fail(err, KS_E_JUDGE, "fault '%s' is not carried by this world", r->plan->fault[e->fault].name);
+}
+
 /* @return 1 when it has ended well and all is read, 0 when not yet, -1 when it died. */
 static int look(struct run *r, struct program *p)
 {
 	char how[420];
 
+	if (p->down)
+		return 1;
 	if (!ks_proc_poll(&p->p.proc) || !p->quiet)
 		return 0;
 	if (p->p.proc.status != 0)
@@ -252,7 +343,7 @@ static int play(struct run *r)
 				return -1;
 			ended += (uint32_t)state;
 		}
-		if (ended == r->n)
+		if (ended == r->n && ks_ft_play_due(&r->play) == INT64_MAX)
 			break;
 		if (ks_ft_interrupted(r->request, r->limit_ns, r->err) != 0 ||
 		    ks_ft_play_run(&r->play, r->err) != 0)
@@ -287,11 +378,22 @@ static void describe(struct run *r)
 
 /* ---- all of it ---- */
 
+static int make_room(struct run *r)
+{
+	r->room = r->n + ks_ft_restarts(&r->play, r->plan);
+	r->program = ks_alloc(r->room, sizeof(*r->program));
+	r->fds = ks_alloc(2 * (size_t)r->room, sizeof(*r->fds));
+	r->chunk = ks_alloc(1, CHUNK);
+	for (uint32_t i = 0; r->program && i < r->room; i++)
+		r->program[i].p.proc = (struct ks_proc)KS_PROC_NONE;
+	return r->program && r->fds && r->chunk ? 0 : ks_fail(r->err, KS_E_INTERNAL, "out of memory");
+}
+
 static int make_lanes(struct run *r)
 {
 	struct ks_records *records = &r->output->records;
 
-	records->lanes = ks_alloc(r->n, sizeof(*records->lanes));
+	records->lanes = ks_alloc(r->room, sizeof(*records->lanes));
 	if (!records->lanes)
 		return ks_fail(r->err, KS_E_INTERNAL, "out of memory");
 	records->nlanes = r->n;
@@ -302,14 +404,16 @@ static int make_lanes(struct run *r)
 
 static int carry_out(struct run *r)
 {
+	if (ks_ft_play_init(&r->play, r->request, r->err) != 0 || make_room(r) != 0 || make_lanes(r) != 0)
+		return -1;
 	r->play.stage = &r->stage;
 	r->play.process = &r->program[0].p;
 	r->play.stride = sizeof(r->program[0]);
 	r->play.processes = r->n;
-	if (make_lanes(r) != 0 || ks_ft_play_init(&r->play, r->request, r->err) != 0 || ks_ft_open(&r->stage, r->err) != 0 ||
-	    start(r) != 0 || play(r) != 0)
-		return -1;
-	return 0;
+	r->play.act = act;
+	r->play.who = r;
+	r->stdbuf = access(STDBUF, R_OK) == 0 ? STDBUF : NULL;
+	return ks_ft_open(&r->stage, r->err) != 0 || start(r) != 0 || play(r) != 0 ? -1 : 0;
 }
 
 int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *output, bool *busy, struct ks_err *err)
@@ -318,18 +422,9 @@ int ks_ft_run_exec(const struct ks_run_request *request, struct ks_run_output *o
 	struct run r = {
 	    .request = request, .plan = plan, .output = output, .err = err, .n = plan->nodes * plan->processes};
 	int64_t timeout = request->timeout_ns ? request->timeout_ns : plan->duration_ns + 60 * KS_SEC;
-	int status;
 
 	r.limit_ns = ks_true_ns() + timeout;
-	r.program = ks_alloc(r.n, sizeof(*r.program));
-	r.fds = ks_alloc(2 * (size_t)r.n, sizeof(*r.fds));
-	r.chunk = ks_alloc(1, CHUNK);
-	for (uint32_t i = 0; r.program && i < r.n; i++)
-		r.program[i].p.proc = (struct ks_proc)KS_PROC_NONE;
-	if (!r.program || !r.fds || !r.chunk)
-		status = ks_fail(err, KS_E_INTERNAL, "out of memory");
-	else
-		status = carry_out(&r);
+	int status = carry_out(&r);
 	if (r.program)
 		end_all(&r, GRACE_MS);
 	ks_ft_close(&r.stage);

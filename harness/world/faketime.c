@@ -103,7 +103,7 @@ static const char *foreign_lacks(const struct ks_plan *plan, const struct ks_fau
 	bool stop = e->op == KS_FAULT_STOP || e->op == KS_FAULT_RUN;
 	bool sleep = e->op == KS_FAULT_SUSPEND || e->op == KS_FAULT_RESUME;
 
-	if ((e->op == KS_FAULT_STEP && !is_move(plan, e)) || (stop && e->thread == KS_ANY) ||
+	if (e->op == KS_FAULT_DOWN || e->op == KS_FAULT_UP || e->op == KS_FAULT_RTC || (e->op == KS_FAULT_STEP && !is_move(plan, e)) || (stop && e->thread == KS_ANY) ||
 	    (sleep && e->amount == KS_SUSPEND_HOST_STOP))
 		return NULL;
 	if (stop)
@@ -133,8 +133,11 @@ static int carries_event(const struct ks_plan *plan, const struct ks_fault_event
 	const struct ks_fault *f = &plan->fault[e->fault];
 	const char *lacks = is_exec(gen) ? foreign_lacks(plan, e) : ks_ft_lacks(e, clocks_of(gen));
 
-	if (!lacks && !gen->gen && e->op == KS_FAULT_DOWN && e->amount & KS_RESTART_KEPT)
-		lacks = "the memory of a program in another process cannot be handed over";
+	bool keeps = !gen->gen && is_exec(gen) && gen->foreign->keeps_state;
+	if (!lacks && !gen->gen && !keeps && e->op == KS_FAULT_DOWN && e->amount & KS_RESTART_KEPT)
+		lacks = is_exec(gen) ? "the memory of a program cannot be handed over, and its file does not say that it keeps its state by "
+				       "itself (state: kept)"
+				     : "the memory of a program in another process cannot be handed over";
 	if (!gen->gen && (e->op == KS_FAULT_SNAPSHOT || e->op == KS_FAULT_CLONE))
 		lacks = "the memory of a program that keyskew does not host cannot be copied";
 	if (!lacks && !gen->gen && e->op == KS_FAULT_REGISTRY)

@@ -178,6 +178,8 @@ int ks_ft_own_act(struct ks_ft_play *play, uint32_t node, struct ks_err *err);
 
 /* Pure: can libfaketime do that event to a generator that reads these clocks (a mask)? @return NULL, or what is missing. */
 const char *ks_ft_lacks(const struct ks_fault_event *event, unsigned clocks);
+/* How many more processes the restarts of the plan will start (ft_restart.c). */
+uint32_t ks_ft_restarts(const struct ks_ft_play *play, const struct ks_plan *plan);
 
 /* ---- the proof ---- */
 

@@ -150,30 +150,75 @@ static int judge(const struct ctx *c, uint32_t lane, const char *what)
 		       c->plan->node[c->output->records.lanes[lane].node].name, what);
 }
 
+/* Whose lane it is. */
+static const struct ks_ft_process *process_of(const struct ctx *c, uint32_t lane)
+{
+	const struct ks_lane *l = &c->output->records.lanes[lane];
+
+	for (uint32_t i = 0; i < c->play->processes; i++) {
+		const struct ks_ft_process *p = ks_ft_process(c->play, i);
+		if (p->node == l->node && p->process == l->process && p->incarnation == l->incarnation)
+			return p;
+	}
+	return NULL; /* there is one */
+}
+
+/* What the clock of the node was made to show at t, less true time. */
+static int64_t offset_at(const struct ctx *c, uint32_t node, int64_t t_ns)
+{
+	const struct ks_ft_node *n = &c->play->node[node];
+	size_t i = n->changes - 1;
+
+	while (i && n->change[i].begin_ns > t_ns)
+		i--;
+	return ks_seg_line(&n->change[i].line, t_ns) - c->plan->start_unix_ns - t_ns;
+}
+
+static struct ks_injection *row_of(const struct ctx *c, uint32_t k);
+
+/* A life that a boot began shows what the battery-backed clock was set to before it. */
+static void note_rtc(const struct ctx *c, uint32_t lane, int64_t off_ns, int64_t tolerance)
+{
+	const struct ks_ft_process *p = process_of(c, lane);
+	const struct ks_fault_event *e = c->play->event;
+
+	for (uint32_t k = p->born; p->born != KS_FT_NONE && e[p->born].amount & KS_RESTART_NODE && k-- > 0;) {
+		if (e[k].node != p->node || e[k].op != KS_FAULT_RTC)
+			continue;
+		struct ks_injection *row = row_of(c, k);
+		row->observed = row->commanded + off_ns;
+		row->tolerance = tolerance;
+		return;
+	}
+}
+
 static int prove_offset(const struct ctx *c, uint32_t lane)
 {
 	uint32_t number = c->output->records.lanes[lane].node;
-	const struct ks_plan_node *node = &c->plan->node[number];
-	int64_t until = c->plan->duration_ns, tolerance = KS_HOUR;
+	int64_t from = process_of(c, lane)->from_ns, until = c->plan->duration_ns, tolerance = KS_HOUR;
 	char a[KS_TIME_TEXT], text[160];
 
+	from = from > 0 ? from : 0;
 	for (uint32_t k = c->play->n; k-- > 0;)
-		if (c->play->event[k].node == number)
+		if (c->play->event[k].node == number && c->play->event[k].at_ns >= from)
 			until = c->play->event[k].at_ns;
-	struct skew s = measure(&c->output->records, lane, 0, until, c->values);
-	if (node->offset_ns) {
+	int64_t offset = offset_at(c, number, from);
+	struct skew s = measure(&c->output->records, lane, from, until, c->values);
+	if (distance(offset, 0) > PROOF_NS) {
 		tolerance = PROOF_NS + s.top - s.median;
-		if (s.n < PROOF_KEYS || 2 * tolerance > distance(node->offset_ns, 0))
+		if (s.n < PROOF_KEYS || 2 * tolerance > distance(offset, 0))
 			return judge(c, lane,
 				     "does not show its clock's offset: too few keys that carry a time, or too "
 				     "irregular ones");
 	}
-	if (!s.n || distance(s.top, node->offset_ns) <= tolerance)
+	if (!s.n || distance(s.top, offset) <= tolerance) {
+		note_rtc(c, lane, s.top - offset, tolerance);
 		return 0;
+	}
 	snprintf(text, sizeof(text),
 		 "shows a clock that is off by %s from the start; a static or Go program does not see "
 		 "libfaketime",
-		 ks_dur_format(a, s.top - node->offset_ns));
+		 ks_dur_format(a, s.top - offset));
 	return judge(c, lane, text);
 }
 
@@ -273,6 +318,38 @@ static int prove_stop(const struct ctx *c, uint32_t k, uint32_t lane)
 	return 0;
 }
 
+/* How long nobody printed keys: from the last of the life before to the first of this one. Nobody prints while there is nobody; how
+ * much longer it was is what the program takes to start. */
+static int prove_restart(const struct ctx *c, uint32_t k, uint32_t lane)
+{
+	const struct ks_records *records = &c->output->records;
+	const struct ks_lane *l = &records->lanes[lane];
+	uint32_t m = begin_of(c, k);
+	int64_t last = INT64_MIN, first = INT64_MAX;
+
+	for (size_t i = 0; i < records->n; i++) {
+		struct ks_record r = ks_record_get(records, i);
+		const struct ks_lane *o = &records->lanes[r.lane];
+		if (o->node != l->node || o->process != l->process || r.return_ns == KS_NO_TIME)
+			continue;
+		if (o->incarnation < l->incarnation)
+			last = r.return_ns > last ? r.return_ns : last;
+		if (o->incarnation == l->incarnation)
+			first = r.return_ns < first ? r.return_ns : first;
+	}
+	if (last == INT64_MIN || first == INT64_MAX)
+		return unproven(c, &c->play->event[k], "one of its lives issued no key");
+	struct ks_injection *row = row_of(c, k);
+	*row = (struct ks_injection){.fault = row->fault, .node = row->node, .at_ns = c->play->done[m].end_ns};
+	row->commanded = c->play->event[k].at_ns - c->play->event[m].at_ns;
+	row->observed = first - last;
+	/* keys that were printed before it was killed may be read a little later */
+	row->tolerance = 2 * WAY_NS + lateness(c, m) + (first - c->play->done[k].begin_ns) + distance(c->play->done[m].begin_ns, last);
+	if (row->observed < c->play->done[k].begin_ns - c->play->done[m].end_ns - 2 * WAY_NS)
+		return unproven(c, &c->play->event[k], "a key came while there was nobody");
+	return 0;
+}
+
 static bool is_end_of_stop(const struct ctx *c, const struct ks_fault_event *e)
 {
 	bool free_running = c->request->gen->foreign->speaks != KS_SPEAKS_ASK;
@@ -282,7 +359,12 @@ static bool is_end_of_stop(const struct ctx *c, const struct ks_fault_event *e)
 static bool hits(const struct ctx *c, const struct ks_fault_event *e, uint32_t lane)
 {
 	const struct ks_lane *l = &c->output->records.lanes[lane];
-	return e->node == l->node && (e->process == KS_ANY || e->process == l->process);
+	const struct ks_ft_process *p = process_of(c, lane);
+	uint32_t k = (uint32_t)(e - c->play->event);
+
+	if (e->node != l->node || (e->process != KS_ANY && e->process != l->process))
+		return false;
+	return p->born == k || (c->play->done[begin_of(c, k)].begin_ns >= p->from_ns && e->at_ns < p->until_ns && e->op != KS_FAULT_UP);
 }
 
 static int prove_lane(const struct ctx *c, uint32_t lane)
@@ -292,10 +374,15 @@ static int prove_lane(const struct ctx *c, uint32_t lane)
 	for (uint32_t k = 0; k < c->play->n; k++) {
 		const struct ks_fault_event *event = &c->play->event[k];
 		bool stop = is_end_of_stop(c, event);
-		if (!hits(c, event, lane) || (!stop && !(ks_fault_affects(event) >> KS_REALTIME & 1)))
+		if (!hits(c, event, lane) || (!stop && event->op != KS_FAULT_UP && !(ks_fault_affects(event) >> KS_REALTIME & 1)))
 			continue;
 		if (!c->play->done[k].end_ns)
 			return unproven(c, event, "the programs had ended before it");
+		if (event->op == KS_FAULT_UP) {
+			if (c->request->gen->foreign->speaks != KS_SPEAKS_ASK && prove_restart(c, k, lane) != 0)
+				return -1;
+			continue;
+		}
 		if (stop) {
 			if (prove_stop(c, k, lane) != 0)
 				return -1;

@@ -69,8 +69,6 @@ int ks_ft_clone(struct run *r, uint32_t k);
 int ks_ft_take_forked(struct run *r, struct subject *s, const void *payload, uint32_t length);
 
 /* ft_restart.c */
-/* How many more subjects the restarts of the plan will start. */
-uint32_t ks_ft_restarts(const struct ks_ft_play *play, const struct ks_plan *plan);
 /* What ks_ft_play calls for what is not about clocks and stops. who: struct run. */
 int ks_ft_act(void *who, uint32_t k, struct ks_err *err);
 /* A subject that was started anew said something: leads it to its start. */

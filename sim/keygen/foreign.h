@@ -59,6 +59,7 @@ struct ks_foreign {
 	char *needs[KS_FOREIGN_WORDS + 1];   /* owned; programs, or patterns of files, that must be there */
 	char install[256];                   /* the line that installs them */
 	char *makes[2];                      /* owned; what the build makes: when it is there, nothing is built; may be none */
+	unsigned keeps_state; /* 1: see `state` of a generator file */
 	int64_t timeout_ns; /* an answer takes at most this; 0: the default */
 };
 
