@@ -14,6 +14,7 @@
 #include "ks_world.h"
 #include "qemu_play.h"
 #include "qemu_program.h"
+#include "qemu_seats.h"
 
 #define GUESTS_MAX 4     /* that two cores can run and still be on time */
 #define THREADS_MAX 256  /* of a guest */
@@ -490,7 +491,7 @@ static int reserve(struct fleet *f)
 	return 0;
 }
 
-static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
+static int run_seated(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
 {
 	struct fleet f = {.request = request, .plan = request->plan, .output = output, .err = err,
 	                  .threads = ks_guest_program_threads(request->plan, request->gen),
@@ -517,6 +518,18 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	if (failed)
 		ks_run_output_release(output);
 	return failed ? -1 : 0;
+}
+
+static int run(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err)
+{
+	int seats = (int)request->plan->nodes;
+
+	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS};
+	if (ks_guest_seats_take(seats, request->stop, err) != 0)
+		return -1;
+	int failed = run_seated(request, output, err);
+	ks_guest_seats_leave(seats);
+	return failed;
 }
 
 const struct ks_world ks_world_qemu = {

@@ -1,0 +1,250 @@
+/* The world qemu without a guest: QEMU is a program that only calls itself so (fake_qemu.c), and behaves, or does not. */
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ks_qemu.h"
+#include "ks_test.h"
+#include "ks_time.h"
+#include "ks_world.h"
+#include "qemu_seats.h"
+
+#define TIMEOUT_NS (4 * KS_SEC) /* of a run that would never end */
+
+static char folder[] = "/tmp/keyskew-test-XXXXXX";
+static const char *const files[] = {"vmlinux", "initramfs"};
+
+static const char step[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 600ms\nworkload: {rate: 10000/s}\n"
+			   "fleet: {nodes: [{name: a, zone: x}, {name: b, zone: y, offset: +40ms}], threads: 2}\n"
+			   "faults:\n- {name: back, at: 300ms, zone: y, step: -120ms}\n";
+
+static int entries(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* Of this thread, that were not waited for. */
+static int children(void)
+{
+	char path[64], text[4096] = "";
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	FILE *f = fopen(path, "r");
+	if (f && fgets(text, sizeof(text), f))
+		for (const char *p = text; (p = strchr(p, ' ')); p++)
+			n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int run(int64_t timeout_ns, volatile const int *stop, struct ks_run_output *out, struct ks_err *err)
+{
+	struct ks_plan plan;
+	struct ks_gen_spec spec;
+	char why[200];
+
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(step, strlen(step), "test", NULL, 0, &plan, err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "unixmilli", &spec, err), 0);
+	CU_ASSERT_EQUAL(ks_world_qemu.carries(&plan, &spec, why, sizeof(why)), 0);
+	struct ks_run_request request = {.plan = &plan, .gen = &spec, .seed = 1, .stop = stop, .timeout_ns = timeout_ns};
+	int failed = ks_world_qemu.run(&request, out, err);
+	ks_plan_release(&plan);
+	return failed;
+}
+
+/* A run on a machine that is busy with other things may say that it is. */
+static int run_patiently(struct ks_run_output *out)
+{
+	struct ks_err err = {0};
+
+	for (int tries = 0; tries < 5; tries++) {
+		if (run(0, NULL, out, &err) == 0)
+			return 0;
+		fprintf(stderr, "%s\n", err.text);
+	}
+	return -1;
+}
+
+static void fleet_runs(const char *fake)
+{
+	struct ks_run_output out;
+
+	setenv("KEYSKEW_FAKE", fake, 1);
+	CU_ASSERT_EQUAL_FATAL(run_patiently(&out), 0);
+	CU_ASSERT(out.records.n > 6000 && out.records.n <= 12000); /* what is too late at the end is not begun */
+	CU_ASSERT_EQUAL(out.records.nlanes, 4);
+	CU_ASSERT_EQUAL_FATAL(out.ninjection, 1);
+	CU_ASSERT_EQUAL(out.injection[0].node, 1);
+	CU_ASSERT(llabs(out.injection[0].observed + 120 * KS_MS) <= out.injection[0].tolerance);
+	CU_ASSERT_STRING_EQUAL(out.detail, "tcg, linux 0.0 fake, QEMU 0.0.0");
+	ks_run_output_release(&out);
+}
+
+static void test_fleet(void)
+{
+	fleet_runs("good");
+	int fds = entries("/proc/self/fd"); /* the template's two stay */
+	fleet_runs("good");
+	CU_ASSERT_EQUAL(entries("/proc/self/fd"), fds);
+	CU_ASSERT_EQUAL(children(), 0);
+}
+
+static void test_chatter(void)
+{
+	fleet_runs("chatter");
+}
+
+static void fails(const char *fake, int64_t timeout_ns, volatile const int *stop, const char *expected)
+{
+	struct ks_run_output out;
+	struct ks_err err = {0};
+	int fds = entries("/proc/self/fd");
+
+	setenv("KEYSKEW_FAKE", fake, 1);
+	CU_ASSERT_EQUAL_FATAL(run(timeout_ns, stop, &out, &err), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, expected));
+	if (!strstr(err.text, expected))
+		fprintf(stderr, "%s: %s\n", fake, err.text);
+	CU_ASSERT_EQUAL(out.records.n, 0);
+	CU_ASSERT_EQUAL(entries("/proc/self/fd"), fds);
+	CU_ASSERT_EQUAL(children(), 0);
+}
+
+static void test_misbehaviour(void)
+{
+	fails("panic", 0, NULL, "Kernel panic - not syncing: out of .[31mpatience");
+	fails("garbage", 0, NULL, "guest sent garbage; its console:");
+	fails("close", 0, NULL, "guest ended before its work was done; its console:");
+	fails("flood", 0, NULL, "guest sent");
+	fails("hang", TIMEOUT_NS, NULL, "in time; its console:");
+	fails("deaf", 0, NULL, "fault 'back'");
+}
+
+static void *interrupt(void *stop)
+{
+	usleep(500000);
+	*(volatile int *)stop = 2;
+	return NULL;
+}
+
+static void test_interrupt(void)
+{
+	volatile int stop = 0;
+	pthread_t thread;
+
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, interrupt, (void *)&stop), 0);
+	fails("good", 0, &stop, "interrupted");
+	pthread_join(thread, NULL);
+}
+
+/* ---- Runs side by side ---- */
+
+static void *one_of_many(void *failed)
+{
+	struct ks_run_output out;
+
+	*(int *)failed = run_patiently(&out);
+	if (!*(int *)failed)
+		ks_run_output_release(&out);
+	return NULL;
+}
+
+/* More guests than there are seats for, and one template for all. */
+static void test_side_by_side(void)
+{
+	pthread_t thread[4];
+	int failed[4];
+
+	setenv("KEYSKEW_FAKE", "good", 1);
+	for (int i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread[i], NULL, one_of_many, &failed[i]), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(thread[i], NULL);
+		CU_ASSERT_EQUAL(failed[i], 0);
+	}
+}
+
+static void test_seats(void)
+{
+	volatile int stop = 1;
+	struct ks_err err = {0};
+	int all = ks_guest_seats();
+
+	CU_ASSERT(all >= 4);
+	CU_ASSERT_EQUAL(ks_guest_seats_take(all - 1, &stop, &err), 0);
+	CU_ASSERT_EQUAL(ks_guest_seats_take(1, &stop, &err), 0);
+	CU_ASSERT_EQUAL(ks_guest_seats_take(1, &stop, &err), -1);
+	CU_ASSERT_STRING_EQUAL(err.text, "interrupted");
+	ks_guest_seats_leave(all);
+	CU_ASSERT_EQUAL(ks_guest_seats_take(all + 1, &stop, &err), 0); /* alone, however large */
+	ks_guest_seats_leave(all + 1);
+}
+
+/* ---- An image that is none, and a QEMU like it ---- */
+
+static void put(const char *name)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/current/%s", folder, name);
+	FILE *f = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fclose(f);
+}
+
+static void test_set_up(void)
+{
+	char path[4096];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/current", folder);
+	CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		put(files[i]);
+	setenv("KEYSKEW_GUEST", folder, 1);
+	setenv("KEYSKEW_ACCEL", "tcg", 1);
+	snprintf(path, sizeof(path), "%s:%s", KS_FAKE_FOLDER, getenv("PATH"));
+	setenv("PATH", path, 1);
+}
+
+static void tear_down(void)
+{
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/current/%s", folder, files[i]);
+		unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/current", folder);
+	rmdir(path);
+	CU_ASSERT_EQUAL(rmdir(folder), 0);
+}
+
+static void test_clean(void)
+{
+	tear_down();
+}
+
+int main(void)
+{
+	static const struct ks_test tests[] = {
+		{"an image", test_set_up},
+		{"a fleet", test_fleet},           {"a chatty console", test_chatter}, {"misbehaviour", test_misbehaviour},
+		{"interrupted", test_interrupt},   {"side by side", test_side_by_side}, {"seats", test_seats},
+		{"nothing is left", test_clean},   {NULL, NULL},
+	};
+	return ks_test_main("fleet", tests);
+}
