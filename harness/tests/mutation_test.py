@@ -145,17 +145,19 @@ def run_catcher(build, catcher, program, folder):
                                output + ".json"], capture_output=True, text=True, timeout=TIMEOUT_S)
     if kind == "twice" and done.returncode == 5 and re.search(r": two runs differ: record \d+ is first\n", done.stderr):
         return 1
-    if done.returncode in (0, 1) and (kind != "twice" or done.returncode == 0):
+    if kind == "unproven" and done.returncode == 3 and re.search(r": fault '[^']+' not proven on ", done.stdout + done.stderr):
+        return 1
+    if done.returncode in (0, 1) and (kind not in ("twice", "unproven") or done.returncode == 0):
         return done.returncode
     return "ended with %d: %s" % (done.returncode, (done.stderr or done.stdout).strip()[-300:])
 
 
 def program_of(build, catcher):
     kind = catcher.split()[0]
-    if kind in ("run", "recompute", "twice"):
+    if kind in ("run", "recompute", "twice", "unproven"):
         return build.program("keyskew")
     if not kind.startswith("test_"):
-        raise LookupError("catcher '%s', expected run ..., twice ..., recompute ... or test_NAME" % catcher)
+        raise LookupError("catcher '%s', expected run ..., twice ..., unproven ..., recompute ... or test_NAME" % catcher)
     target = build.program(kind)
     return target
 
