@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent_act.h"
+#include "agent_jumps.h"
 #include "agent_run.h"
 #include "agent_time.h"
 #include "ks_subject.h"
@@ -152,7 +153,7 @@ int main(void)
 	char system[120];
 	struct ks_subject_hooks hooks = {.system = system, .state_dir = "/tmp", .record_bytes = RECORD_BYTES,
 	                                 .act = ks_agent_act, .stir = ks_agent_stir, .take = ks_agent_take,
-	                                 .spec_of = ks_agent_spec, .work = ks_agent_listen, .tells = true};
+	                                 .spec_of = ks_agent_spec, .work = ks_agent_listen, .last = ks_agent_tell_jumps, .tells = true};
 
 	mount_all();
 	load_modules();

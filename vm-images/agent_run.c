@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent_jumps.h"
 #include "ask.h"
 #include "foreign.h"
 #include "ks_mem.h"
@@ -162,6 +163,8 @@ static const char *take_program(const char *payload, uint32_t length)
 
 const char *ks_agent_take(uint32_t type, const void *payload, uint32_t length)
 {
+	if (type == KS_WIRE_CAPTURE)
+		return ks_agent_watch(payload, length);
 	return type == KS_WIRE_FILE ? take_file(payload, length) : take_program(payload, length);
 }
 

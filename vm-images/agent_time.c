@@ -85,7 +85,12 @@ void ks_agent_time_move(int64_t ns)
 
 int64_t ks_true_ns(void)
 {
-	__int128 counts = (int64_t)(read_tsc() - counter.tsc);
+	return ks_agent_time_at(read_tsc());
+}
+
+int64_t ks_agent_time_at(uint64_t tsc)
+{
+	__int128 counts = (int64_t)(tsc - counter.tsc);
 
 	return counter.base_ns + (int64_t)((counts * counter.ns_q60) >> 60) + atomic_load_explicit(&counter.moved_ns, memory_order_relaxed);
 }

@@ -12,6 +12,8 @@
 /* Finds out how fast the counter runs, in up to 250 ms; to be called once, when the clock source is settled, before true
  * time is asked for. source: the clock source in use. */
 void ks_agent_time_init(const char *source);
+/* True time when the counter stood at this. */
+int64_t ks_agent_time_at(uint64_t counter);
 /* Moves true time by ns, in all threads. */
 void ks_agent_time_move(int64_t ns);
 

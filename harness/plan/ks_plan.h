@@ -175,6 +175,14 @@ struct ks_consumer_use {
 	struct ks_mark mark;
 };
 
+/* Capture of clock jumps in guests, and from what on one is worth a word. */
+struct ks_capture {
+	unsigned on;
+	int64_t unusual_ns, jump_ns; /* a move of REALTIME against MONOTONIC, either way */
+	int64_t calls;               /* of clock_settime within a minute */
+	int64_t stretch_ns;          /* MONOTONIC moves by more from one ms to the next */
+};
+
 struct ks_plan {
 	char file[1024];      /* as given, for messages; "<builtin>" never: scenarios are files */
 	char name[KS_NAME_MAX]; /* base name without .yaml */
@@ -204,6 +212,7 @@ struct ks_plan {
 	size_t consumers;
 	struct ks_expect_group *group;
 	size_t groups;
+	struct ks_capture capture;
 	char reported[256];   /* what a report claims of this incident; "": nothing */
 	struct ks_expect_group figures; /* of that claim: METRIC and DAMAGE, and of which generator ("": of all). They are
 					   measured and held against it, but decide nothing */

@@ -101,6 +101,27 @@ static const struct ks_field workload_fields[] = {
 	{0},
 };
 
+/* --- capture --- */
+
+static const struct ks_field capture_fields[] = {
+	{.name = "unusual", .help = "the wall clock moving by more against the monotonic one is unusual", .def = "10ms", .read = ks_read_number,
+	 KS_AT(struct ks_plan, capture.unusual_ns), .type = KS_OPT_DUR, .min = 1, .max = KS_DAY},
+	{.name = "jump", .help = "and by more than this a jump", .def = "500ms", .read = ks_read_number,
+	 KS_AT(struct ks_plan, capture.jump_ns), .type = KS_OPT_DUR, .min = 1, .max = KS_DAY},
+	{.name = "calls", .help = "so many calls that set the clock within a minute are suspicious", .def = "5", .read = ks_read_number,
+	 KS_AT(struct ks_plan, capture.calls), .type = KS_OPT_INT, .min = 1, .max = 1000000},
+	{.name = "stretch", .help = "the monotonic clock moving by more between two readings 1ms apart is a stretch", .def = "10ms", .read = ks_read_number,
+	 KS_AT(struct ks_plan, capture.stretch_ns), .type = KS_OPT_DUR, .min = 1, .max = KS_HOUR},
+	{0},
+};
+
+static int read_capture(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_plan *plan = into;
+	plan->capture.on = 1;
+	return ks_fields_read(r, n, f->table, plan);
+}
+
 /* --- the outermost keys --- */
 
 static int read_tags(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
@@ -176,6 +197,8 @@ static const struct ks_field plan_fields[] = {
 	 .kinds = KS_TREE_LIST, .read = ks_read_faults},
 	{.name = "consumers", .help = "downstream models, by name, with their options", .def = "{}",
 	 .kinds = KS_TREE_MAP, .read = ks_read_consumers},
+	{.name = "capture", .help = "what sets or moves the clock of a guest, as its kernel sees it; default: none; {}: with these thresholds",
+	 .kinds = KS_TREE_MAP, .read = read_capture, .table = capture_fields},
 	{.name = "reported", .help = "what a report claims: printed beside what is measured, decides nothing", .def = "{}",
 	 .kinds = KS_TREE_MAP, .read = ks_read_map, .table = reported_fields},
 	{.name = "expect", .help = "expectations, by generator; other: those not named, {claims: kept} unless given",

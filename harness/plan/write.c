@@ -261,6 +261,14 @@ static void put_reported(FILE *out, const struct ks_plan *p)
 		fprintf(out, "    %s\n", p->figures.v[i].text);
 }
 
+static void put_capture(FILE *out, const struct ks_capture *c)
+{
+	char unusual[KS_TIME_TEXT], jump[KS_TIME_TEXT], stretch[KS_TIME_TEXT];
+	if (c->on)
+		fprintf(out, "capture: {unusual: %s, jump: %s, calls: %lld, stretch: %s}\n", ks_dur_format(unusual, c->unusual_ns),
+			ks_dur_format(jump, c->jump_ns), (long long)c->calls, ks_dur_format(stretch, c->stretch_ns));
+}
+
 static void put_group(FILE *out, const struct ks_expect_group *g)
 {
 	fputs("  ", out);
@@ -281,6 +289,7 @@ int ks_plan_write(const struct ks_plan *p, FILE *out)
 	fputs(p->consumers ? "consumers:\n" : "consumers: {}\n", out);
 	for (size_t i = 0; i < p->consumers; i++)
 		put_consumer(out, &p->consumer[i]);
+	put_capture(out, &p->capture);
 	put_reported(out, p);
 	fputs("expect:\n", out);
 	for (size_t i = 0; i < p->groups; i++)

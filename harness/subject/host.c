@@ -606,6 +606,11 @@ static void tell_reasons(struct host *h)
 	atomic_store(&head->nreasons, (uint32_t)n);
 }
 
+static int send_more(void *host, uint32_t type, const void *payload, uint32_t length)
+{
+	return answer(host, type, payload, length);
+}
+
 static int finish(struct host *h)
 {
 	struct ks_wire_done done = {0};
@@ -618,6 +623,8 @@ static int finish(struct host *h)
 	for (uint32_t i = 0; i < h->lanes; i++)
 		if (end_lane(h, &h->lane[i], &done) != GO_ON)
 			return FAILED;
+	if (h->hooks->last && h->hooks->last(send_more, h) != GO_ON)
+		return FAILED;
 	return answer(h, KS_WIRE_DONE, &done, sizeof(done));
 }
 
@@ -877,6 +884,7 @@ static int serve(struct host *h)
 					      : fail(h, "started twice, or before it was configured");
 	case KS_WIRE_FILE:
 	case KS_WIRE_PROGRAM:
+	case KS_WIRE_CAPTURE:
 		return take(h, (uint32_t)type, length);
 	case -1:
 		return fail(h, errno == EBADMSG ? "garbage on the wire" : "the wire broke");

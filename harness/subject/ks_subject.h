@@ -46,6 +46,8 @@ struct ks_subject_hooks {
 	void (*work)(struct ks_lane_thread *lane); /* the body of a lane when spec->gen is NULL: it only hears of keys */
 	/* Takes a frame that comes before CONFIG and that the host itself does not know. @return NULL, or what is wrong with it. */
 	const char *(*take)(uint32_t type, const void *payload, uint32_t length);
+	/* Sends more, before DONE. @return 0, or what send said. */
+	int (*last)(int (*send)(void *host, uint32_t type, const void *payload, uint32_t length), void *host);
 	bool tells; /* a generator's failure is answered with ERROR, and does not end the process */
 	int64_t read_width_ns; /* see KS_READ_WIDTH_MAX_NS; 0: that */
 	bool registry;         /* the harness is the registry of the fleet, and answers ASK */

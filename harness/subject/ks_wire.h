@@ -40,7 +40,9 @@ enum ks_wire_type {
 			      KS_REASON_TEXT bytes each */
 	KS_WIRE_FORK,      /* harness: struct ks_wire_fork: a second process is to go on from the memory as it is between calls */
 	KS_WIRE_FORKED,    /* subject: struct ks_wire_forked. The new one says HELLO on a line of its own, and awaits CONFIG */
-	KS_WIRE_LAST = KS_WIRE_FORKED
+	KS_WIRE_CAPTURE,   /* harness, before CONFIG, to a guest: struct ks_wire_capture: capture jumps of the clock */
+	KS_WIRE_JUMPS,     /* subject, before DONE: struct ks_wire_jump[n] */
+	KS_WIRE_LAST = KS_WIRE_JUMPS
 };
 
 struct ks_wire_header {
@@ -165,6 +167,33 @@ struct ks_wire_program {
 	uint32_t words;
 	int64_t timeout_ns; /* of an answer */
 };
+/* What is looked for beside calls of the kernel. */
+struct ks_wire_capture {
+	int64_t every_ns;   /* a program reads its monotonic clock so often; 0: none does */
+	int64_t stretch_ns; /* and tells when it moved by more than this in between */
+};
+
+/* One of those that set, bent or moved a clock, or was meant to be seen and cannot be. */
+enum ks_jump_layer {
+	KS_JUMP_CALL = 1, /* a system call */
+	KS_JUMP_KERNEL,   /* a function of the kernel */
+	KS_JUMP_RUNTIME,  /* what a program that only reads saw */
+	KS_JUMP_MISSING,  /* name: a function that this kernel does not have */
+	KS_JUMP_LOST,     /* arg: so many came too fast to be told */
+	KS_JUMP_FAILED,   /* name: why nothing is captured */
+	KS_JUMP_READY
+};
+struct ks_wire_jump {
+	int64_t at_ns;    /* subject's true time of its end */
+	int64_t delta_ns; /* REALTIME moved by this against MONOTONIC; RUNTIME: MONOTONIC moved by this at once */
+	uint32_t layer, pid;
+	uint32_t arg;     /* of a call that adjusts: timex.modes; of one that sets: the clock */
+	int32_t ret;      /* what it returned */
+	char command[16]; /* who called: NUL-terminated */
+	char name[80];    /* of the function: likewise */
+};
+#define KS_WIRE_JUMPS_MAX 20000 /* of a guest */
+
 /* Lines that are read of a free-running program. */
 #define KS_WIRE_LINES_MAX 500000
 
