@@ -369,6 +369,31 @@ static void put_keepers(FILE *out, const json_t *run)
 	fprintf(out, "</ul>\n<p>%lld acts in all.</p>\n", (long long)ks_rp_int(keepers, "acts"));
 }
 
+static void put_captured(void *to, const char *text)
+{
+	FILE *out = to;
+	fputs("<li>", out);
+	ks_html_put(out, text);
+	fputs("</li>\n", out);
+}
+
+static void put_capture(FILE *out, const json_t *run)
+{
+	if (!json_object_get(run, "capture"))
+		return;
+	fputs("<h3>What the kernel was seen doing to the clock</h3>\n<ul class=plain>\n", out);
+	ks_rp_capture(run, 24, put_captured, out);
+	const json_t *missing = json_object_get(json_object_get(run, "capture"), "missing");
+	size_t i;
+	json_t *name;
+	json_array_foreach(missing, i, name) {
+		fputs("<li>this kernel has no ", out);
+		ks_html_put(out, json_string_value(name));
+		fputs(" to watch</li>\n", out);
+	}
+	fputs("</ul>\n", out);
+}
+
 /* ---- plots ---- */
 
 static const char *plot_path(char path[4096], const json_t *run, const char *dir, const char *file)
@@ -570,6 +595,7 @@ void ks_html_run(const struct ks_html_page *p, const json_t *run, size_t scenari
 	put_theory(out, run);
 	put_injections(out, run);
 	put_keepers(out, run);
+	put_capture(out, run);
 	put_metrics(out, run);
 	put_again(out, run, scenario);
 	fputs("</div>\n</details>\n", out);

@@ -16,6 +16,9 @@
  *     reported        what, of (a generator), of_this, figures[] {text "SUBJECT: BAND", value, control, met}
  *     faults[]        name, kind, at_ns, nodes[], text
  *     injection[]     fault, node, commanded_ns, observed_ns, tolerance_ns (or _ppb in place of _ns)
+ *     capture         untested (why), or unusual, jumps, stretches, seen, lost, suspicious[] {node, at_ns, calls}, missing[],
+ *                     events[] {at_ns, node, layer call | kernel | runtime, function, command, pid, delta_ns, returned, verdict,
+ *                     move (events of one number tell of the same)}
  *   host     system, compiler, time, wall_s
  *
  * Integers may come as decimal strings (above 2^53). */

@@ -322,6 +322,56 @@ void ks_rp_keeper_act(char *buf, size_t size, const json_t *act)
 	snprintf(buf, size, "%s at %s", ks_rp_str(act, "text"), ks_dur_format(at, ks_rp_int(act, "at_ns")));
 }
 
+/* The call comes back last, after what it called: "adjtimex > do_adjtimex > clock_was_set". @return how many events tell of the move. */
+static size_t captured_move(char *buf, size_t size, const json_t *events, size_t first)
+{
+	const json_t *e = json_array_get(events, first);
+	char at[KS_TIME_TEXT], delta[KS_TIME_TEXT], functions[300] = "";
+	int64_t moved = ks_rp_int(e, "delta_ns"), move = ks_rp_int(e, "move");
+	bool runtime = !strcmp(ks_rp_str(e, "layer"), "runtime");
+	size_t n = 1;
+	while (first + n < json_array_size(events) && ks_rp_int(json_array_get(events, first + n), "move") == move)
+		n++;
+	for (size_t i = n; i-- > 0;) {
+		size_t len = strlen(functions);
+		snprintf(functions + len, sizeof functions - len, "%s%s", len ? " > " : "", ks_rp_str(json_array_get(events, first + i), "function"));
+	}
+	snprintf(buf, size, "%s: %s by %s (pid %" PRId64 ") on %s at %s: the %s clock moved by %s%s", ks_rp_str(e, "verdict"), functions,
+	         ks_rp_str(e, "command"), ks_rp_int(e, "pid"), ks_rp_str(e, "node"), ks_dur_format(at, ks_rp_int(e, "at_ns") / KS_US * KS_US),
+	         runtime ? "monotonic" : "wall", moved > 0 ? "+" : "", ks_dur_format(delta, moved));
+	return n;
+}
+
+size_t ks_rp_capture(const json_t *run, size_t max, void (*put)(void *to, const char *text), void *to)
+{
+	const json_t *c = json_object_get(run, "capture");
+	char text[500];
+	size_t i, shown = 0;
+	json_t *e;
+	if (!c)
+		return 0;
+	if (*ks_rp_str(c, "untested")) {
+		snprintf(text, sizeof text, "capture untested: %s", ks_rp_str(c, "untested"));
+		put(to, text);
+		return 1;
+	}
+	snprintf(text, sizeof text, "captured in the kernel: %" PRId64 " unusual, %" PRId64 " jumps, %" PRId64 " stretches of the monotonic clock, in %" PRId64 " events",
+	         ks_rp_int(c, "unusual"), ks_rp_int(c, "jumps"), ks_rp_int(c, "stretches"), ks_rp_int(c, "seen"));
+	put(to, text);
+	json_array_foreach(json_object_get(c, "suspicious"), i, e) {
+		snprintf(text, sizeof text, "suspicious: %" PRId64 " calls within a minute set the clock of %s", ks_rp_int(e, "calls"), ks_rp_str(e, "node"));
+		put(to, text);
+	}
+	const json_t *events = json_object_get(c, "events");
+	for (size_t n = 1, k = 0; k < json_array_size(events) && shown < max; k += n, n = 1)
+		if (*ks_rp_str(json_array_get(events, k), "verdict")) {
+			n = captured_move(text, sizeof text, events, k);
+			put(to, text);
+			shown++;
+		}
+	return shown + 1;
+}
+
 void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 {
 	char c[KS_RP_NUMBER], o[KS_RP_NUMBER];

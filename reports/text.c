@@ -417,6 +417,12 @@ static void put_trouble(void *to, const char *text)
 	put_note(w->t, w->out, "!", RED, text);
 }
 
+static void put_captured(void *to, const char *text)
+{
+	struct trouble *w = to;
+	put_note(w->t, w->out, "", "", text);
+}
+
 /* Below the rows of one generator: the first of its runs that is not as expected, with the line to paste. */
 static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 {
@@ -432,6 +438,7 @@ static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 		if (!proven) {
 			put_injections(t, out, run);
 			put_keepers(t, out, run);
+			ks_rp_capture(run, 4, put_captured, &(struct trouble){out, t});
 		}
 		if (!proven && ks_rp_reported(reported, sizeof(reported), run))
 			put_note(t, out, "", "", reported);

@@ -1,4 +1,5 @@
 #include "ks_result.h"
+#include "capture.h"
 
 #include <string.h>
 
@@ -457,6 +458,8 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 	json_object_set_new(run, "injection", injection(f));
 	if (f->output->machine.known)
 		json_object_set_new(run, "machine", machine(&f->output->machine));
+	if (f->plan->capture.on && strcmp(f->world, "sim"))
+		json_object_set_new(run, "capture", ks_capture_json(f->plan, f->output));
 	json_t *kept = keepers(f);
 	if (kept)
 		json_object_set_new(run, "keepers", kept);

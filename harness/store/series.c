@@ -2,6 +2,7 @@
  * windows they show, and meta.json beside them. */
 #include <inttypes.h>
 
+#include "capture.h"
 #include "series.h"
 
 static int64_t latest(const struct ks_evidence *e, size_t row)
@@ -187,8 +188,30 @@ const char *ks_sr_block_name(const struct ks_sr_job *j, uint32_t block)
 
 /* ---- meta.json ---- */
 
-static json_t *meta_faults(const struct ks_plan *plan)
+#define CAPTURED_MAX 20 /* in a picture */
+
+/* What the guests' kernels were seen doing stands beside the faults. */
+static void add_captured(const struct ks_run_facts *facts, json_t *faults)
 {
+	const struct ks_run_output *o = facts->output;
+	const struct ks_plan *plan = facts->evidence->plan;
+	size_t n = 0;
+	for (size_t i = 0; o && i < o->njump && n < CAPTURED_MAX; i++) {
+		const struct ks_jump *j = &o->jump[i];
+		char name[80], delta[KS_TIME_TEXT];
+		if (j->layer == KS_JUMP_RUNTIME || !ks_capture_verdict(&plan->capture, j) || (i && ks_capture_same(j - 1, j)))
+			continue;
+		snprintf(name, sizeof name, "captured %s%s", j->delta_ns > 0 ? "+" : "",
+		         ks_dur_format(delta, j->delta_ns / KS_MS * KS_MS));
+		json_array_append_new(faults, json_pack("{s:s, s:s, s:f, s:[s]}", "name", name, "kind", "captured", "at_s", (double)j->at_ns / 1e9,
+		                                        "nodes", plan->node[j->node].name));
+		n++;
+	}
+}
+
+static json_t *meta_faults(const struct ks_run_facts *facts)
+{
+	const struct ks_plan *plan = facts->evidence->plan;
 	json_t *faults = json_array();
 	for (size_t i = 0; i < plan->faults; i++) {
 		const struct ks_fault *f = &plan->fault[i];
@@ -198,6 +221,7 @@ static json_t *meta_faults(const struct ks_plan *plan)
 		json_array_append_new(faults, json_pack("{s:s, s:s, s:f, s:o}", "name", f->name, "kind", f->kind->name, "at_s",
 		                                        (double)f->at_ns / 1e9, "nodes", nodes));
 	}
+	add_captured(facts, faults);
 	return faults;
 }
 
@@ -211,7 +235,7 @@ static int meta_put(struct ks_sr_job *j)
 	json_t *meta = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:f, s:O, s:O, s:O, s:b}", "generator", j->e->gen->text,
 	                         "clock", j->clock < 0 ? "" : ks_clock_names[j->clock], "dups_scope", ks_scope_names[j->dups_scope],
 	                         "order_scope", ks_scope_names[j->order_scope], "rows", (int)j->e->records->n, "nodes", nodes, "faults",
-	                         meta_faults(j->e->plan), "near", near, "end_s", (double)j->end_ns / 1e9, "ranges", j->ranges,
+	                         meta_faults(j->facts), "near", near, "end_s", (double)j->end_ns / 1e9, "ranges", j->ranges,
 	                         "missing", j->missing, "counts", j->counts, "control", j->control != NULL);
 	struct ks_file file;
 	int rc = meta ? ks_sr_open(j, "meta.json", &file) : ks_sr_no_memory(j->err);

@@ -502,6 +502,24 @@ def guest_programs(t):
     t.check(metric(run, "refusals") > 500, "%r refusals" % metric(run, "refusals"))
 
 
+# "capture of clock jumps": the step that the scenario makes is seen in the guest's kernel, by whom and by how much
+@test("guest")
+def guest_capture(t):
+    env = tools()
+    need_guests(env)
+    t.write("s.yaml", scenario(duration="3s", workload="{rate: 200/s}", more="capture: {unusual: 20ms, jump: 100ms}\n",
+                               faults="  - {name: back, at: 1s, node: n1, step: -120ms}\n  - {name: small, at: 2s, node: n1, step: 15ms}\n"))
+    capture = in_guest(t, "s.yaml", "snowflake", env)["capture"]
+    if "untested" in capture:
+        raise Skip(capture["untested"])
+    t.check(capture["jumps"] == 1 and capture["unusual"] == 0, "%r" % capture)
+    jump = [e for e in capture["events"] if e.get("verdict") == "jump"]
+    t.check({e["layer"] for e in jump} == {"call", "kernel"} and {e["delta_ns"] for e in jump} == {-120000000}, "%r" % jump)
+    t.check(all(abs(recompute.as_int(e["at_ns"]) - 10**9) < 10**8 for e in jump), "%r" % jump)
+    small = [e for e in capture["events"] if e["delta_ns"] == 15000000]
+    t.check(small and not any("verdict" in e for e in small), "%r" % small)
+
+
 # --- the README ---------------------------------------------------------------------------------------------------------
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")

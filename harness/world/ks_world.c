@@ -10,5 +10,6 @@ void ks_run_output_release(struct ks_run_output *output)
 	ks_records_release(&output->records);
 	ks_free(output->injection);
 	ks_free(output->change);
+	ks_free(output->jump);
 	*output = (struct ks_run_output){0};
 }

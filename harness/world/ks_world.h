@@ -4,6 +4,7 @@
 
 #include "keygen.h"
 #include "ks_plan.h"
+#include "ks_wire.h"
 
 /* A fault, as it was proven from a clock reading of the subject's own. */
 struct ks_injection {
@@ -38,6 +39,16 @@ struct ks_machine {
 };
 #define KS_MACHINE_LATE_NS INT64_C(1000000)
 
+/* What a guest's kernel was seen doing to a clock. */
+struct ks_jump {
+	int64_t at_ns;    /* true time since the start */
+	int64_t delta_ns; /* REALTIME moved by this against MONOTONIC; RUNTIME: MONOTONIC did from one reading to the next */
+	uint32_t node, layer, pid; /* enum ks_jump_layer: CALL, KERNEL, RUNTIME */
+	int32_t ret;
+	char command[16], name[40];
+};
+#define KS_JUMPS_MISSING 16
+
 struct ks_run_output {
 	struct ks_records records; /* in fleet order */
 	struct ks_injection *injection; /* owned (ks_free) */
@@ -46,6 +57,12 @@ struct ks_run_output {
 	size_t nchange;
 	int64_t noise_ns;          /* how far a clock reading may be from what it shows without a fault: 0 in sim */
 	struct ks_machine machine;
+	bool captured;             /* clock jumps were looked for; jump: by node, then by time; owned (ks_free) */
+	struct ks_jump *jump;
+	size_t njump, nmissing;
+	uint64_t jumps_lost;       /* came too fast to be told */
+	char missing[KS_JUMPS_MISSING][40]; /* functions that the kernel does not have */
+	char no_capture[96];       /* why they were not looked for though the plan asks; "": not by a guest */
 	char detail[256];          /* "libfaketime 0.9.10", "TCG, linux 6.1.0-54-cloud-amd64, tsc"; "" in sim */
 };
 

@@ -12,6 +12,7 @@
 #include "ks_qemu.h"
 #include "ks_subject.h"
 #include "ks_world.h"
+#include "qemu_jumps.h"
 #include "qemu_play.h"
 #include "qemu_program.h"
 #include "qemu_seats.h"
@@ -228,6 +229,8 @@ static int configure(struct fleet *f, struct guest *g)
 		message.config.rate_per_ns = f->plan->duration_ns;
 		message.config.arrival = KS_ARRIVAL_REGULAR;
 	}
+	if (ks_guest_jumps_ask(g->vm, f->plan, f->err) != 0)
+		return -1;
 	if (!f->request->gen->gen && ks_guest_program_send(g->vm, f->request, g->node, f->err) != 0)
 		return -1;
 	int len = snprintf(message.text, sizeof(message.text), "%s", f->request->gen->text);
@@ -369,6 +372,8 @@ static int take_frame(struct fleet *f, struct guest *g, int64_t deadline_ns)
 		memcpy(&done, payload, sizeof(done));
 		return take_done(f, g, &done);
 	}
+	if (type == KS_WIRE_JUMPS)
+		return ks_guest_jumps_take(g->vm, g->node, g->start_raw_ns, payload, len, f->output, f->err);
 	if (type == KS_WIRE_REASONS)
 		return ks_guest_program_reasons(g->vm, &g->account, payload, len, &f->output->records, f->err);
 	if (type != KS_WIRE_RECORDS && type != KS_WIRE_TEXTS)
@@ -504,6 +509,7 @@ static int run_seated(const struct ks_run_request *request, struct ks_run_output
 		failed = ks_plan_events(request->plan, request->seed, &f.events, &f.nevents, err);
 	failed = failed || reserve(&f) != 0 || play(&f) != 0;
 	if (!failed) {
+		ks_guest_jumps_sort(output);
 		describe(&f);
 		failed = ks_records_sort(&output->records) != 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory for records") : 0;
 	}

@@ -64,6 +64,22 @@ static char *write_plan(const struct ks_plan *plan)
 
 /* --- what a good file says --- */
 
+static void test_capture(void)
+{
+	struct ks_plan p = must("keyskew: 1\ncapture: {calls: 2, jump: 1s}"), none = must("keyskew: 1");
+	char *text = write_plan(&p);
+	struct ks_plan again = must(text);
+	CU_ASSERT_FALSE(none.capture.on);
+	CU_ASSERT_TRUE(p.capture.on && p.capture.calls == 2 && p.capture.jump_ns == SEC);
+	CU_ASSERT_TRUE(p.capture.unusual_ns == SEC / 100 && p.capture.stretch_ns == SEC / 100);
+	CU_ASSERT_EQUAL(memcmp(&p.capture, &again.capture, sizeof p.capture), 0);
+	refuses("keyskew: 1\ncapture: {calls: 0}", "dir/try.yaml:2:18: bad calls '0', expected a whole number, 1..1000000");
+	free(text);
+	ks_plan_release(&p);
+	ks_plan_release(&none);
+	ks_plan_release(&again);
+}
+
 static void test_defaults(void)
 {
 	struct ks_plan p = must("keyskew: 1");
@@ -569,7 +585,7 @@ static const struct {
 	{"keyskew: 1.0", NULL, NULL, "bad.yaml:1:10: format '1.0' is not known to this version, expected keyskew: 1"},
 	{"keyskew: 1\nduraton: 20s", NULL, NULL,
 	 "bad.yaml:2:1: unknown key 'duraton', expected one of keyskew title source tags start duration "
-	 "worlds require fleet workload faults consumers reported expect; did you mean 'duration'"},
+	 "worlds require fleet workload faults consumers capture reported expect; did you mean 'duration'"},
 	{"keyskew: 1\nduration: 20", NULL, NULL,
 	 "bad.yaml:2:11: bad duration '20', expected a unit (ns us ms s m h d)"},
 	{"keyskew: 1\nduration: 1e9ns", NULL, NULL,
@@ -889,7 +905,7 @@ static const struct {
 	 "--set faults.step-1.node: unknown node 'n9', expected n1; did you mean 'n1'"},
 	{"keyskew: 1", "flet.nodes", "3",
 	 "--set flet.nodes: unknown key 'flet', expected one of keyskew title source tags start duration "
-	 "worlds require fleet workload faults consumers reported expect; did you mean 'fleet'"},
+	 "worlds require fleet workload faults consumers capture reported expect; did you mean 'fleet'"},
 	{"keyskew: 1", "fleet.nodez", "3",
 	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id host "
 	 "clocksource network; did you mean 'nodes'"},
@@ -1072,6 +1088,7 @@ int main(void)
 		{"defaults", test_defaults},
 		{"a full file", test_full},
 		{"canary", test_canary},
+		{"capture", test_capture},
 		{"events", test_events},
 		{"node ids and drift", test_node_ids_and_drift},
 		{"about", test_about},
