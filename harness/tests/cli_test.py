@@ -1745,7 +1745,7 @@ def run_a_folder(t):
 # a suite is "scenarios x generators x seeds x worlds"; the shipped one in sim
 @test("lint")
 def nightly_in_sim(t):
-    result = t.run("run", "nightly", "-w", "sim", "--json", "r.json", code=0, timeout=90)
+    result = t.run("run", "nightly", "-w", "sim", "-j", "2", "--json", "r.json", code=0, timeout=250)
     runs = t.json("r.json")["runs"]
     t.check(len(runs) >= 6 and {r["world"] for r in runs} == {"sim"}, "%d runs in %s" % (len(runs), {r["world"] for r in runs}))
     t.check(all(r["as_expected"] for r in runs), "not as expected: %s" % [r["scenario"] for r in runs if not r["as_expected"]])
@@ -2139,13 +2139,13 @@ def expectations_are_accepted(t):
 @test("nightly")
 def tags_budget_and_the_seed_of_the_day(t):
     suite = "keyskew: 1\nsuite: s\nbudget: %s\nrotating_seed: daily\nrequire: [sim]\nruns:\n  - {tags: [%s], seeds: 1..2, worlds: [sim]}\n"
-    t.write("s.yaml", suite % ("100s", "suspend"))
+    t.write("s.yaml", suite % ("100s", "timers"))
     result = t.run("run", "s.yaml", "-o", "out", "--rotating-seed", "77", code=0, says="rotating seed 77")
     runs = t.json("out/result.json")["runs"]
     t.check({r["seed"] for r in runs} == {1, 2, 77}, "seeds: %s" % {r["seed"] for r in runs})
-    t.check(all("suspend" in r["tags"] for r in runs), "scenarios without the tag")
+    t.check(all("timers" in r["tags"] for r in runs), "scenarios without the tag")
     t.run("run", "s.yaml", "-o", "today", code=0, says="rotating seed 20")
-    t.write("s.yaml", suite % ("1ns", "suspend"))
+    t.write("s.yaml", suite % ("1ns", "timers"))
     t.run("run", "s.yaml", "-o", "late", code=3)
     t.check({(r["status"], r["reason"]) for r in t.json("late/result.json")["runs"]} == {("untested", "the suite's budget of time was used up")},
             "runs past the budget")

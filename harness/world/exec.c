@@ -29,9 +29,9 @@
 #define BYTES_MAX (64 << 20)
 #define CHUNK 65536
 #define LOOK_NS (100 * KS_MS)
-#define GRACE_MS 1000
+#define GRACE_MS 3000 /* a database stops within it */
 #define WARM_UP_NS (300 * KS_MS) /* what a program gets before the scenario begins, */
-#define WARM_UPS 4                /* three times as much at each further attempt: 8.1 s at last */
+#define WARM_UPS 3                /* four times as much at each further attempt: 4.8 s at last */
 #define STDBUF "/usr/libexec/coreutils/libstdbuf.so"
 
 struct program {
@@ -194,7 +194,7 @@ static int start(struct run *r)
 {
 	int64_t warm_up = WARM_UP_NS;
 
-	for (uint32_t attempt = 1;; attempt++, warm_up *= 3) {
+	for (uint32_t attempt = 1;; attempt++, warm_up *= 4) {
 		uint32_t up = 0;
 		if (ks_ft_play_start(&r->play, ks_true_ns() + warm_up, r->err) != 0)
 			return -1;

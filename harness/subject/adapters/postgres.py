@@ -25,9 +25,13 @@ def run(folder, programs, user, prepare, query):
     data = folder + "/data"
     init = start([programs + "/initdb", "--no-sync", "--no-instructions", "--auth=trust", "--username=postgres", "-D", data], user,
                  env=plain, stdin=subprocess.DEVNULL)
-    if init.wait():
-        sys.exit("initdb ended with status %d" % init.returncode)
+    try:
+        if init.wait():
+            sys.exit("initdb ended with status %d" % init.returncode)
+    finally:
+        init.wait()  # told to end with us, it puts its shared memory away
     server = start([programs + "/postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
+                    "-c", "dynamic_shared_memory_type=mmap",
                     "-c", "log_min_messages=error"], user, stdin=subprocess.DEVNULL)
     client = None
     try:
