@@ -404,12 +404,13 @@ int ks_guest_play_run(struct ks_guest_play *p, struct ks_err *err)
 
 /* ---- answers ---- */
 
-static int late(const struct ks_guest_play *p, const struct ks_deed *d, int64_t did_ns, struct ks_err *err)
+static int late(struct ks_guest_play *p, const struct ks_deed *d, int64_t did_ns, struct ks_err *err)
 {
 	char text[KS_TIME_TEXT];
 
 	if (did_ns - d->at_ns <= KS_GUEST_LATE_MAX_NS)
 		return 0;
+	p->busy = true;
 	return ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy", name_of(p, d),
 		       ks_dur_format(text, did_ns - d->at_ns));
 }

@@ -53,6 +53,7 @@ struct ks_guest_play {
 		int64_t from_ns, until_ns, by_ns;
 	} stood[16]; /* true times that the agent told without knowing that the machine had stood */
 	uint32_t nstood;
+	bool busy; /* it failed because this machine was: nothing was judged, another try may do better */
 };
 
 /* Can a guest do the event to a generator that reads these clocks (a mask)? source: fleet's clock source, NULL: the kernel's
