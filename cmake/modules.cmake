@@ -16,3 +16,23 @@ function(ks_test name)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()
+
+# ks_fuzz(NAME SOURCES tests/fuzz_x.c [USES ...])         an entry for libFuzzer. Every build feeds it the files of tests/corpus/NAME and
+# cheap mutants of each (replay_NAME); where the compiler has libFuzzer it runs guided by coverage for a moment (fuzz_NAME).
+function(ks_fuzz name)
+  cmake_parse_arguments(M "" "" "SOURCES;USES" ${ARGN})
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/tests/corpus/${name})
+  add_executable(replay_${name} ${M_SOURCES} ${PROJECT_SOURCE_DIR}/sim/core/tests/replay_corpus.c)
+  target_link_libraries(replay_${name} PRIVATE ${M_USES} ks_core ks_flags)
+  add_test(NAME replay_${name} COMMAND replay_${name} ${corpus})
+  set_tests_properties(replay_${name} PROPERTIES TIMEOUT 120 LABELS unit)
+  if(KS_HAS_FUZZER)
+    add_executable(fuzz_${name} ${M_SOURCES})
+    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer-no-link)
+    target_link_libraries(fuzz_${name} PRIVATE ${M_USES} ks_flags -fsanitize=fuzzer)
+    # what it finds goes into the first folder, which is the build's
+    file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/corpus/${name})
+    add_test(NAME fuzz_${name} COMMAND fuzz_${name} -max_total_time=3 -max_len=1024 ${CMAKE_CURRENT_BINARY_DIR}/corpus/${name} ${corpus})
+    set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+  endif()
+endfunction()

@@ -674,9 +674,13 @@ static int begin_anew(struct host *h, const struct ks_wire_fork *f)
 	h->revived = true;
 	h->phase = NEW;
 	h->ended = GO_ON;
-	h->registry.asked = h->registry.told = 0;
-	h->crew.open = h->crew.halted = h->crew.held = h->crew.full = false;
-	h->crew.beside = 0;
+	h->registry.asked = 0;
+	atomic_store(&h->registry.told, 0);
+	h->crew.open = false;
+	atomic_store(&h->crew.halted, false);
+	atomic_store(&h->crew.held, false);
+	atomic_store(&h->crew.full, false);
+	atomic_store(&h->crew.beside, 0);
 	h->crew.process.process = f->process;
 	pthread_mutex_init(&h->sending, NULL);
 	pthread_mutex_init(&h->registry.one, NULL);
