@@ -115,6 +115,25 @@ static int64_t gap_of(const struct series *s, const struct bucket *b)
 	return 8 * (mean > width ? mean : width);
 }
 
+/* Silence that is wide enough to be seen: 3 of a panel's 440 pixels. */
+#define SEEN 150
+
+/* Was the node's clock set between two points that are far apart? Then nobody saw when the one became the other, and a line from one
+ * to the other would be a slope that there never was. */
+static bool is_step_between(const struct ks_sr_job *j, const struct series *s, uint32_t block, int64_t from_ns, int64_t to_ns)
+{
+	const struct ks_evidence *e = j->e;
+	if (block >= j->blocks.nown || to_ns - from_ns <= (s->window.to_ns - s->window.from_ns) / SEEN)
+		return false;
+	for (size_t i = 0; i < e->nchange; i++) {
+		const struct ks_clock_change *c = &e->change[i];
+		bool set = c->fault != KS_NO_FAULT ? c->amount_ns != 0 : c->did == KS_KEEPER_STEPPED;
+		if (set && c->node == j->blocks.own[block] && c->at_ns > from_ns && c->at_ns <= to_ns)
+			return true;
+	}
+	return false;
+}
+
 /* The extremes of a bucket by time; where a line begins or ends there, also its very first or last point. */
 static void put_bucket(struct thin *h, const struct bucket *b, bool begins, bool ends)
 {
@@ -144,8 +163,8 @@ static void put_block(const struct ks_sr_job *j, const struct series *s, uint32_
 			continue;
 		while (next < BUCKETS && !b[next].used)
 			next++;
-		bool begins = !before || b[i].first.t - before->last.t > gap;
-		bool ends = next == BUCKETS || b[next].first.t - b[i].last.t > gap;
+		bool begins = !before || b[i].first.t - before->last.t > gap || is_step_between(j, s, block, before->last.t, b[i].first.t);
+		bool ends = next == BUCKETS || b[next].first.t - b[i].last.t > gap || is_step_between(j, s, block, b[i].last.t, b[next].first.t);
 		if (begins && before)
 			fputc('\n', f);
 		put_bucket(&h, &b[i], begins, ends);

@@ -164,6 +164,28 @@ static void test_gap(void)
 	drop(&m);
 }
 
+/* Between calls that are far apart a clock that was set is no slope; one that was not is a line. */
+static void test_step(void)
+{
+	struct made m;
+	make(&m, 2, 20);
+	for (size_t i = 10; i < m.records.n; i++)
+		CHANGE(&m.records, i, read_ns += 8 * KS_MS);
+	const struct ks_clock_change change[] = {{.at_ns = 4500000, .amount_ns = 8 * KS_MS, .node = 0, .fault = 0},
+	                                         {.at_ns = 4500000, .amount_ns = 0, .node = 1, .fault = 1}};
+	m.e.change = change;
+	m.e.nchange = 2;
+	CU_ASSERT_EQUAL_FATAL(series(&m, NULL, -1), 0);
+	char *text = slurp("clock.dat");
+	CU_ASSERT_STRING_EQUAL(text, "# t_s node ms: clock reading minus true time\n"
+	                             "# n1\n0.000000025 n1 0.000000\n0.004000025 n1 0.000000\n\n0.005000025 n1 8.000000\n"
+	                             "0.019000025 n1 8.000000\n\n\n"
+	                             "# n2\n0.000000026 n2 0.000000\n0.004000026 n2 0.000000\n0.005000026 n2 8.000000\n"
+	                             "0.019000026 n2 8.000000\n");
+	free(text);
+	drop(&m);
+}
+
 /* Planted duplicates appear when they return, and are counted within the scope that shows them. */
 static void test_duplicates(void)
 {
@@ -418,6 +440,7 @@ int main(void)
 	static const struct ks_test tests[] = {{"straight lines", test_straight},
 	                                       {"extremes are kept", test_extreme_kept},
 	                                       {"gaps", test_gap},
+	                                       {"steps", test_step},
 	                                       {"duplicates", test_duplicates},
 	                                       {"order", test_order},
 	                                       {"order as defined", test_order_defined},
