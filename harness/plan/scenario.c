@@ -49,36 +49,80 @@ static const struct ks_field context_fields[] = {
 	{0},
 };
 
-static int read_mail_node(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+static int add_mail_node(struct ks_reader *r, const struct ks_tree *n, struct ks_node_set *set, const char *what)
 {
-	int i = ks_plan_node_find(r->plan, n->text);
-	if (i < 0)
+	if (!ks_want(r, n, KS_TREE_TEXT, what, "the name of a node"))
+		return -1;
+	int node = ks_plan_node_find(r->plan, n->text);
+	if (node < 0)
 		return ks_unknown_node(r, n);
-	*(uint32_t *)((char *)into + f->offset) = (uint32_t)i;
+	uint32_t at = set->n;
+	if (ks_node_set_has(set, (uint32_t)node))
+		return ks_bad(r, n, "node '%s' is given twice", n->text);
+	for (; at && set->v[at - 1] > (uint32_t)node; at--)
+		set->v[at] = set->v[at - 1];
+	set->v[at] = (uint32_t)node;
+	set->n++;
+	return 0;
+}
+
+/* A name, a list of names, or all: a node that has this name comes first. */
+static int read_mail_nodes(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	struct ks_node_set *set = (struct ks_node_set *)(void *)((char *)into + f->offset);
+	ks_free(set->v);
+	*set = (struct ks_node_set){.v = ks_alloc(r->plan->nodes, sizeof *set->v)};
+	if (!set->v)
+		return ks_no_memory(r);
+	if (n->kind == KS_TREE_LIST && !n->n)
+		return ks_bad(r, n, "'%s' is empty, expected a node", f->name);
+	if (n->kind == KS_TREE_TEXT && !strcmp(n->text, "all") && ks_plan_node_find(r->plan, "all") < 0) {
+		for (; set->n < r->plan->nodes; set->n++)
+			set->v[set->n] = set->n;
+		return 0;
+	}
+	if (n->kind == KS_TREE_TEXT)
+		return add_mail_node(r, n, set, f->name);
+	for (const struct ks_tree *c = n->first; c; c = c->next)
+		if (add_mail_node(r, c, set, f->name))
+			return -1;
+	return 0;
+}
+
+/* The fleet's node of that number, unless some were named. */
+static int default_mail_node(struct ks_reader *r, struct ks_node_set *set, uint32_t node)
+{
+	if (set->v)
+		return 0;
+	*set = (struct ks_node_set){.v = ks_alloc(1, sizeof *set->v), .n = 1};
+	if (!set->v)
+		return ks_no_memory(r);
+	*set->v = node;
 	return 0;
 }
 
 static const struct ks_field message_fields[] = {
-	{.name = "rate", .help = "how many a second, shared by the threads of the node", .def = "10/s", .accepts = "a rate such as 10/s",
+	{.name = "rate", .help = "how many a second from each node that sends, shared by its threads", .def = "10/s", .accepts = "a rate such as 10/s",
 	 .read = ks_read_rate, KS_AT(struct ks_plan, mail.rate)},
-	{.name = "from", .help = "which node sends the key that a thread was given last; default: the first",
-	 .accepts = "the name of a node", .read = read_mail_node, KS_AT(struct ks_plan, mail.from)},
-	{.name = "to", .help = "which node gets it: the thread of the same number merges it, and its next call is caused by it; "
-	                       "default: the second", .accepts = "the name of a node",
-	 .read = read_mail_node, KS_AT(struct ks_plan, mail.to)},
+	{.name = "from", .help = "which nodes send the key that a thread was given last; default: the first",
+	 .accepts = "a name, a list of names, or all", .kinds = KS_TREE_TEXT | KS_TREE_LIST, .read = read_mail_nodes,
+	 KS_AT(struct ks_plan, mail.from)},
+	{.name = "to", .help = "which node gets it, of several one after another: the thread of the same number merges it, and its next "
+	                       "call is caused by it; default: the second", .accepts = "a name, a list of names, or all",
+	 .kinds = KS_TREE_TEXT | KS_TREE_LIST, .read = read_mail_nodes, KS_AT(struct ks_plan, mail.to)},
 	{0},
 };
 
 static int read_messages(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
 {
 	struct ks_plan *plan = into;
-	plan->mail.to = 1;
+	struct ks_node_set *from = &plan->mail.from, *to = &plan->mail.to;
 	if (plan->nodes < 2)
 		return ks_bad(r, n, "messages in a fleet of one node, expected at least two");
-	if (ks_fields_read(r, n, f->table, plan))
+	if (ks_fields_read(r, n, f->table, plan) || default_mail_node(r, from, 0) || default_mail_node(r, to, 1))
 		return -1;
-	if (plan->mail.from == plan->mail.to)
-		return ks_bad(r, n, "messages from node '%s' to itself", plan->node[plan->mail.from].name);
+	if (to->n == 1 && ks_node_set_has(from, *to->v))
+		return ks_bad(r, n, "messages from node '%s' to itself", plan->node[*to->v].name);
 	return 0;
 }
 
@@ -96,7 +140,7 @@ static const struct ks_field workload_fields[] = {
 	 .read = ks_read_word, KS_AT(struct ks_plan, load.on_refuse), .words = on_refuse},
 	{.name = "context", .help = "what calls are about", .def = "{}", .kinds = KS_TREE_MAP, .read = ks_read_map,
 	 .table = context_fields},
-	{.name = "messages", .help = "keys that one node sends to another; default: none", .kinds = KS_TREE_MAP, .read = read_messages,
+	{.name = "messages", .help = "keys that nodes send to each other; default: none", .kinds = KS_TREE_MAP, .read = read_messages,
 	 .table = message_fields},
 	{0},
 };
@@ -327,5 +371,7 @@ void ks_plan_release(struct ks_plan *plan)
 	ks_free(plan->consumer);
 	ks_free(plan->group);
 	ks_free(plan->figures.v);
+	ks_free(plan->mail.from.v);
+	ks_free(plan->mail.to.v);
 	*plan = (struct ks_plan){0};
 }

@@ -137,6 +137,16 @@ static void put_fleet(FILE *out, const struct ks_plan *p)
 	fprintf(out, "jitter: %s}\n", ks_dur_format(text, p->network.jitter_ns));
 }
 
+static void put_nodes(FILE *out, const struct ks_plan *p, const struct ks_node_set *set)
+{
+	fputs(set->n > 1 ? "[" : "", out);
+	for (uint32_t i = 0; i < set->n; i++) {
+		fputs(i ? ", " : "", out);
+		put_text(out, p->node[set->v[i]].name);
+	}
+	fputs(set->n > 1 ? "]" : "", out);
+}
+
 static void put_workload(FILE *out, const struct ks_plan *p)
 {
 	static const char *const arrivals[] = {"regular", "poisson", "burst"};
@@ -145,9 +155,13 @@ static void put_workload(FILE *out, const struct ks_plan *p)
 		ks_rate_format(text, p->load.rate), ks_dur_format(phase, p->load.phase_ns), arrivals[p->load.arrival],
 		p->load.model == KS_MODEL_OPEN ? "open" : "closed",
 		p->load.on_refuse == KS_REFUSE_DROP ? "drop" : "retry");
-	if (p->mail.rate.count)
-		fprintf(out, "  messages: {rate: %s, from: %s, to: %s}\n", ks_rate_format(text, p->mail.rate), p->node[p->mail.from].name,
-		        p->node[p->mail.to].name);
+	if (p->mail.rate.count) {
+		fprintf(out, "  messages: {rate: %s, from: ", ks_rate_format(text, p->mail.rate));
+		put_nodes(out, p, &p->mail.from);
+		fputs(", to: ", out);
+		put_nodes(out, p, &p->mail.to);
+		fputs("}\n", out);
+	}
 	fprintf(out, "  context: {user: %lld..%lld, depth: %lld..%lld}\n", (long long)p->user_low,
 	        (long long)p->user_high, (long long)p->depth_low, (long long)p->depth_high);
 }

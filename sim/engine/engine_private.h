@@ -34,7 +34,7 @@ struct message {
 	int64_t at_ns;
 	struct ks_key key;
 	uint32_t lane, seq;  /* of the call that issued it */
-	uint32_t slot;       /* of who gets it */
+	uint32_t node, slot; /* of who gets it */
 	struct message *next;
 };
 
@@ -72,6 +72,7 @@ struct lane {
 	struct ks_cause cause;
 	struct ks_arrivals mail; /* when it sends a message */
 	int64_t mail_due_ns;     /* KS_NO_TIME: it sends none */
+	uint32_t mail_turn;      /* whose turn it is among the receivers */
 	struct {
 		enum question { REGISTRY_LEASE, REGISTRY_REPORT, REGISTRY_REPORTED } what;
 		bool pending, answered;

@@ -48,11 +48,12 @@ void ks_lane_init(struct ks_engine *g, struct lane *l, uint32_t number, struct n
 	ks_stream_init(&l->env.random, sim->seed, KS_STREAM_GENERATOR, number);
 	ks_arrivals_init(&l->arrivals, &sim->load, slot, n->ncallers, sim->seed, number);
 	g->result->records.lanes[number] = (struct ks_lane){n->index, p->index, p->incarnation, l->thread};
-	if (!sim->mail.rate.count || sim->mail.from != n->index)
+	if (!sim->mail.rate.count || !ks_node_set_has(&sim->mail.from, n->index))
 		return;
 	struct ks_load mail = {.rate = sim->mail.rate};
 	ks_arrivals_init(&l->mail, &mail, slot, n->ncallers, sim->seed, number);
 	l->mail_due_ns = ks_arrivals_next(&l->mail);
+	l->mail_turn = (n->index + 1 + slot) % sim->mail.to.n; /* not all to the same one at once */
 }
 
 /* ---- counting ---- */

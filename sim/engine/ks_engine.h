@@ -54,11 +54,24 @@ uint64_t ks_host_pid(enum ks_host host, uint64_t seed, uint64_t process, uint32_
 uint64_t ks_host_ip(uint32_t node);
 uint64_t ks_host_mac(enum ks_host host, uint64_t seed, uint32_t node);
 
-/* Messages carry the latest key of a thread of one node to the same thread of another. */
-struct ks_mail {
-	struct ks_rate rate; /* of the node that sends, shared by its threads; count 0: no messages */
-	uint32_t from, to;
+struct ks_node_set {
+	uint32_t *v; /* ascending, borrowed */
+	uint32_t n;
 };
+
+/* Messages carry the latest key of a thread of one node to the thread of the same number on another. With several receivers
+ * each gets one in turn; the sender itself, and nodes that have not been cloned yet, are passed over. */
+struct ks_mail {
+	struct ks_rate rate; /* of a node that sends, shared by its threads; count 0: no messages */
+	struct ks_node_set from, to;
+};
+static inline bool ks_node_set_has(const struct ks_node_set *set, uint32_t node)
+{
+	for (uint32_t i = 0; i < set->n; i++)
+		if (set->v[i] == node)
+			return true;
+	return false;
+}
 
 /* A way is this long between two nodes, and between a node and the registry; a message's is longer by up to jitter, drawn
  * by seed. */

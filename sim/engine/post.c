@@ -21,7 +21,21 @@ static void insert(struct message **list, struct message *m)
 	*list = m;
 }
 
-void ks_post_send(struct lane *l, struct ks_key key)
+/* @return whose turn it is to get one from l, or KS_ANY: nobody is there. */
+static uint32_t receiver(struct lane *l)
+{
+	const struct ks_engine *g = l->env.engine;
+	const struct ks_node_set *to = &g->sim->mail.to;
+	for (uint32_t i = 0; i < to->n; i++) {
+		uint32_t node = to->v[l->mail_turn];
+		l->mail_turn = (l->mail_turn + 1) % to->n;
+		if (node != l->node->index && g->nodes[node].born)
+			return node;
+	}
+	return KS_ANY;
+}
+
+static void post(struct lane *l, uint32_t node, struct ks_key key)
 {
 	struct ks_engine *g = l->env.engine;
 	const struct ks_network *net = &g->sim->network;
@@ -31,8 +45,15 @@ void ks_post_send(struct lane *l, struct ks_key key)
 	uint32_t seq = l->seq - 1;
 	uint64_t word = ks_rand_at(g->sim->seed, KS_STREAM_NETWORK, l->env.lane, seq);
 	int64_t way = net->delay_ns + ks_rand_in(word, 0, net->jitter_ns);
-	*m = (struct message){.at_ns = l->env.now_ns + (way ? way : 1), .key = key, .lane = l->env.lane, .seq = seq, .slot = l->slot};
+	*m = (struct message){.at_ns = l->env.now_ns + (way ? way : 1), .key = key, .lane = l->env.lane, .seq = seq, .node = node, .slot = l->slot};
 	insert(&g->post, m);
+}
+
+void ks_post_send(struct lane *l, struct ks_key key)
+{
+	uint32_t node = receiver(l);
+	if (node != KS_ANY)
+		post(l, node, key);
 	while (l->mail_due_ns <= l->env.now_ns) /* what fell due while there was no key is in this one */
 		l->mail_due_ns = ks_arrivals_next(&l->mail);
 }
@@ -61,7 +82,7 @@ void ks_post_deliver(struct ks_engine *g, int64_t until_ns)
 	while (g->post && g->post->at_ns < until_ns) {
 		struct message *m = g->post;
 		g->post = m->next;
-		deliver(g->nodes[g->sim->mail.to].lanes[m->slot], m);
+		deliver(g->nodes[m->node].lanes[m->slot], m);
 	}
 }
 

@@ -163,6 +163,7 @@ static void inherit(struct lane *l, struct lane *from)
 	l->traps = from->traps;
 	l->mail = from->mail;
 	l->mail_due_ns = from->mail_due_ns;
+	l->mail_turn = from->mail_turn;
 	from->traps = NULL;
 }
 

@@ -358,7 +358,7 @@ static void restart_during_a_placed_stop(void)
 static void messages_carry_keys(void)
 {
 	struct ks_sim sim = sim_of(&probe, 2, 1, 4);
-	sim.mail = (struct ks_mail){{2, KS_SEC}, 0, 1};
+	sim.mail = (struct ks_mail){{2, KS_SEC}, {(uint32_t[]){0}, 1}, {(uint32_t[]){1}, 1}};
 	struct ks_sim_result r = must(&sim);
 	/* n0 sends what it got at 0 and at 500 ms; n1 merges it 1 ms later, and counts on from there */
 	CU_ASSERT_STRING_EQUAL(trace(&r), "n0.0 t0 #0 due 0 0..65 key 1001\n"
@@ -382,7 +382,7 @@ static void messages_take_their_time(void)
 	for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
 		struct ks_sim sim = sim_of(&probe, 3, 2, 10000);
 		uint32_t children = 0;
-		sim.mail = (struct ks_mail){{1000, KS_SEC}, 2, 0}; /* to a node that runs before the one that sends */
+		sim.mail = (struct ks_mail){{1000, KS_SEC}, {(uint32_t[]){2}, 1}, {(uint32_t[]){0}, 1}}; /* to a node that runs before the one that sends */
 		sim.network = (struct ks_network){delays[i], delays[i] / 2};
 		sim.load.arrival = KS_ARRIVAL_POISSON;
 		sim.duration_ns = 100 * KS_MS;
@@ -400,6 +400,30 @@ static void messages_take_their_time(void)
 		CU_ASSERT(children > 50);
 		ks_sim_result_release(&r);
 	}
+}
+
+/* Several send to all: each gets one in turn, and none from itself. */
+static void messages_go_round(void)
+{
+	static uint32_t all[] = {0, 1, 2, 3};
+	struct ks_sim sim = sim_of(&probe, 4, 1, 1000);
+	uint32_t got[4][4] = {0};
+	sim.mail = (struct ks_mail){{60, KS_SEC}, {all + 1, 3}, {all, 4}};
+	sim.duration_ns = KS_SEC;
+	struct ks_sim_result r = must(&sim);
+	for (size_t k = 0; k < r.records.n; k++) {
+		struct ks_record v = ks_record_get(&r.records, k);
+		if (v.parent != KS_NO_PARENT)
+			got[r.records.lanes[ks_record_get(&r.records, v.parent).lane].node][r.records.lanes[v.lane].node]++;
+	}
+	for (uint32_t from = 0; from < 4; from++)
+		for (uint32_t to = 0; to < 4; to++) {
+			uint32_t most = !from || from == to ? 0 : 20, least = most ? 12 : 0; /* of two that arrive before one call the last counts */
+			CU_ASSERT(got[from][to] >= least && got[from][to] <= most);
+			if (got[from][to] < least || got[from][to] > most)
+				printf("n%u -> n%u: %u\n", from, to, got[from][to]);
+		}
+	ks_sim_result_release(&r);
 }
 
 /* ---- the registry ---- */
@@ -534,7 +558,7 @@ static void memory_runs_out_cleanly(void)
 	e[0].place = (struct ks_place){.side = KS_PLACE_EVERY};
 	e[2].node = 2;
 	sim.node = three;
-	sim.mail = (struct ks_mail){{20, KS_SEC}, 0, 1};
+	sim.mail = (struct ks_mail){{20, KS_SEC}, {(uint32_t[]){0}, 1}, {(uint32_t[]){1}, 1}};
 	sim.events = e;
 	sim.nevents = 6;
 	for (n = 1; n < 200; n++) {
@@ -580,6 +604,7 @@ int main(void)
 	                                       {"a restart during a placed stop", restart_during_a_placed_stop},
 	                                       {"messages carry keys", messages_carry_keys},
 	                                       {"messages take their time", messages_take_their_time},
+	                                       {"messages go round", messages_go_round},
 	                                       {"the registry answers in order", the_registry_answers_in_order},
 	                                       {"ids clash in containers", ids_clash_in_containers},
 	                                       {"background runs at its period", background_runs_at_its_period},
