@@ -32,8 +32,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE metric (run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE, name TEXT NOT NULL, scope TEXT NOT NULL,"
 	"  value INTEGER NOT NULL);",
 	/* 1 -> 2: nights are looked up by result, claims and metrics by run and by name */
-	"CREATE INDEX run_result ON run (result); CREATE INDEX claim_run ON claim (run);"
-	"CREATE INDEX metric_name ON metric (name, scope, run);",
+	("CREATE INDEX run_result ON run (result); CREATE INDEX claim_run ON claim (run);"
+	 "CREATE INDEX metric_name ON metric (name, scope, run);"),
 	/* 2 -> 3: the metrics of a night */
 	"CREATE INDEX metric_run ON metric (run);",
 };

@@ -31,7 +31,7 @@ static void add_all(struct ks_qemu_command *c, const char *const *words, size_t 
 #define ADD(c, ...) add_all(c, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 /* @return false when it does not fit. */
-static bool print(char *text, size_t size, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static bool print(char *text, size_t size, const char *fmt, ...)
 {
 	va_list ap;
 
