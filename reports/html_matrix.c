@@ -7,8 +7,10 @@
 
 #include "compare.h"
 
-/* More generators than this have their names written upwards, more rows than this are one line each. */
+/* More generators than this have their names written upwards; more than that take the window's whole width; more rows than this are
+ * one line each. */
 #define HEADS_ACROSS 7
+#define HEADS_OF_TEXT 18
 #define ROWS_FOLDED 12
 
 static size_t family_len(const char *generator)
@@ -185,8 +187,9 @@ void ks_html_matrix(const struct ks_html_page *p)
 	put_legend(p->out);
 	if (json_array_size(p->runs) > 1)
 		put_filter(p->out);
-	fprintf(p->out, "<div class=\"box%s%s\" tabindex=0 role=region aria-label=\"Scenarios by generators\"><table>\n",
-	        p->ngenerators > HEADS_ACROSS ? " many" : "", p->blocks.n > ROWS_FOLDED ? " folded" : "");
+	fprintf(p->out, "<div class=\"box%s%s%s\" tabindex=0 role=region aria-label=\"Scenarios by generators\"><table>\n",
+	        p->ngenerators > HEADS_ACROSS ? " many" : "", p->ngenerators > HEADS_OF_TEXT ? " vast" : "",
+	        p->blocks.n > ROWS_FOLDED ? " folded" : "");
 	put_heads(p);
 	fputs("<tbody>\n", p->out);
 	put_rows(p, worlds);

@@ -23,12 +23,14 @@ class Failed(Exception):
 
 
 class Browser:
-    """One page. Everything that it says to its console or throws is kept in `said`."""
+    """One page. Everything that it says to its console or throws is kept in `said`, every address that it asks for in `fetched`
+    (once Network is enabled)."""
 
     def __init__(self, program, timeout_s=60):
         self.home = tempfile.mkdtemp(prefix="keyskew-browser-")
         self.timeout_s = timeout_s
         self.said = []
+        self.fetched = []
         self.number = 0
         self.rest = b""
         to_read, self.write_fd = os.pipe()
@@ -95,6 +97,8 @@ class Browser:
             self.said.append("error: " + details.get("exception", {}).get("description", details["text"]))
         elif method == "Runtime.consoleAPICalled":
             self.said.append(params["type"] + ": " + " ".join(str(a.get("value")) for a in params["args"]))
+        elif method == "Network.requestWillBeSent":
+            self.fetched.append(params["request"]["url"])
         elif method == "Log.entryAdded":
             self.said.append(params["entry"]["level"] + ": " + params["entry"]["text"] + " " + params["entry"].get("url", ""))
         return message
@@ -152,7 +156,7 @@ class Browser:
             self.press(letter)
 
     def size(self, width, height):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def media(self, media="", dark=False):
         self.call("Emulation.setEmulatedMedia", media=media,
