@@ -18,6 +18,7 @@
 
 #include "agent_act.h"
 #include "agent_jumps.h"
+#include "agent_keep.h"
 #include "agent_run.h"
 #include "agent_time.h"
 #include "ks_subject.h"
@@ -62,21 +63,32 @@ static void mount_all(void)
 }
 
 /* The names sort in the order of loading. One that is there already is fine. Folders have what is loaded on demand. */
-static void load_modules(void)
+const char *ks_agent_load_modules(const char *folder)
 {
+	static char path[512];
 	struct dirent **names;
-	int n = scandir("/modules", &names, NULL, alphasort);
+	int n = scandir(folder, &names, NULL, alphasort);
 
 	for (int i = 0; i < n; i++) {
-		char path[512];
-		snprintf(path, sizeof(path), "/modules/%s", names[i]->d_name);
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
 		if (!strchr(names[i]->d_name, '.') || names[i]->d_name[0] == '.')
 			continue;
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST))
-			give_up(path);
-		close(fd);
+		bool good = fd >= 0 && (syscall(SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST);
+		if (fd >= 0)
+			close(fd);
+		if (!good)
+			return path;
 	}
+	return NULL;
+}
+
+static void load_modules(void)
+{
+	const char *missing = ks_agent_load_modules("/modules");
+
+	if (missing)
+		give_up(missing);
 }
 
 static int read_line(const char *path, char *line, int size)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent_jumps.h"
+#include "agent_keep.h"
 #include "ask.h"
 #include "foreign.h"
 #include "ks_mem.h"
@@ -163,6 +164,8 @@ static const char *take_program(const char *payload, uint32_t length)
 
 const char *ks_agent_take(uint32_t type, const void *payload, uint32_t length)
 {
+	if (type == KS_WIRE_KEEP)
+		return ks_agent_keep(payload, length);
 	if (type == KS_WIRE_CAPTURE)
 		return ks_agent_watch(payload, length);
 	return type == KS_WIRE_FILE ? take_file(payload, length) : take_program(payload, length);

@@ -5,7 +5,7 @@
 
 #include "ks_subject.h"
 
-/* hooks->take for KS_WIRE_FILE, KS_WIRE_PROGRAM and KS_WIRE_CAPTURE. */
+/* hooks->take for KS_WIRE_FILE, KS_WIRE_PROGRAM, KS_WIRE_CAPTURE and KS_WIRE_KEEP. */
 const char *ks_agent_take(uint32_t type, const void *payload, uint32_t length);
 /* hooks->work: starts the program when the scenario starts, and notes each line that it prints, until the end. */
 void ks_agent_listen(struct ks_lane_thread *lane);

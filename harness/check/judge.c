@@ -307,6 +307,7 @@ static unsigned moved_clocks(const struct ks_plan *plan)
 		case KS_FAULT_PAUSE:
 		case KS_FAULT_STOP_WORLD:
 		case KS_FAULT_SNAPSHOT:
+		case KS_FAULT_SOURCE: /* the keeper does */
 		case KS_FAULT_CUT_OFF:
 			break;
 		default:

@@ -63,6 +63,8 @@ const struct ks_fault_kind ks_fault_kinds[] = {
 	 ALL_CLOCKS ": they go on from the snapshot", KS_KEY_VMGENID | KS_KEY_CLOCKS, 0, NULL, false},
 	{"registry", "the registry that leases worker ids answers nothing for a while", KS_FAULT_CUT_OFF, KS_OPT_WORD, 0, 0,
 	 "none", KS_KEY_FOR, KS_KEY_FOR, registries, false},
+	{"source", "moves the time source of who keeps the clock; positive: it reads later", KS_FAULT_SOURCE, KS_OPT_DUR,
+	 -36500 * KS_DAY, 36500 * KS_DAY, "none at once; then as who keeps them steps or slews", 0, 0, NULL, false},
 	{0},
 };
 #define KINDS_MAX 32

@@ -341,6 +341,7 @@ static void wall_act(struct wall *w, const struct ks_fault_event *e)
 		w->rtc_unix_ns = e->amount;
 		w->rtc_at_ns = e->at_ns;
 		break;
+	case KS_FAULT_SOURCE: /* the clock follows, sooner or later */
 	case KS_FAULT_CORES:
 		w->low += e->amount < 0 ? e->amount : 0;
 		w->high += e->amount > 0 ? e->amount : 0;
@@ -454,6 +455,16 @@ static int check_smear(struct ks_reader *r, const struct ks_tree *at, const stru
 	return 0;
 }
 
+/* Nobody would notice. */
+static int check_source(struct ks_reader *r, const struct ks_tree *at, const struct ks_fault *f)
+{
+	for (uint32_t i = 0; f->kind->op == KS_FAULT_SOURCE && i < f->nnodes; i++)
+		if (r->plan->node[f->nodes[i]].clock.keeper.kind == KS_KEEPER_NONE)
+			return ks_bad(r, at, "'%s' moves the time source of '%s', whose clock nobody keeps, expected clock: chrony, ntpd or timesyncd", f->name,
+			              r->plan->node[f->nodes[i]].name);
+	return 0;
+}
+
 static int check_times(struct ks_reader *r, const struct ks_tree *root)
 {
 	char at[KS_TIME_TEXT], end[KS_TIME_TEXT];
@@ -471,7 +482,7 @@ static int check_times(struct ks_reader *r, const struct ks_tree *root)
 	for (size_t i = 0; i < plan->faults; i++)
 		if (check_leap(r, item_of(root, "faults", i), &plan->fault[i]) ||
 		    check_restart(r, item_of(root, "faults", i), &plan->fault[i]) ||
-		    check_smear(r, item_of(root, "faults", i), &plan->fault[i]))
+		    check_smear(r, item_of(root, "faults", i), &plan->fault[i]) || check_source(r, item_of(root, "faults", i), &plan->fault[i]))
 			return -1;
 	return 0;
 }

@@ -398,6 +398,9 @@ static void add_what(const struct ks_fault *f, bool one, char *buf, size_t size)
 	case KS_FAULT_COARSE:
 		add(buf, size, " show%s multiples of %s", s, amount);
 		break;
+	case KS_FAULT_SOURCE:
+		add(buf, size, one ? "'s time source moves by %s%s" : "' time sources move by %s%s", sign ? "+" : "", amount);
+		break;
 	case KS_FAULT_RTC:
 		add(buf, size, " %s the battery-backed clock set to %s", have, amount);
 		break;

@@ -889,6 +889,7 @@ static int serve(struct host *h)
 	case KS_WIRE_FILE:
 	case KS_WIRE_PROGRAM:
 	case KS_WIRE_CAPTURE:
+	case KS_WIRE_KEEP:
 		return take(h, (uint32_t)type, length);
 	case -1:
 		return fail(h, errno == EBADMSG ? "garbage on the wire" : "the wire broke");

@@ -42,7 +42,8 @@ enum ks_wire_type {
 	KS_WIRE_FORKED,    /* subject: struct ks_wire_forked. The new one says HELLO on a line of its own, and awaits CONFIG */
 	KS_WIRE_CAPTURE,   /* harness, before CONFIG, to a guest: struct ks_wire_capture: capture jumps of the clock */
 	KS_WIRE_JUMPS,     /* subject, before DONE: struct ks_wire_jump[n] */
-	KS_WIRE_LAST = KS_WIRE_JUMPS
+	KS_WIRE_KEEP,      /* harness, before CONFIG, to a guest: the configuration of chronyd, which keeps its clock from now on */
+	KS_WIRE_LAST = KS_WIRE_KEEP
 };
 
 struct ks_wire_header {

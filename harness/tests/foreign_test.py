@@ -520,6 +520,19 @@ def guest_capture(t):
     t.check(small and not any("verdict" in e for e in small), "%r" % small)
 
 
+# "a real chronyd stepping the guest after its server moved"
+@test("guest")
+def guest_chrony(t):
+    env = tools()
+    need_guests(env)
+    run = in_guest(t, "server-moves", "snowflake:unchecked", env)
+    proof = run["injection"][0]
+    t.check(abs(recompute.as_int(proof["observed_ns"]) + 500000000) < 40000000, "%r" % proof)
+    steps = [e["offset_ns"] for e in run.get("keepers", {}).get("notable", [])]
+    if steps:    # the image can watch its kernel
+        t.check(-540000000 < sum(steps) < -400000000 and min(steps) < -50000000, "chronyd steps %r" % steps)
+
+
 # --- the README ---------------------------------------------------------------------------------------------------------
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")

@@ -13,6 +13,7 @@
 #include "ks_subject.h"
 #include "ks_world.h"
 #include "qemu_jumps.h"
+#include "qemu_keeper.h"
 #include "qemu_play.h"
 #include "qemu_program.h"
 #include "qemu_seats.h"
@@ -35,6 +36,7 @@ struct guest {
 	int64_t ahead_ns;     /* its true time - the host's, when it was aligned */
 	int64_t start_raw_ns; /* of the scenario, in its true time */
 	struct ks_guest_play play;
+	struct ks_guest_keeper keeper;
 	struct ks_wire_account account;
 	bool done;
 };
@@ -123,7 +125,7 @@ static int carries_faults(const struct ks_plan *plan, const struct ks_gen_spec *
 		snprintf(why, size, "%s", err.text);
 		return -1;
 	}
-	int status = carries_events(plan, events, n, clocks, why, size);
+	int status = carries_events(plan, events, n, clocks, why, size) || ks_guest_keeper_carries(plan, events, n, why, size) ? -1 : 0;
 	ks_free(events);
 	return status;
 }
@@ -192,6 +194,9 @@ static int boot(struct fleet *f)
 	struct ks_vm_saved *saved = NULL;
 	char why[200];
 
+	for (uint32_t i = 0; i < f->plan->nodes; i++) /* all are clones of one */
+		options.netdev = options.netdev ? options.netdev : ks_guest_keeper_net(f->plan, i);
+
 	f->loop = ks_vm_loop_new(f->request->stop, f->err);
 	if (!f->loop)
 		return -1;
@@ -230,6 +235,8 @@ static int configure(struct fleet *f, struct guest *g)
 		message.config.arrival = KS_ARRIVAL_REGULAR;
 	}
 	if (ks_guest_jumps_ask(g->vm, f->plan, f->err) != 0)
+		return -1;
+	if (ks_guest_keeper_start(&g->keeper, g->vm, f->plan, g->node, f->events, f->nevents, f->err) != 0)
 		return -1;
 	if (!f->request->gen->gen && ks_guest_program_send(g->vm, f->request, g->node, f->err) != 0)
 		return -1;
@@ -283,12 +290,16 @@ static int set_date(struct fleet *f, struct guest *g, int64_t start_host_raw_ns)
 /* Agrees on a start that is still to come when the last guest has been prepared; a slow machine needs a longer lead. */
 static int agree_on_start(struct fleet *f)
 {
+	int64_t settle = ks_guests_are_kept(f->plan) ? KS_GUEST_SETTLE_NS : 0;
+
 	for (int64_t lead = LEAD_NS * f->n; lead < 60 * KS_SEC; lead *= 2) {
-		int64_t start = ks_host_raw_ns() + lead;
+		int64_t start = ks_host_raw_ns() + lead + settle;
 		for (uint32_t i = 0; i < f->n; i++)
 			if (set_date(f, &f->guest[i], start) != 0)
 				return -1;
-		if (ks_host_raw_ns() < start - lead / 2)
+		for (uint32_t i = 0; i < f->n; i++)
+			ks_guest_keeper_serve(&f->guest[i].keeper, start);
+		if (ks_host_raw_ns() < start - settle - lead / 2)
 			return 0;
 	}
 	return ks_fail(f->err, KS_E_JUDGE, "this machine is too slow to start %u guests at one time", f->n);
@@ -298,8 +309,11 @@ static int hand_over(struct fleet *f, struct guest *g)
 {
 	struct ks_wire_start start = {g->start_raw_ns, f->plan->start_unix_ns};
 
-	if (ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, f->err) != 0 ||
-	    ks_vm_send(g->vm, KS_WIRE_START, &start, sizeof(start), f->err) != 0)
+	if (ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, f->err) != 0)
+		return -1;
+	if (ks_guest_is_kept(f->plan, g->node))
+		g->play.drift_ppb = 0; /* its own oscillator's is what chronyd corrects */
+	if (ks_vm_send(g->vm, KS_WIRE_START, &start, sizeof(start), f->err) != 0)
 		return -1;
 	return ks_guest_play_start(&g->play, g->start_raw_ns, g->ahead_ns, f->err);
 }
@@ -452,7 +466,13 @@ static int prove(struct fleet *f)
 {
 	for (uint32_t i = 0; i < f->n; i++) {
 		struct ks_guest_play *p = &f->guest[i].play;
-		if (ks_guest_play_end(p, f->err) != 0 || ks_guest_prove(p, f->output, f->err) != 0)
+		struct ks_guest_keeper *k = &f->guest[i].keeper;
+		if (ks_guest_play_end(p, f->err) != 0)
+			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+		k->first = p->first;
+		k->last = p->last;
+		bool kept = ks_guest_is_kept(f->plan, i);
+		if (kept ? ks_guest_keeper_prove(k, f->output, f->err) != 0 : ks_guest_prove(p, f->output, f->err) != 0)
 			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
 	}
 	return 0;
@@ -513,14 +533,16 @@ static int try_once(const struct ks_run_request *request, struct ks_run_output *
 	failed = failed || reserve(&f) != 0 || play(&f) != 0;
 	if (!failed) {
 		ks_guest_jumps_sort(output);
+		failed = ks_guest_keepers_tell(f.plan, output, err);
 		describe(&f);
-		failed = ks_records_sort(&output->records) != 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory for records") : 0;
+		failed = failed ? -1 : ks_records_sort(&output->records) != 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory for records") : 0;
 	}
 	*busy = false;
 	for (uint32_t i = 0; i < GUESTS_MAX; i++) {
 		*busy = *busy || f.guest[i].play.busy;
 		ks_vm_free(f.guest[i].vm);
 		ks_guest_play_release(&f.guest[i].play);
+		ks_guest_keeper_release(&f.guest[i].keeper);
 		ks_free(f.guest[i].account.thread);
 	}
 	ks_vm_loop_free(f.loop);

@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "ks_mem.h"
+#include "qemu_keeper.h"
 
 #define EVERY_NS KS_MS
 
 int ks_guest_jumps_ask(struct ks_vm *vm, const struct ks_plan *plan, struct ks_err *err)
 {
-	struct ks_wire_capture ask = {.every_ns = EVERY_NS, .stretch_ns = plan->capture.stretch_ns};
+	struct ks_wire_capture ask = {.every_ns = plan->capture.on ? EVERY_NS : 0, .stretch_ns = plan->capture.stretch_ns};
 
-	return plan->capture.on ? ks_vm_send(vm, KS_WIRE_CAPTURE, &ask, sizeof(ask), err) : 0;
+	return plan->capture.on || ks_guests_are_kept(plan) ? ks_vm_send(vm, KS_WIRE_CAPTURE, &ask, sizeof(ask), err) : 0;
 }
 
 /* Of a text from a guest; what cannot be shown becomes a dot. */

@@ -54,6 +54,7 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 	switch (e->op) {
 	case KS_FAULT_STEP:
 	case KS_FAULT_TO_TRUE:
+	case KS_FAULT_SOURCE: /* done to a server */
 		return NULL;
 	case KS_FAULT_DRIFT:
 		return ks_guest_lacks_drift(rate_of(e), clocks, source);

@@ -196,6 +196,8 @@ static struct proof prove_one(const struct ks_sim_result *result, const struct k
 		return proven(event->extra ? event->extra : 1, seen->tick_ns ? seen->tick_ns : 1, 1);
 	case KS_FAULT_RTC:
 		return proven(event->amount, seen->rtc_ns, 0);
+	case KS_FAULT_SOURCE:
+		return proven(event->amount, seen->source_moved_ns, 0);
 	case KS_FAULT_CORES:
 		return prove_cores(seen, h, fault->amount);
 	case KS_FAULT_RELEASE:

@@ -111,6 +111,7 @@ struct node {
 	struct ks_clocks clocks;
 	uint64_t worker;
 	bool born;
+	int64_t source_ns; /* by how much the source of its keeper has moved; belongs to no snapshot */
 	bool cut_off; /* from the registry */
 	struct process *processes;
 	struct lane **lanes; /* callers by process and thread, then background threads by process; the present ones */

@@ -94,6 +94,9 @@ static void apply(struct ks_engine *g, struct node *n, const struct ks_fault_eve
 	case KS_FAULT_REGISTRY:
 		n->cut_off = !event->amount;
 		break;
+	case KS_FAULT_SOURCE:
+		n->source_ns += event->amount;
+		break;
 	case KS_FAULT_SNAPSHOT: /* gathers first */
 	case KS_FAULT_KEEPER:   /* no plan has it */
 		break;
@@ -116,7 +119,9 @@ void ks_fault_act(struct ks_engine *g, uint32_t index)
 	struct ks_fault_seen *seen = ks_seen_begin(g, n, event);
 	if (touches_memory(event->op))
 		seen->memory_before = ks_memory_hash(g, n);
+	int64_t source_ns = n->source_ns;
 	apply(g, n, event); /* adds no other row */
+	seen->source_moved_ns = n->source_ns - source_ns;
 	if (touches_memory(event->op))
 		seen->memory_after = ks_memory_hash(g, n);
 	if (event->op == KS_FAULT_UP)

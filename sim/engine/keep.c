@@ -133,7 +133,7 @@ static void keeper(struct ks_engine *g, struct node *n, int64_t t)
 	struct ks_fault_event event = {.at_ns = t, .node = n->index, .op = KS_FAULT_KEEPER, .process = KS_ANY,
 	                               .thread = KS_ANY, .fault = KS_NO_FAULT};
 	struct ks_fault_seen *seen = ks_seen_begin(g, n, &event);
-	struct ks_keeper_act act = ks_keeper_run(&n->keeper, &n->clocks, t, ks_utc(g, t));
+	struct ks_keeper_act act = ks_keeper_run(&n->keeper, &n->clocks, t, ks_utc(g, t) + n->source_ns);
 	seen->event.amount = act.amount_ns;
 	seen->event.extra = act.did;
 	ks_seen_end(g, n, seen);

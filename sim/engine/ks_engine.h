@@ -109,6 +109,7 @@ enum ks_fault_op {
 	KS_FAULT_ROLLBACK, /* amount: number; extra: mask of enum ks_revive */
 	KS_FAULT_PLACE,    /* amount: ns; place says where in a call the thread will be paused */
 	KS_FAULT_REGISTRY, /* amount: 0: the registry does not answer this node from now on; 1: it does again */
+	KS_FAULT_SOURCE,   /* amount: ns by which the time source of the node's keeper reads later from now on */
 };
 
 /* A process whose state is lost is killed where it stands: calls inside are lost. One whose state is kept hands it over:
@@ -159,6 +160,7 @@ struct ks_fault_seen {
 	int64_t raw_ppb, monotonic_ppb, monotonic_before_ppb;
 	int64_t set_before_ns, set_after_ns; /* by how much REALTIME has been set in all, by whomever, before and after it */
 	int64_t tick_ns;              /* REALTIME changes its reading by this from one to the next, just after it */
+	int64_t source_moved_ns;      /* of SOURCE: by how much the source of the node's keeper moved */
 	int64_t rtc_ns, utc_ns;       /* what the battery-backed clock shows after it; and what UTC is */
 	uint64_t memory_before, memory_after; /* of down, up, snapshot, clone, rollback: a hash of the node's memory */
 	uint64_t memory_left;         /* of up: bytes that are not 0 in the memory of the processes that begin */
