@@ -43,12 +43,15 @@ static void clocks_and_brackets(void)
 
 static void random_words(void)
 {
-	struct ks_env e = {0};
-	uint64_t seen[100];
-	for (int i = 0; i < 100; i++) {
-		seen[i] = env_random(&e);
-		for (int k = 0; k < i; k++)
-			CU_ASSERT_NOT_EQUAL(seen[i], seen[k]);
+	for (int own = 0; own < 2; own++) {
+		struct ks_env_process p = {.own_random = own};
+		struct ks_env e = {.process = &p};
+		uint64_t seen[100];
+		for (int i = 0; i < 100; i++) {
+			seen[i] = env_random(&e);
+			for (int k = 0; k < i; k++)
+				CU_ASSERT_NOT_EQUAL(seen[i], seen[k]);
+		}
 	}
 }
 
