@@ -114,7 +114,11 @@ static void fails(const char *fake, int64_t timeout_ns, volatile const int *stop
 	int fds = entries("/proc/self/fd");
 
 	setenv("KEYSKEW_FAKE", fake, 1);
-	CU_ASSERT_EQUAL_FATAL(run(timeout_ns, stop, &out, &err), -1);
+	for (int tries = 0; tries < 5; tries++) {
+		CU_ASSERT_EQUAL_FATAL(run(timeout_ns, stop, &out, &err), -1);
+		if (!strstr(err.text, "too busy"))
+			break;
+	}
 	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, expected));
 	if (!strstr(err.text, expected))

@@ -493,7 +493,7 @@ static void stopped_foreign(void)
 	printf("(stood for %" PRId64 " +- %" PRId64 ") ", o.out.injection[0].observed, o.out.injection[0].tolerance);
 	CU_ASSERT(llabs(o.out.injection[0].observed - 500 * KS_MS) <= o.out.injection[0].tolerance);
 	release(&o);
-	refused("keyskew: 1\nduration: 2s\nfaults:\n- {at: 500ms, stop-world: 500ms}\n", "exec:./foreign brief", KS_E_JUDGE,
+	refused("keyskew: 1\nduration: 9s\nfaults:\n- {at: 8s, stop-world: 500ms}\n", "exec:./foreign brief", KS_E_JUDGE,
 		"ended before");
 }
 
@@ -583,7 +583,8 @@ static void nothing_faked(void)
 static void unprovable_foreign(void)
 {
 	refused(STEP, "exec:./foreign millis", KS_E_JUDGE, "carry no time");
-	refused(STEP, "exec:./foreign brief", KS_E_JUDGE, "had ended before");
+	refused("keyskew: 1\nduration: 9s\nfaults:\n- {at: 8s, step: -120ms}\n", "exec:./foreign brief", KS_E_JUDGE,
+		"had ended before");
 }
 
 static void libuuid(void)
