@@ -549,8 +549,16 @@ static int attempts(struct attempt *a, struct ks_job *job, json_t **first)
 	return status;
 }
 
+/* What the world has to say of why it was not done yet: "interrupted; WHAT". */
+static const char *said(const struct ks_err *err)
+{
+	const char *what = strchr(err->text, ';');
+	return !strncmp(err->text, "interrupted;", 12) ? what : "";
+}
+
 static void tell_timeout(struct ks_job *job)
 {
+	struct ks_err first = job->err;
 	static const char *const steps[] = {"it had not begun", "of the run", "of the control",
 	                                    "both run and control were done, but not judged", "only its files were missing"};
 	char timeout[KS_TIME_TEXT], reached[KS_TIME_TEXT], whole[KS_TIME_TEXT];
@@ -561,8 +569,8 @@ static void tell_timeout(struct ks_job *job)
 		        ks_dur_format(reached, job->progress.reached_ns), ks_dur_format(whole, job->plan->duration_ns), steps[step],
 		        (unsigned long long)job->progress.calls);
 	else
-		ks_fail(&job->err, KS_E_JUDGE, "time-out after %s%s%s", timeout, step > KS_STEP_CONTROL ? ": " : "",
-		        step > KS_STEP_CONTROL ? steps[step] : "");
+		ks_fail(&job->err, KS_E_JUDGE, "time-out after %s%s%s%s", timeout, step > KS_STEP_CONTROL ? ": " : "",
+		        step > KS_STEP_CONTROL ? steps[step] : "", said(&first));
 }
 
 static int run_it(struct ks_job *job)

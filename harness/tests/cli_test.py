@@ -3,7 +3,6 @@
 
   cli_test.py PROGRAM [GROUP|TEST]...      all groups without an argument; --list prints them
   environment: KEYSKEW_SCENARIOS           the scenario library, when the program is not installed
-               KEYSKEW_TEST_QEMU=1         boot guests too
                KEYSKEW_TEST_SCALE=4        multiply every time limit (sanitizers, slow machines)
 
 Each test runs in a fresh folder, with a /dev/shm and a TMPDIR of its own, and fails also when it leaves a process, shared
@@ -1998,40 +1997,6 @@ while :; do i=$((i+1)); echo $i || sleep 600; sleep 0.02; done
 """)
     os.chmod(t.path("stubborn"), 0o755)
     t.run("run", "s.yaml", "-g", "exec:./stubborn", code=(0, 1, 3), timeout=40)
-
-
-# --- qemu ---------------------------------------------------------------------------------------------------------------
-
-REAL_HOME = {"HOME": os.environ.get("HOME", "/")}      # the guest image is cached there
-
-
-# "-w qemu boots one guest, steps its clock by -120 ms, runs the same generators there, streams the records back"
-@test("qemu")
-def qemu_step(t):
-    if os.environ.get("KEYSKEW_TEST_QEMU") != "1":
-        raise Skip("KEYSKEW_TEST_QEMU=1 boots guests")
-    t.write("s.yaml", scenario(duration="4s"))
-    os.mkdir(t.path("keys"))
-    t.run("run", "s.yaml", "-w", "qemu", "-g", "unixmilli,snowflake", "--json", "r.json", "--keys", "keys", code=(0, 1), timeout=180,
-          env=REAL_HOME)
-    for run in t.json("r.json")["runs"]:
-        t.check(run["world"] == "qemu", "world %r" % run["world"])
-        t.check(run["injection"] and abs(int(run["injection"][0]["observed_ns"]) + 120 * 10**6) < 20 * 10**6,
-                "injection %r" % run["injection"])
-    t.compare("keys", "r.json")
-
-
-# "SIGINT ...: no process, guest ... left"
-@test("qemu")
-def qemu_interrupted(t):
-    if os.environ.get("KEYSKEW_TEST_QEMU") != "1":
-        raise Skip("KEYSKEW_TEST_QEMU=1 boots guests")
-    t.write("s.yaml", scenario(duration="60s"))
-    process = t.start("run", "s.yaml", "-w", "qemu", "-g", "unixmilli", env=REAL_HOME)
-    time.sleep(5)
-    os.kill(process.pid, signal.SIGINT)
-    result = t.finish(process, 30)
-    t.check(result.code == 130, "exit %d, expected 130: %s" % (result.code, tail(result)))
 
 
 # --- main ---------------------------------------------------------------------------------------------------------------

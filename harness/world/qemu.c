@@ -516,6 +516,18 @@ static int reserve(struct fleet *f)
 	return 0;
 }
 
+/* Who ends a run that takes too long wants to know what the guest that it waited for said last. */
+static void tell_console(struct fleet *f)
+{
+	char text[KS_VM_CONSOLE_MAX];
+	uint32_t i = 0;
+
+	while (i < f->n && is_over(&f->guest[i]))
+		i++;
+	if (i < f->n && f->guest[i].vm && *ks_vm_console(f->guest[i].vm, text))
+		ks_fail(f->err, KS_E_JUDGE, "interrupted; console of node '%s': %s", f->plan->node[i].name, text);
+}
+
 /* A machine that was too busy to act in time gets another chance, as nothing was judged yet. */
 #define TRIES 3
 
@@ -537,6 +549,8 @@ static int try_once(const struct ks_run_request *request, struct ks_run_output *
 		describe(&f);
 		failed = failed ? -1 : ks_records_sort(&output->records) != 0 ? ks_fail(err, KS_E_INTERNAL, "out of memory for records") : 0;
 	}
+	if (failed && request->stop && *request->stop)
+		tell_console(&f);
 	*busy = false;
 	for (uint32_t i = 0; i < GUESTS_MAX; i++) {
 		*busy = *busy || f.guest[i].play.busy;

@@ -1,14 +1,14 @@
 /* What calls itself qemu-system-x86_64 and is none: a monitor that says yes to everything, and the same host of generators that
  * an agent is, on this machine, with wall clocks that are its own. So all that the harness does with guests is tried without one,
  * and so is what it does when they misbehave ($KEYSKEW_FAKE):
- *   panic     says so on the console and ends, once the calls have begun
- *   hang      stands still, likewise
+ *   panic     says so on the console and ends, in the middle of its records
+ *   hang      stands still there
  *   chatter   never stops talking on the console
  *   flood     sends frames that nobody asked for, without an end
- *   garbage   a byte of its records is another than it was
- *   close     ends in the middle of its records
+ *   garbage   a byte of them is another than it was
+ *   close     ends there
  *   deaf      its clock shows nothing of what is done to it
- *   monitor   the monitor ends, the agent goes on */
+ *   (anything else: it behaves) */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,7 +25,7 @@
 #include "ks_time.h"
 #include "qemu_command.h"
 
-#define BAD_BYTE 100000 /* of the channel: where garbage and close come, in its records */
+#define BAD_BYTE 100000 /* of what it sends: in its records */
 
 static atomic_llong wall_ns; /* its wall clocks - this machine's */
 static atomic_llong sent;
@@ -52,38 +52,69 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	return 0;
 }
 
+static void say(const char *text)
+{
+	if (syscall(SYS_write, 1, text, strlen(text)) < 0)
+		_exit(1);
+}
+
+/* Frames of CLOCKS, for ever, where records were to begin. */
+static void flood(const void *bytes, size_t n)
+{
+	struct ks_wire_header h;
+
+	memcpy(&h, bytes, n < sizeof(h) ? n : sizeof(h));
+	if (n != sizeof(h) || h.magic != KS_WIRE_MAGIC || h.type != KS_WIRE_RECORDS)
+		return;
+	h = (struct ks_wire_header){.magic = KS_WIRE_MAGIC, .type = KS_WIRE_CLOCKS, .sum = ks_wire_sum(NULL, 0)};
+	while (syscall(SYS_write, KS_QEMU_FD_CHANNEL, &h, sizeof(h)) == sizeof(h))
+		;
+	_exit(0);
+}
+
+/* In the middle of the records: so many bytes of these are whole. */
+static void misbehave(const void *bytes, size_t whole)
+{
+	if (plays("panic")) {
+		say("Kernel panic - not syncing: out of \x1b[31mpatience\r\n");
+		_exit(0);
+	}
+	if (plays("hang")) {
+		say("watchdog: soft lockup\r\n");
+		kill(getpid(), SIGSTOP);
+	}
+	if (plays("close")) {
+		syscall(SYS_write, KS_QEMU_FD_CHANNEL, bytes, whole);
+		_exit(0);
+	}
+}
+
 /* Likewise: the channel's bytes are counted, and spoilt. */
 ssize_t write(int fd, const void *bytes, size_t n)
 {
-	long long at = fd == KS_QEMU_FD_CHANNEL ? atomic_fetch_add(&sent, (long long)n) : 0;
-	bool here = at <= BAD_BYTE && at + (long long)n > BAD_BYTE && fd == KS_QEMU_FD_CHANNEL;
-
-	if (here && plays("close")) {
-		syscall(SYS_write, fd, bytes, BAD_BYTE - at);
-		_exit(0);
-	}
-	if (here && plays("garbage")) {
-		char *copy = malloc(n);
-		if (!copy)
-			abort();
-		memcpy(copy, bytes, n);
-		copy[BAD_BYTE - at] ^= 0x10;
-		bytes = copy;
-	}
-	return syscall(SYS_write, fd, bytes, n);
-}
-
-static void say(const char *text)
-{
-	if (write(1, text, strlen(text)) < 0)
-		_exit(1);
+	if (fd != KS_QEMU_FD_CHANNEL)
+		return syscall(SYS_write, fd, bytes, n);
+	long long at = atomic_fetch_add(&sent, (long long)n);
+	if (plays("flood"))
+		flood(bytes, n);
+	if (at > BAD_BYTE || at + (long long)n <= BAD_BYTE)
+		return syscall(SYS_write, fd, bytes, n);
+	misbehave(bytes, (size_t)(BAD_BYTE - at));
+	char *copy = malloc(n);
+	if (!copy)
+		abort();
+	memcpy(copy, bytes, n);
+	copy[BAD_BYTE - at] ^= plays("garbage") ? 0x10 : 0;
+	ssize_t done = syscall(SYS_write, fd, copy, n);
+	free(copy);
+	return done;
 }
 
 /* ---- the monitor ---- */
 
 static void answer(const char *text)
 {
-	if (write(KS_QEMU_FD_QMP, text, strlen(text)) < 0)
+	if (syscall(SYS_write, KS_QEMU_FD_QMP, text, strlen(text)) < 0)
 		_exit(0);
 }
 
@@ -107,8 +138,6 @@ static void *monitor(void *arg)
 			pthread_cond_signal(&goes);
 			pthread_mutex_unlock(&going);
 		}
-		if (plays("monitor") && strstr(line, "capabilities"))
-			close(KS_QEMU_FD_QMP);
 	}
 	_exit(0);
 }
@@ -153,24 +182,6 @@ static int stir(const void *random, size_t size)
 	return random && size ? 0 : EINVAL;
 }
 
-/* Some time after it was let go: then the calls have begun. */
-static void *misbehave(void *arg)
-{
-	struct timespec later = {.tv_nsec = 700 * KS_MS};
-
-	(void)arg;
-	nanosleep(&later, NULL);
-	if (plays("panic")) {
-		say("Kernel panic - not syncing: out of \x1b[31mpatience\r\n");
-		_exit(0);
-	}
-	if (plays("hang"))
-		kill(getpid(), SIGSTOP);
-	while (plays("flood"))
-		ks_wire_send(KS_QEMU_FD_CHANNEL, KS_WIRE_CLOCKS, "", 0);
-	return NULL;
-}
-
 static void *chatter(void *arg)
 {
 	(void)arg;
@@ -204,7 +215,6 @@ int main(int argc, char **argv)
 		pthread_create(&thread, NULL, chatter, NULL);
 	if (argc > 2 && !strcmp(argv[argc - 2], "-incoming"))
 		wait_for_life();
-	pthread_create(&thread, NULL, misbehave, NULL);
 	ks_subject_main(KS_QEMU_FD_CHANNEL, KS_QEMU_FD_CHANNEL, &hooks);
 	return 0;
 }
