@@ -219,6 +219,8 @@ const struct ks_field ks_fleet_fields[] = {
 	 .def = "machine", .read = ks_read_word, KS_AT(struct ks_plan, host), .words = hosts},
 	{.name = "clocksource", .help = "the counter that kernels make their clocks of, where there are kernels (world qemu); auto: their own choice",
 	 .def = "auto", .read = ks_read_word, KS_AT(struct ks_plan, clocksource), .words = ks_clocksource_names},
+	{.name = "kernel", .help = "the kernel that it takes, where there are kernels (world qemu): any, or a version such as 6.1 or 6.12",
+	 .def = "any", .accepts = "any, or a version", .read = ks_read_text, KS_AT(struct ks_plan, kernel)},
 	{.name = "network", .help = "between nodes", .def = "{}", .kinds = KS_TREE_MAP,
 	 .read = ks_read_map, .table = network_fields},
 	{0},

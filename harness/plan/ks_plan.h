@@ -202,6 +202,7 @@ struct ks_plan {
 	int64_t node_id_value; /* of fixed */
 	enum ks_host host;
 	enum ks_clocksource clocksource;
+	char kernel[KS_NAME_MAX]; /* "any", or the version that it takes */
 	struct ks_network network;
 	struct ks_mail mail;
 	struct ks_load load;

@@ -133,6 +133,7 @@ static void put_fleet(FILE *out, const struct ks_plan *p)
 		fprintf(out, "  node_id: %s\n", node_ids[p->node_id]);
 	fprintf(out, "  host: %s\n", p->host == KS_HOST_CONTAINER ? "container" : "machine");
 	fprintf(out, "  clocksource: %s\n", ks_clocksource_names[p->clocksource]);
+	fprintf(out, "  kernel: %s\n", p->kernel);
 	fprintf(out, "  network: {delay: %s, ", ks_dur_format(text, p->network.delay_ns));
 	fprintf(out, "jitter: %s}\n", ks_dur_format(text, p->network.jitter_ns));
 }

@@ -19,6 +19,8 @@
 /* The guest image's file (vmlinux, bzImage, initramfs, about) in $KEYSKEW_GUEST, or the user's cache.
  * @return 0, or -1 when the path is too long or there is no home folder. */
 int ks_guest_path(const char *file, char *path, size_t size);
+/* The version of the image's kernel, "6.12.117+deb12"; "" when nobody knows. @return text. */
+const char *ks_guest_kernel(char *text, size_t size);
 /* @return 0 and the program's path, or -1 when QEMU is not on PATH. */
 int ks_qemu_path(char *path, size_t size);
 /* Can guests be started here? @return 0, or -1 with the reason and what would help in why. */

@@ -130,6 +130,24 @@ static int carries_faults(const struct ks_plan *plan, const struct ks_gen_spec *
 	return status;
 }
 
+/* Is it "6.1", or "6.1.192"? Not "6.12". */
+static bool is_version(const char *kernel, const char *wanted)
+{
+	size_t n = strlen(wanted);
+	return !strncmp(kernel, wanted, n) && !(kernel[n] >= '0' && kernel[n] <= '9');
+}
+
+static int carries_kernel(const struct ks_plan *plan, char *why, size_t size)
+{
+	char kernel[64];
+
+	if (!strcmp(plan->kernel, "any") || !*plan->kernel || is_version(ks_guest_kernel(kernel, sizeof(kernel)), plan->kernel))
+		return 0;
+	snprintf(why, size, "the guest image has kernel %s, and the scenario takes %s alone: KEYSKEW_KERNEL says vm-images/build which package",
+	         *kernel ? kernel : "of unknown version", plan->kernel);
+	return -1;
+}
+
 static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
 	if (gen->gen && ks_gen_find(ks_gens_sim, gen->gen->name) != gen->gen)
@@ -150,7 +168,7 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 		return refuse(why, size, "the clock source kvm-clock is there under KVM only, and this machine has TCG");
 	if (!gen->gen && ks_guest_program_carries(plan, gen, why, size) != 0)
 		return -1;
-	return carries_faults(plan, gen, why, size);
+	return carries_kernel(plan, why, size) || carries_faults(plan, gen, why, size) ? -1 : 0;
 }
 
 /* ---- Preparing ---- */

@@ -37,6 +37,20 @@ int ks_guest_path(const char *file, char *path, size_t size)
 	return n > 0 && (size_t)n < sizeof(current) ? kept_path(current, path, size) : -1;
 }
 
+const char *ks_guest_kernel(char *text, size_t size)
+{
+	static const char package[] = "linux-image-";
+	char path[PATH_MAX_], line[256] = "";
+	FILE *f = ks_guest_path("about", path, sizeof(path)) == 0 ? fopen(path, "re") : NULL;
+	bool known = f && fgets(line, sizeof(line), f) && !strncmp(line, package, sizeof(package) - 1);
+
+	if (f)
+		fclose(f);
+	const char *version = line + sizeof(package) - 1;
+	snprintf(text, size, "%.*s", known ? (int)strcspn(version, "- \n") : 0, version);
+	return text;
+}
+
 int ks_qemu_path(char *path, size_t size)
 {
 	const char *p = getenv("PATH");

@@ -202,7 +202,9 @@ int ks_guest_play_init(struct ks_guest_play *p, struct ks_vm *vm, const struct k
 {
 	*p = (struct ks_guest_play){.vm = vm, .plan = request->plan, .event = event, .nevents = nevents, .node = node,
 	                            .seed = request->seed};
-	sscanf(ks_vm_system(vm), "linux %*s %31s", p->source);
+	int major = 0, minor = 0;
+	sscanf(ks_vm_system(vm), "linux %d.%d%*s %31s", &major, &minor, p->source);
+	p->kernel = major * 1000 + minor;
 	p->drift_ppb = ks_plan_node_drift(request->plan, request->seed, node);
 	p->deed = ks_alloc(2 * (size_t)nevents + 1, sizeof(*p->deed));
 	if (!p->deed)

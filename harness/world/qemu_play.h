@@ -43,6 +43,7 @@ struct ks_guest_play {
 	uint32_t nevents, node;
 	uint64_t seed;
 	char source[32];     /* the clock source of its kernel */
+	int kernel;          /* its version: 6012 is 6.12 */
 	int64_t start_ns;    /* of the scenario, in the guest's true time */
 	int64_t ahead_ns;    /* the guest's true time - the host's */
 	int64_t drift_ppb, slew_ppb; /* of its oscillator, as its discipline makes it look, and what is said to be discipline */
@@ -90,7 +91,8 @@ int ks_guest_play_end(struct ks_guest_play *play, struct ks_err *err);
  * clock did something else (qemu_prove.c). */
 int ks_guest_prove(const struct ks_guest_play *play, struct ks_run_output *output, struct ks_err *err);
 
-/* By how much clocks of this source are behind after QEMU was stopped for stopped_ns: 0 of those whose counters run on. Pure. */
-int64_t ks_guest_stop_loses(const char *source, int64_t stopped_ns);
+/* By how much clocks of this source are behind after QEMU was stopped for stopped_ns: 0 of those whose counters run on. kernel:
+ * see struct ks_guest_play. Pure. */
+int64_t ks_guest_stop_loses(const char *source, int kernel, int64_t stopped_ns);
 
 #endif

@@ -441,6 +441,7 @@ static void test_effective_text(void)
 	                             "  node_id: index\n"
 	                             "  host: machine\n"
 	                             "  clocksource: auto\n"
+	                             "  kernel: any\n"
 	                             "  network: {delay: 1ms, jitter: 0s}\n"
 	                             "workload:\n"
 	                             "  rate: 1000/s\n"
@@ -916,7 +917,7 @@ static const struct {
 	 "worlds require fleet workload faults consumers capture reported expect; did you mean 'fleet'"},
 	{"keyskew: 1", "fleet.nodez", "3",
 	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id host "
-	 "clocksource network; did you mean 'nodes'"},
+	 "clocksource kernel network; did you mean 'nodes'"},
 	{"keyskew: 1", "fleet.nodes", "x",
 	 "--set fleet.nodes: bad nodes 'x', expected a whole number, 1..1024, or a list of mappings"},
 	{"keyskew: 1\ntitle: a", "title.x", "3", "--set title.x: no 'x' inside the value 'a'"},

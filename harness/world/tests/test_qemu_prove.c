@@ -38,7 +38,7 @@ static void make(struct run *r, const char *kind, const char *source)
 {
 	memset(r, 0, sizeof(*r));
 	fault = (struct ks_fault){.name = "f", .kind = ks_fault_kind_find(kind)};
-	r->play = (struct ks_guest_play){.plan = &plan, .event = r->event, .nevents = 2, .deed = r->deed, .deeds = 1, .first = reading(T(-100), none)};
+	r->play = (struct ks_guest_play){.plan = &plan, .event = r->event, .nevents = 2, .deed = r->deed, .deeds = 1, .kernel = 6001, .first = reading(T(-100), none)};
 	snprintf(r->play.source, sizeof(r->play.source), "%s", source);
 	r->output.injection = r->injection;
 }
@@ -168,16 +168,18 @@ static void test_suspends(void)
 /* Each clock source has its own way to survive a stop of QEMU. */
 static void test_sources(void)
 {
-	int64_t more[KS_NCLOCKS], wrap = ks_guest_stop_loses("acpi_pm", T(3000));
+	int64_t more[KS_NCLOCKS], wrap = ks_guest_stop_loses("acpi_pm", 6001, T(3000));
 	struct run r;
 
-	CU_ASSERT_EQUAL(ks_guest_stop_loses("tsc", T(3000)), 0);
-	CU_ASSERT_EQUAL(ks_guest_stop_loses("hpet", T(9000)), 0);
-	CU_ASSERT_EQUAL(ks_guest_stop_loses("jiffies", T(3000)), T(3000));
-	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", T(2000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("tsc", 6001, T(3000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("hpet", 6012, T(9000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("jiffies", 6012, T(3000)), T(3000));
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", 6001, T(2000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", 6012, T(3000)), 0);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", 6012, T(4300)), wrap);
 	CU_ASSERT(wrap > T(4686) && wrap < T(4687));
-	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", T(5000)), wrap);
-	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", T(8000)), 2 * wrap);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", 6001, T(5000)), wrap);
+	CU_ASSERT_EQUAL(ks_guest_stop_loses("acpi_pm", 6001, T(8000)), 2 * wrap);
 	suspend(&r, "acpi_pm", KS_SUSPEND_HOST_STOP, KS_DEED_HOST_STOP);
 	all_by(more, -wrap - T(3));
 	r.deed[0].gap_ns = wrap;
