@@ -22,13 +22,14 @@ static bool on_path(const char *program)
 	return false;
 }
 
-static void line(const char *what, bool works, const char *note)
+/* What was found out, in the order of looking: {what, works, note, install ("": nothing would help, or nothing has to)}. */
+static void add(json_t *list, const char *what, bool works, const char *note, const char *install)
 {
-	printf("%-10s %-8s %s\n", what, works ? "works" : "missing", note);
+	json_array_append_new(list, json_pack("{ss sb ss ss}", "what", what, "works", works, "note", note, "install", works ? "" : install));
 }
 
 /* The guest image's own account of what is in it, but for checksums: "linux-image-... 6.12.117-1, vmgenid, package chrony 4.3". */
-static void tell_image(void)
+static void look_at_image(json_t *list)
 {
 	char path[4096], text[1000] = "", part[256];
 	FILE *f = ks_guest_path("about", path, sizeof path) ? NULL : fopen(path, "re");
@@ -40,50 +41,98 @@ static void tell_image(void)
 	}
 	if (f)
 		fclose(f);
-	line("image", *text, *text ? text : "no guest image: ./lab makes it");
+	add(list, "image", *text, *text ? text : "no guest image", "./lab, in the source tree");
 }
 
-static void examine(void)
+static void look_at_worlds(json_t *list)
 {
 	for (const struct ks_world *const *w = ks_worlds; *w; w++) {
 		char why[512] = "";
 		bool works = (*w)->available(why, sizeof why) == 0;
-		line((*w)->name, works, works ? (*w)->title : why);
+		bool needs_qemu = !strcmp((*w)->name, "qemu") && !on_path("qemu-system-x86_64");
+		add(list, (*w)->name, works, works ? (*w)->title : why,
+		    !strcmp((*w)->name, "faketime") ? "apt-get install libfaketime" : needs_qemu ? "apt-get install qemu-system-x86" : "");
 	}
-	tell_image();
+}
+
+/* Programs that exist: those that lack something, each with the line that installs it. */
+static void look_at_subjects(json_t *list)
+{
+	json_t *subjects = ks_list_subjects(), *s;
+	size_t i;
+	json_array_foreach(subjects, i, s) {
+		const char *install = json_string_value(json_object_get(s, "install"));
+		add(list, json_string_value(json_object_get(s, "name")), !*install, json_string_value(json_object_get(s, "state")), install);
+	}
+	json_decref(subjects);
+}
+
+static json_t *examine(void)
+{
+	json_t *list = json_array();
+	look_at_worlds(list);
+	look_at_image(list);
+	bool kvm = !strcmp(ks_qemu_accel(), "kvm"), device = !access("/dev/kvm", R_OK | W_OK);
+	add(list, "kvm", kvm, kvm ? "guests run under it" : device ? "/dev/kvm is there, but no guest boots with it: they run under TCG, slower"
+	                                                            : "guests run under TCG, slower, without /dev/kvm", "");
 	bool plots = on_path("gnuplot");
-	line("plots", plots, plots ? "gnuplot" : "pages come without plots; apt-get install gnuplot-nox");
+	add(list, "plots", plots, plots ? "gnuplot" : "pages come without plots", "apt-get install gnuplot-nox");
 	const char *library = ks_library();
-	line("library", library != NULL, library ? library : "set KEYSKEW_SCENARIOS to the folder of the scenarios");
-	bool kvm = !strcmp(ks_qemu_accel(), "kvm");
-	line("kvm", kvm, kvm ? "guests run under it" : access("/dev/kvm", R_OK | W_OK) ? "guests run under TCG, slower, without /dev/kvm"
-	                                                                               : "/dev/kvm is there, but no guest boots with it: they run under TCG, slower");
+	add(list, "library", library != NULL, library ? library : "no folder of scenarios", "export KEYSKEW_SCENARIOS=FOLDER");
+	look_at_subjects(list);
+	return list;
+}
+
+static void print(const json_t *list)
+{
+	size_t i;
+	json_t *x;
+	json_array_foreach(list, i, x) {
+		const char *install = json_string_value(json_object_get(x, "install"));
+		printf("%-26s %-8s %s\n", json_string_value(json_object_get(x, "what")), json_is_true(json_object_get(x, "works")) ? "works" : "missing",
+		       json_string_value(json_object_get(x, "note")));
+		if (*install)
+			printf("%-35s %s\n", "", install);
+	}
 }
 
 static int cmd_doctor(int argc, char **argv);
-static const char *const synopsis[] = {"", NULL};
-static const struct ks_cli_option options[] = {{0}};
+static const char *const synopsis[] = {"[--json]", NULL};
+static const struct ks_cli_option options[] = {{"json", 0, NULL, "as JSON", KS_COMPLETE_NONE, NULL}, {0}};
 const struct ks_cli_command ks_command_doctor = {
 	.name = "doctor",
 	.summary = "what works on this machine, and what would help",
 	.synopsis = synopsis,
-	.text = "Tells what works on this machine, what is missing, and what would help. Changes nothing.",
+	.text = "Tells what works on this machine, what is missing, and the line that installs it. Changes nothing.",
 	.options = options,
 	.run = cmd_doctor,
 };
+
+static int tell(bool as_json)
+{
+	json_t *list = examine();
+	int failed = as_json ? json_dumpf(list, stdout, JSON_INDENT(1)) || putchar('\n') == EOF : 0;
+	if (!as_json)
+		print(list);
+	json_decref(list);
+	return failed ? KS_E_INTERNAL : 0;
+}
 
 static int cmd_doctor(int argc, char **argv)
 {
 	struct ks_cli cli;
 	char *value;
+	bool as_json = false;
+	int code;
 	ks_cli_begin(&cli, &ks_command_doctor, argc, argv);
-	int code = ks_cli_next(&cli, &value);
+	while ((code = ks_cli_next(&cli, &value)) >= 0)
+		as_json = true;
 	if (code != KS_CLI_END)
 		code = ks_cli_end(&cli, code);
 	else if (cli.words)
 		code = ks_cli_usage(&ks_command_doctor);
 	else
-		examine(), code = 0;
+		code = tell(as_json);
 	ks_cli_release(&cli);
 	return code;
 }
