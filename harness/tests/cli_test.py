@@ -213,10 +213,15 @@ class Test:
         return result
 
     def run(self, *args, code=None, says=None, timeout=30, **options):
-        result = self.finish(self.start(*args, **options), timeout)
+        codes = code if isinstance(code, tuple) else (code,)
+        for attempt in (1, 2, 3):
+            result = self.finish(self.start(*args, **options), timeout)
+            if code is None or result.code != 3 or 3 in codes or not BUSY.search(result.out + result.err):
+                break
+            if attempt == 3:  # processes in real time need a machine that lets them run
+                raise Skip("this machine is too busy: %s" % tail(result))
         self.check(says is None or says in result.err, "keyskew %s: stderr does not say %r: %s" % (shlex.join(args), says, result.err[-300:]))
         if code is not None:
-            codes = code if isinstance(code, tuple) else (code,)
             self.need(result.code in codes, "keyskew %s: exit %d, expected %s\n      stdout: %s\n      stderr: %s"
                       % (shlex.join(args), result.code, " or ".join(map(str, codes)), result.out[-300:].strip(),
                          result.err[-500:].strip()))
@@ -288,6 +293,9 @@ class Test:
                 full = os.path.join(folder, name)
                 if stat.S_ISSOCK(os.lstat(full).st_mode):
                     self.check(False, "a socket is left: %s" % os.path.relpath(full, self.work))
+
+
+BUSY = re.compile("too busy|told no reading|too few readings|too irregularly|too few keys")
 
 
 # --- small scenarios ----------------------------------------------------------------------------------------------------

@@ -55,8 +55,23 @@ static int before; /* what others had left when this program began: not ours to 
 static void nothing_left(void)
 {
 	CU_ASSERT_EQUAL(waitpid(-1, NULL, WNOHANG), -1); /* no child, dead or alive */
-	CU_ASSERT_EQUAL(leftovers(), before);
+	/* what a run of others has just left is not there for long */
+	for (int i = 0; i < 200 && leftovers() > before; i++)
+		usleep(10000);
+	CU_ASSERT(leftovers() <= before);
 }
+
+/* What the world says when the machine does not let it do in time what the plan wants. No bug of ours ends so again and again. */
+static bool says_busy(const struct ks_err *err)
+{
+	static const char *const words[] = {"too busy", "told no reading", "too few readings", "too irregularly", "too few keys"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (err->code == KS_E_JUDGE && strstr(err->text, words[i]))
+			return true;
+	return false;
+}
+#define BUSY_TRIES 4
 
 static void run(struct outcome *o, const char *yaml, const char *generator, volatile const int *stop)
 {
@@ -69,7 +84,16 @@ static void run(struct outcome *o, const char *yaml, const char *generator, vola
 		CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &o->gen, &o->err), 0);
 	}
 	struct ks_run_request request = {.plan = &o->plan, .gen = &o->gen, .seed = 1, .stop = stop};
-	o->status = ks_world_faketime.run(&request, &o->out, &o->err);
+	for (int i = 0;; i++) {
+		o->status = ks_world_faketime.run(&request, &o->out, &o->err);
+		if (!o->status || !says_busy(&o->err))
+			break;
+		printf("(%s) ", o->err.text);
+		if (i == BUSY_TRIES) {
+			printf("\nskipped: this machine is too busy for processes in real time\n");
+			exit(77);
+		}
+	}
 	if (o->status)
 		printf("(%s) ", o->err.text);
 	nothing_left();
@@ -279,6 +303,27 @@ static void special_faults(void)
 	       0);
 }
 
+static size_t keys_of_life(const struct ks_records *r, uint32_t incarnation)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < r->n; i++)
+		n += r->lanes[ks_record_get(r, i).lane].incarnation == incarnation && ks_record_get(r, i).outcome == KS_KEY;
+	return n;
+}
+
+/* As many calls as the workload wants, but for those that were inside when their process was killed. Only a machine that is too slow
+ * makes fewer: then somebody was still at work when the scenario was over. */
+static void all_made(const struct outcome *o, size_t calls, size_t inside)
+{
+	const struct ks_records *r = &o->out.records;
+	int64_t last = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		last = ks_record_get(r, i).return_ns > last ? ks_record_get(r, i).return_ns : last;
+	CU_ASSERT(r->n <= calls);
+	CU_ASSERT(r->n >= calls - inside || last >= o->plan.duration_ns);
+}
+
 /* A counter begins anew in a process that lost its state, and goes on in one to which it was handed over. No call is lost
  * but one that was inside, and the workload's wishes are not forgotten. */
 static void restarts(void)
@@ -291,13 +336,15 @@ static void restarts(void)
 	run(&o, yaml, "counter", NULL);
 	CU_ASSERT_EQUAL(o.status, 0);
 	CU_ASSERT_EQUAL(o.out.records.nlanes, 4);
-	CU_ASSERT(o.out.records.n >= 598 && o.out.records.n <= 600);
-	CU_ASSERT(duplicates_of_node(&o.out.records, 0) > 100);
+	all_made(&o, 600, 2);
+	size_t first = keys_of_life(&o.out.records, 0), second = keys_of_life(&o.out.records, 1);
+	CU_ASSERT(first > 0);
+	CU_ASSERT_EQUAL(duplicates_of_node(&o.out.records, 0), first < second ? first : second);
 	release(&o);
 	snprintf(yaml, sizeof(yaml), form, "kept");
 	run(&o, yaml, "counter", NULL);
 	CU_ASSERT_EQUAL(o.status, 0);
-	CU_ASSERT_EQUAL(o.out.records.n, 600);
+	all_made(&o, 600, 0);
 	CU_ASSERT_EQUAL(duplicates_of_node(&o.out.records, 0), 0);
 	release(&o);
 	proves("keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 2s\nworkload: {rate: 400/s}\nfaults:\n"
@@ -337,11 +384,12 @@ static int children_of(pid_t pid, pid_t *child, int room)
 /* A thread that runs beside the world. */
 static void *kill_a_subject(void *unused)
 {
-	pid_t subject[1];
+	pid_t subject[2] = {0};
 	(void)unused;
-	usleep(1500000);
-	if (children_of(getpid(), subject, 1) == 1)
-		kill(subject[0], SIGKILL);
+	for (int i = 0; i < 3000 && children_of(getpid(), subject, 2) < 2; i++)
+		usleep(10000);
+	usleep(500000);
+	kill(subject[0], SIGKILL);
 	return NULL;
 }
 
@@ -450,6 +498,10 @@ static void carries(void)
 	    {"coarse: 500us", "unixmilli", "not more than one a ms"},
 	    {"rtc-reset: 2026-01-01T00:00:00Z", "unixmilli", "none follows"},
 	    {"cpu-skew: 1ms, hop: 10ms", "unixmilli", "share a clock"},
+	    {"registry: down, for: 1s", "snowflake:worker=lease", NULL},
+	    {"registry: down, for: 1s", "exec:true", "no more than steps"},
+	    {"restart: process", "exec:true", NULL},
+	    {"restart: process, state: kept", "exec:true", "(state: kept)"},
 	    {"step: -1s", "exec:true", NULL},
 	    {"slew: 20ppm, for: 1s", "exec:true", "no more than steps"},
 	    {"stop-world: 500ms", "exec:true", NULL},
@@ -462,6 +514,13 @@ static void carries(void)
 	}
 	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "unixmilli", NULL);
 	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "nanotime", "drifts");
+	static const char clone[] = "keyskew: 1\nfaults:\n- {at: 1s, node: n1, snapshot: warm}\n- {at: 2s, clone: warm, as: n2}\n";
+	not_carried(clone, "uuidv7", NULL);
+	not_carried(clone, "counter", NULL);
+	not_carried(clone, "nanotime", "monotonic");
+	not_carried(clone, "exec:true", "cannot be copied");
+	not_carried("keyskew: 1\nfleet: {nodes: 2, node_id: pid}\n", "snowflake", NULL);
+	not_carried("keyskew: 1\nfleet: {nodes: 2, node_id: lease}\n", "exec:true", "before it has a pid");
 	not_carried("keyskew: 1\nduration: 2h\n", "counter", "real time");
 	not_carried("keyskew: 1\nfleet: {nodes: 100}\n", "counter", "processes");
 	not_carried("keyskew: 1\nstart: 1970-01-01T00:00:00Z\n", "counter", "1970");
@@ -676,7 +735,7 @@ static void killed_with_stray(void)
 		run(&o, STEP, "exec:./foreign forks", NULL);
 		_exit(0);
 	}
-	for (int i = 0; i < 1000 && strays() < 2; i++) /* one a node */
+	for (int i = 0; i < 6000 && strays() < 2; i++) /* one a node */
 		usleep(10000);
 	CU_ASSERT_EQUAL(strays(), 2);
 	kill(pid, SIGKILL);
@@ -734,7 +793,7 @@ static void killed_harness(void)
 		run(&o, STEP, "unixmilli", NULL);
 		_exit(0);
 	}
-	for (int i = 0; i < 1000 && n < 2; i++, usleep(10000))
+	for (int i = 0; i < 6000 && n < 2; i++, usleep(10000))
 		n = children_of(pid, subject, 8);
 	CU_ASSERT_EQUAL(n, 2);
 	usleep(700000); /* into the run */
@@ -742,7 +801,7 @@ static void killed_harness(void)
 	waitpid(pid, NULL, 0);
 	for (int i = 0; i < n; i++) {
 		int tries = 0;
-		while (kill(subject[i], 0) == 0 && tries++ < 1000)
+		while (kill(subject[i], 0) == 0 && tries++ < 6000)
 			usleep(10000);
 		CU_ASSERT_EQUAL(kill(subject[i], 0), -1);
 	}
