@@ -345,8 +345,11 @@ def real_ask(t):
         late, worst = run["machine"]["calls_late"], recompute.as_int(run["machine"]["call_late_ns_max"])
         t.check(1600 - 2 * (worst // 5000000 + 1) * (late > 0) <= run["calls"] <= 1600, "%s: %r calls" % (name, run["calls"]))
         shown(t, run["injection"][0], name)
-        t.check(20 - 2 * late <= metric(run, "duplicates", "node") <= 60 + 2 * late,
-                "%s: %r duplicates, %r calls late" % (name, metric(run, "duplicates", "node"), late))
+        rows = [line.split("\t") for line in t.read("k.tsv").decode().splitlines() if not line.startswith("#")]
+        due, returned = rows[0].index("due_ns"), rows[0].index("return_ns")
+        slow = sum(int(row[returned]) - int(row[due]) > 1000000 for row in rows[1:])  # and so possibly in another ms
+        t.check(20 - 2 * slow <= metric(run, "duplicates", "node") <= 60 + 2 * slow,
+                "%s: %r duplicates, %r calls were slow" % (name, metric(run, "duplicates", "node"), slow))
         t.check(metric(run, "behind_ns_max") > 100000000, "%s: behind %r" % (name, metric(run, "behind_ns_max")))
         t.check(metric(run, "stall_ns_max") is not None, "no stalls")
         t.compare("k.tsv", "r.json")
