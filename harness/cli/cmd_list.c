@@ -117,6 +117,40 @@ static json_t *faults(void)
 	return list;
 }
 
+/* "fleet.network.delay  MEANING", then "  accepts ACCEPTS": a word of the reference, when it is of that name. */
+static void add_fleet_word(json_t *list, const char *name, const char *line, const char *accepts)
+{
+	const char *word = line + strlen("fleet."), *nodes = "nodes.";
+	word += strncmp(word, nodes, strlen(nodes)) ? 0 : strlen(nodes);
+	size_t len = strlen(name), key = strcspn(line, " ");
+	if (strncmp(word, name, len) || !strchr(". ", word[len]))
+		return;
+	const char *meaning = line + key + strspn(line + key, " "), *of = accepts + strspn(accepts, " ") + strlen("accepts ");
+	json_array_append_new(list, json_pack("{ss# ss# ss#}", "word", line, (int)key, "meaning", meaning, (int)strcspn(meaning, "\n"),
+	                                      "accepts", of, (int)strcspn(of, "\n")));
+}
+
+/* What is wrong with a fleet from the start is no fault of an instant, but people look for it here. @return its words, or NULL. */
+static json_t *fleet_words(const char *name)
+{
+	json_t *list = json_array();
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	if (f) {
+		ks_plan_reference(f);
+		fclose(f);
+	}
+	for (const char *line = text, *next; line && (next = strchr(line, '\n')); line = next + 1)
+		if (!strncmp(line, "fleet.", 6))
+			add_fleet_word(list, name, line, next + 1);
+	free(text);
+	if (json_array_size(list))
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
 static void add_param(json_t *list, const struct ks_param *p)
 {
 	json_array_append_new(list, json_pack("{ss ss ss ss}", "parameter", p->name, "default", p->needed ? "required" : p->def ? p->def : "-",
@@ -378,6 +412,12 @@ static int list(const char *kind, const char *name, bool as_json, struct ks_err 
 	json_t *entries = k->list();
 	if (!name) {
 		print(entries, as_json);
+		return 0;
+	}
+	json_t *of_fleet = k->list == faults && !ks_fault_kind_find(name) ? fleet_words(name) : NULL;
+	if (of_fleet) {
+		json_decref(entries);
+		print(of_fleet, as_json);
 		return 0;
 	}
 	bool has_options = k->list == generators && strchr(name, ':');
