@@ -85,8 +85,15 @@ static int64_t first_harm(const struct ks_sr_job *j)
 	return row;
 }
 
-/* About 200 calls to either side, or one and a half steps, so that both ends of what a step replays are in sight; always
- * narrower than half the run, or it would show nothing new. */
+/* What stops something is over after a while, and what comes of it begins there. */
+static bool is_halt(const struct ks_fault *f)
+{
+	int op = f->kind->op;
+	return op == KS_FAULT_SUSPEND || op == KS_FAULT_FREEZE || op == KS_FAULT_PAUSE || op == KS_FAULT_STOP_WORLD || op == KS_FAULT_RESTART;
+}
+
+/* About 200 calls to either side, or one and a half steps, so that both ends of what a step replays are in sight, as are those
+ * of a halt; always narrower than half the run, or it would show nothing new. */
 static void choose_windows(struct ks_sr_job *j)
 {
 	const struct ks_plan *plan = j->e->plan;
@@ -119,6 +126,8 @@ static void choose_windows(struct ks_sr_job *j)
 		half = step < j->end_ns ? step + step / 2 : j->end_ns;
 		half = half > of_calls / 10 ? half : of_calls / 10;
 	}
+	if (f && is_halt(f) && half < f->for_ns / 4 * 5)
+		half = f->for_ns / 4 * 5;
 	if (half > j->end_ns / 4)
 		half = of_calls < j->end_ns / 4 ? of_calls : j->end_ns / 4;
 	half = half > 0 ? half : 1;

@@ -115,8 +115,8 @@ static int64_t gap_of(const struct series *s, const struct bucket *b)
 	return 8 * (mean > width ? mean : width);
 }
 
-/* Silence that is wide enough to be seen: 3 of a panel's 440 pixels. */
-#define SEEN 150
+/* Silence that is so wide that a line over it looks like a slope: 11 of a panel's 440 pixels. */
+#define SEEN 40
 
 /* Was the node's clock set between two points that are far apart? Then nobody saw when the one became the other, and a line from one
  * to the other would be a slope that there never was. */
