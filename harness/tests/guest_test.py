@@ -224,7 +224,7 @@ def dev_shm_is_full_for_guests(t):
 @test("guest")
 def half_an_image(t):
     env = guests()
-    for cut, says in (("vmlinux", "console:"), ("initramfs", "panic")):
+    for cut in ("vmlinux", "initramfs"):
         os.makedirs(t.path("half/current"), exist_ok=True)
         for name in ("vmlinux", "initramfs"):
             with open("%s/current/%s" % (env["KEYSKEW_GUEST"], name), "rb") as stream:
@@ -233,7 +233,7 @@ def half_an_image(t):
         t.run("run", small(t, "3s", "1500ms", "1000/s"), "-w", "qemu", "-g", "counter", "--json", "r.json", code=3, timeout=200,
               env={"KEYSKEW_GUEST": t.path("half")})
         reason = str(reasons(t.json("r.json")))
-        t.check(says in reason, "%s: %s" % (cut, reason))
+        t.check("console:" in reason, "%s: %s" % (cut, reason))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@
 #include "ks_world.h"
 #include "qemu_seats.h"
 
-#define TIMEOUT_NS (3 * KS_SEC) /* of a run that would never end */
+#define TIMEOUT_NS (2 * KS_SEC) /* of a run that would never end */
 
 static char folder[] = "/tmp/keyskew-test-XXXXXX";
 static const char *const files[] = {"vmlinux", "initramfs"};
 
-static const char step[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 600ms\nworkload: {rate: 10000/s}\n"
+static const char step[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 300ms\nworkload: {rate: 20000/s}\n"
 			   "fleet: {nodes: [{name: a, zone: x}, {name: b, zone: y, offset: +40ms}], threads: 2}\n"
-			   "faults:\n- {name: back, at: 300ms, zone: y, step: -120ms}\n";
+			   "faults:\n- {name: back, at: 150ms, zone: y, step: -120ms}\n";
 
 static int entries(const char *path)
 {
