@@ -382,7 +382,7 @@ static void put_capture(FILE *out, const json_t *run)
 	if (!json_object_get(run, "capture"))
 		return;
 	fputs("<h3>What the kernel was seen doing to the clock</h3>\n<ul class=plain>\n", out);
-	ks_rp_capture(run, 24, put_captured, out);
+	ks_rp_capture(run, 24, 12, put_captured, out);
 	const json_t *missing = json_object_get(json_object_get(run, "capture"), "missing");
 	size_t i;
 	json_t *name;

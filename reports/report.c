@@ -342,7 +342,7 @@ static size_t captured_move(char *buf, size_t size, const json_t *events, size_t
 	return n;
 }
 
-size_t ks_rp_capture(const json_t *run, size_t max, void (*put)(void *to, const char *text), void *to)
+size_t ks_rp_capture(const json_t *run, size_t max, size_t max_stretches, void (*put)(void *to, const char *text), void *to)
 {
 	const json_t *c = json_object_get(run, "capture");
 	char text[500];
@@ -363,8 +363,11 @@ size_t ks_rp_capture(const json_t *run, size_t max, void (*put)(void *to, const 
 		put(to, text);
 	}
 	const json_t *events = json_object_get(c, "events");
-	for (size_t n = 1, k = 0; k < json_array_size(events) && shown < max; k += n, n = 1)
-		if (*ks_rp_str(json_array_get(events, k), "verdict")) {
+	for (int stretches = 0; stretches < 2; stretches++) /* moves first: on a busy machine there are many stretches */
+		for (size_t n = 1, k = 0; k < json_array_size(events) && shown < (stretches ? max_stretches : max); k += n, n = 1) {
+			const char *verdict = ks_rp_str(json_array_get(events, k), "verdict");
+			if (!*verdict || (strcmp(verdict, "stretch") == 0) != (stretches == 1))
+				continue;
 			n = captured_move(text, sizeof text, events, k);
 			put(to, text);
 			shown++;

@@ -59,8 +59,9 @@ size_t ks_rp_unexpected(const json_t *run, enum ks_rp_extent extent, void (*put)
 bool ks_rp_reported(char *buf, size_t size, const json_t *run);
 /* The measured part of it alone; it may hold text of scenario files, so it is to be escaped. */
 void ks_rp_measured(FILE *out, const json_t *run);
-/* What was captured in a guest's kernel, a sentence each, of events at most max. @return how many sentences. */
-size_t ks_rp_capture(const json_t *run, size_t max, void (*put)(void *to, const char *text), void *to);
+/* What was captured in a guest's kernel, a sentence each: at most max moves, and stretches of the monotonic clock
+ * as long as there are fewer than max_stretches of both. @return how many sentences. */
+size_t ks_rp_capture(const json_t *run, size_t max, size_t max_stretches, void (*put)(void *to, const char *text), void *to);
 /* The injection proof in one line: "back on n2: commanded -120ms, observed -120.000003ms". */
 void ks_rp_injection(char *buf, size_t size, const json_t *injection);
 /* "n1's ntpd steps -128ms at 20.008s". */

@@ -438,7 +438,7 @@ static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 		if (!proven) {
 			put_injections(t, out, run);
 			put_keepers(t, out, run);
-			ks_rp_capture(run, 4, put_captured, &(struct trouble){out, t});
+			ks_rp_capture(run, 4, 0, put_captured, &(struct trouble){out, t});
 		}
 		if (!proven && ks_rp_reported(reported, sizeof(reported), run))
 			put_note(t, out, "", "", reported);
