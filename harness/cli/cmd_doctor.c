@@ -41,6 +41,8 @@ static void look_at_image(json_t *list)
 	}
 	if (f)
 		fclose(f);
+	if (*text && !ks_guest_path_of("6.1", "vmlinux", path, sizeof path) && !strstr(text, "linux-image-6.1."))
+		snprintf(text + strlen(text), sizeof text - strlen(text), "; one of kernel 6.1 beside it");
 	add(list, "image", *text, *text ? text : "no guest image", "./lab, in the source tree");
 }
 

@@ -23,6 +23,8 @@ int ks_guest_path(const char *file, char *path, size_t size);
 const char *ks_guest_kernel(char *text, size_t size);
 /* @return 0 and the program's path, or -1 when QEMU is not on PATH. */
 int ks_qemu_path(char *path, size_t size);
+/* The same of an image with a kernel of this version: the plain one, or one made beside it; NULL: the plain one. @return 0, or -1: there is none. */
+int ks_guest_path_of(const char *version, const char *file, char *path, size_t size);
 /* Can guests be started here? @return 0, or -1 with the reason and what would help in why. */
 int ks_guest_available(char *why, size_t size);
 /* "kvm" when a kernel speaks under it (tried at most once a process, 3 s; that none does is believed for an hour), else "tcg". KEYSKEW_ACCEL=tcg or kvm decides without trying. */
@@ -88,6 +90,7 @@ int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns
  * must live until ks_vm_start returns. */
 struct ks_vm_options {
 	const char *accel;       /* "tcg" or "kvm"; NULL: ks_qemu_accel() */
+	const char *kernel;      /* version, such as "6.1", of which there must be an image; NULL: the plain image */
 	const char *clocksource; /* of the guest's kernel: "tsc", "hpet", "acpi_pm", "jiffies"; NULL: its own choice */
 	bool s3;                 /* a machine that can be suspended to RAM (slower to boot) */
 	int cpus;                /* 1 .. KS_VM_CPUS_MAX; 0: 1 */

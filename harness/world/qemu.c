@@ -130,21 +130,21 @@ static int carries_faults(const struct ks_plan *plan, const struct ks_gen_spec *
 	return status;
 }
 
-/* Is it "6.1", or "6.1.192"? Not "6.12". */
-static bool is_version(const char *kernel, const char *wanted)
+/* The version that the scenario takes alone; NULL: any. */
+static const char *kernel_of(const struct ks_plan *plan)
 {
-	size_t n = strlen(wanted);
-	return !strncmp(kernel, wanted, n) && !(kernel[n] >= '0' && kernel[n] <= '9');
+	return *plan->kernel && strcmp(plan->kernel, "any") ? plan->kernel : NULL;
 }
 
 static int carries_kernel(const struct ks_plan *plan, char *why, size_t size)
 {
-	char kernel[64];
+	char kernel[64], path[1024];
 
-	if (!strcmp(plan->kernel, "any") || !*plan->kernel || is_version(ks_guest_kernel(kernel, sizeof(kernel)), plan->kernel))
+	if (ks_guest_path_of(kernel_of(plan), "vmlinux", path, sizeof(path)) == 0)
 		return 0;
-	snprintf(why, size, "the guest image has kernel %s, and the scenario takes %s alone: KEYSKEW_KERNEL says vm-images/build which package",
-	         *kernel ? kernel : "of unknown version", plan->kernel);
+	ks_guest_kernel(kernel, sizeof(kernel));
+	snprintf(why, size, "the guest image has kernel %s, and the scenario takes %s alone: vm-images/build --kernel %s makes one beside it",
+	         *kernel ? kernel : "of unknown version", plan->kernel, plan->kernel);
 	return -1;
 }
 
@@ -206,7 +206,7 @@ static bool sleeps(const struct fleet *f)
 /* Starts all guests, as clones of one that was booted before where that works, and waits until each has answered. */
 static int boot(struct fleet *f)
 {
-	struct ks_vm_options options = {.cpus = f->threads > 1 ? 2 : 1, .clocksource = source_of(f->plan), .s3 = sleeps(f),
+	struct ks_vm_options options = {.cpus = f->threads > 1 ? 2 : 1, .clocksource = source_of(f->plan), .kernel = kernel_of(f->plan), .s3 = sleeps(f),
 	                                .memory_mb = f->request->gen->gen ? 0 : ks_guest_program_memory_mb(f->request)};
 	int64_t deadline = within(f, BOOT_NS);
 	struct ks_vm_saved *saved = NULL;

@@ -12,9 +12,10 @@ static int find_files(const struct ks_vm_options *o, struct ks_qemu_command *c, 
 		return ks_fail(err, KS_E_JUDGE, "%s", why);
 	ks_qemu_path(c->qemu, sizeof(c->qemu));
 	/* S3 wakes up through the real-mode code of a bzImage's boot; vmlinux boots faster, through PVH. */
-	ks_guest_path(o->s3 ? "bzImage" : "vmlinux", c->kernel, sizeof(c->kernel));
-	ks_guest_path("initramfs", c->initramfs, sizeof(c->initramfs));
-	return 0;
+	if (ks_guest_path_of(o->kernel, o->s3 ? "bzImage" : "vmlinux", c->kernel, sizeof(c->kernel)) == 0 &&
+	    ks_guest_path_of(o->kernel, "initramfs", c->initramfs, sizeof(c->initramfs)) == 0)
+		return 0;
+	return ks_fail(err, KS_E_JUDGE, "no guest image has kernel %s: vm-images/build --kernel %s makes one", o->kernel, o->kernel);
 }
 
 static void add(struct ks_qemu_command *c, const char *word)

@@ -29,19 +29,24 @@ static int kept_path(const char *file, char *path, size_t size)
 	return n > 0 && (size_t)n < size ? 0 : -1;
 }
 
-int ks_guest_path(const char *file, char *path, size_t size)
+static int image_path(const char *image, const char *file, char *path, size_t size)
 {
-	char current[PATH_MAX_];
-	int n = snprintf(current, sizeof(current), "current/%s", file);
+	char whole[PATH_MAX_];
+	int n = snprintf(whole, sizeof(whole), "%s/%s", image, file);
 
-	return n > 0 && (size_t)n < sizeof(current) ? kept_path(current, path, size) : -1;
+	return n > 0 && (size_t)n < sizeof(whole) ? kept_path(whole, path, size) : -1;
 }
 
-const char *ks_guest_kernel(char *text, size_t size)
+int ks_guest_path(const char *file, char *path, size_t size)
+{
+	return image_path("current", file, path, size);
+}
+
+static const char *kernel_of(const char *image, char *text, size_t size)
 {
 	static const char package[] = "linux-image-";
 	char path[PATH_MAX_], line[256] = "";
-	FILE *f = ks_guest_path("about", path, sizeof(path)) == 0 ? fopen(path, "re") : NULL;
+	FILE *f = image_path(image, "about", path, sizeof(path)) == 0 ? fopen(path, "re") : NULL;
 	bool known = f && fgets(line, sizeof(line), f) && !strncmp(line, package, sizeof(package) - 1);
 
 	if (f)
@@ -49,6 +54,30 @@ const char *ks_guest_kernel(char *text, size_t size)
 	const char *version = line + sizeof(package) - 1;
 	snprintf(text, size, "%.*s", known ? (int)strcspn(version, "- \n") : 0, version);
 	return text;
+}
+
+const char *ks_guest_kernel(char *text, size_t size)
+{
+	return kernel_of("current", text, size);
+}
+
+/* Is it "6.1", or "6.1.192"? Not "6.12". */
+static bool is_version(const char *kernel, const char *wanted)
+{
+	size_t n = strlen(wanted);
+	return !strncmp(kernel, wanted, n) && !(kernel[n] >= '0' && kernel[n] <= '9');
+}
+
+int ks_guest_path_of(const char *version, const char *file, char *path, size_t size)
+{
+	char kernel[64], image[64];
+
+	if (!version || is_version(ks_guest_kernel(kernel, sizeof(kernel)), version))
+		return ks_guest_path(file, path, size);
+	snprintf(image, sizeof(image), "current-%.50s", version);
+	if (strchr(version, '/') || !is_version(kernel_of(image, kernel, sizeof(kernel)), version))
+		return -1;
+	return image_path(image, file, path, size);
 }
 
 int ks_qemu_path(char *path, size_t size)
