@@ -251,6 +251,9 @@ static void fill_crew(struct host *h, const struct ks_wire_config *c)
 	crew->wake_fd = h->failure.wake_fd = h->wake[1];
 	crew->work = h->hooks->work;
 	pthread_mutex_init(&crew->gate, NULL);
+	pthread_mutex_init(&crew->reading, NULL);
+	crew->reads_beside = crew->spec.gen && crew->spec.gen->background && crew->spec.gen->background(crew->spec.cfg)[0].period_ns;
+	crew->read_beside.known = false;
 	pthread_cond_init(&crew->opened, NULL);
 }
 
@@ -441,6 +444,20 @@ static void *probe(void *host)
 	return NULL;
 }
 
+static void tell_reading(struct ks_crew *c, struct ks_env *env)
+{
+	if (!env->has_read)
+		return;
+	pthread_mutex_lock(&c->reading);
+	c->read_beside.known = true;
+	c->read_beside.clock = env->read_clock;
+	c->read_beside.value = env->read_value;
+	c->read_beside.at_ns = env->read_at_ns;
+	c->read_beside.width_ns = env->read_width_ns;
+	pthread_mutex_unlock(&c->reading);
+	env->has_read = 0;
+}
+
 struct background {
 	struct host *h;
 	const struct ks_background *what;
@@ -462,6 +479,7 @@ static void *background(void *context)
 		enter_beside(c);
 		if (!atomic_load(&c->halted))
 			b.what->fn(&env, c->spec.cfg, c->shared);
+		tell_reading(c, &env);
 		leave_beside(c);
 	}
 	return NULL;

@@ -32,6 +32,20 @@ static bool leave(struct ks_area_lane *a, uint64_t n)
 
 static _Thread_local struct ks_lane_thread *held; /* this thread's, for the handler */
 
+/* A reading that a background thread made counts for a call that makes none itself. */
+static void take_beside(struct ks_lane_thread *l)
+{
+	struct ks_crew *c = l->crew;
+
+	pthread_mutex_lock(&c->reading);
+	l->env.has_read = c->read_beside.known;
+	l->env.read_value = c->read_beside.value;
+	l->env.read_at_ns = c->read_beside.at_ns;
+	l->env.read_width_ns = c->read_beside.width_ns;
+	l->env.read_clock = c->read_beside.clock;
+	pthread_mutex_unlock(&c->reading);
+}
+
 static void note_reading(const struct ks_lane_thread *l, struct ks_wire_record *r)
 {
 	const struct ks_env *e = &l->env;
@@ -75,6 +89,8 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 	uint8_t why = 0;
 
 	l->env.has_read = 0;
+	if (c->reads_beside)
+		take_beside(l);
 	l->env.seq = (uint32_t)n;
 	int64_t call_ns = begin_ns > *return_ns ? ks_true_wait(c->start_ns + begin_ns) - c->start_ns : *return_ns;
 	NOTE(&a->reads, l->env.reads);

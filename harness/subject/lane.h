@@ -30,6 +30,13 @@ struct ks_crew {
 	int64_t start_ns; /* true time of the scenario's start */
 	atomic_bool halted; /* nothing is begun any more */
 	atomic_bool held;   /* and this: for the moment */
+	pthread_mutex_t reading; /* guards the next one */
+	struct { /* what background threads read last: what a call goes by that reads no clock itself */
+		bool known;
+		uint8_t clock;
+		int64_t value, at_ns, width_ns;
+	} read_beside;
+	bool reads_beside;  /* there may be such a reading */
 	atomic_int beside;  /* how many run beside the lanes, at this moment */
 	void (*work)(struct ks_lane_thread *lane); /* of a lane of a foreign program that is free running (spec.gen is NULL) */
 	atomic_bool full; /* a lane had no room for its next record */

@@ -198,6 +198,26 @@ static void trace_call(const struct ks_trace *trace, const struct lane *l)
 	trace->call(trace->context, &c);
 }
 
+static void take_beside(struct lane *l)
+{
+	const struct process *p = l->process;
+	l->env.read_value = p->beside.value;
+	l->env.read_at_ns = p->beside.at_ns;
+	l->env.read_clock = p->beside.clock;
+	l->env.has_read = 1;
+}
+
+static void note_beside(const struct lane *l)
+{
+	struct process *p = l->process;
+	if (!l->env.has_read)
+		return;
+	p->beside.value = l->env.read_value;
+	p->beside.at_ns = l->env.read_at_ns;
+	p->beside.clock = l->env.read_clock;
+	p->beside.known = true;
+}
+
 static void call(struct ks_engine *g, struct lane *l)
 {
 	const struct ks_sim *sim = g->sim;
@@ -205,6 +225,8 @@ static void call(struct ks_engine *g, struct lane *l)
 	uint8_t why = 0;
 	l->call_ns = l->env.now_ns;
 	l->env.has_read = 0;
+	if (__builtin_expect(l->process->beside.known, 0))
+		take_beside(l);
 	l->wished = false;
 	if (l->traps)
 		ks_place_begin(l);
@@ -267,7 +289,9 @@ static void begin(struct ks_engine *g, struct lane *l)
 	case TASK_BACKGROUND:
 		work = &ks_gen_background(gen, g->sim->cfg)[l->background];
 		l->begin_ns += work->period_ns;
+		l->env.has_read = 0;
 		work->fn(&l->env, g->sim->cfg, l->process->shared);
+		note_beside(l);
 		break;
 	default:
 		for (struct lane *next; call(g, l), (next = next_caller(g, l)); l = next)

@@ -89,6 +89,11 @@ struct process {
 	void *shared;
 	uint64_t pid;
 	bool down;
+	struct { /* what its background threads read last: what a call goes by that reads no clock itself */
+		bool known;
+		uint8_t clock;
+		int64_t value, at_ns;
+	} beside;
 	struct {
 		bool set;
 		uint64_t value;

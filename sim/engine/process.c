@@ -231,6 +231,7 @@ static void start_process(struct ks_engine *g, struct node *n, struct process *p
 	p->incarnation++;
 	p->pid = ks_pid_draw(g, n, p);
 	if (!kept) {
+		p->beside.known = false;
 		size_t local = local_size(g, n) / g->sim->processes;
 		memset(p->shared, 0, shared_size(g) / g->sim->processes);
 		if (local)
