@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "ks_guest_bench.h"
 #include "ks_qemu.h"
+#include "qemu_seats.h"
 
 static const struct {
 	const char *title, *unit;
@@ -41,9 +42,13 @@ static void print(int i, double value)
 int ks_bench_guest(struct ks_err *err)
 {
 	double value[KS_GUEST_FIGURES];
+	struct ks_vm_options plain = {.cpus = 1};
+	char why[200];
 	int failed = ks_guest_bench(value, &ks_signal, err);
 
-	printf("guests under %s\n", ks_qemu_accel());
+	printf("guests under %s, at most %d at one time\n", ks_qemu_accel(), ks_guest_seats());
+	if (!ks_vm_templates_work(&plain, why, sizeof(why)))
+		printf("%s\n", why);
 	for (int i = 0; i < KS_GUEST_FIGURES; i++)
 		print(i, value[i]);
 	return failed;

@@ -241,7 +241,7 @@ bool ks_vm_templates_work(const struct ks_vm_options *o, char *why, size_t size)
 	const char *reason = NULL;
 
 	if (!strcmp(o->accel ? o->accel : ks_qemu_accel(), "kvm"))
-		reason = "guests under KVM are booted each: it takes them less time than QEMU to start, and clones were tried under TCG only";
+		reason = "guests under KVM are booted each: clones were tried under TCG only";
 	else if (o->drive || o->netdev || o->rtc)
 		reason = "guests with a disk, a net or a date of their own are booted each: a template has none";
 	snprintf(why, size, "%s", reason ? reason : "");
