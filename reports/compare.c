@@ -1,8 +1,7 @@
-/* The tables of a comparison. */
+/* A comparison: what generators are like, what came of them; as Markdown and CSV. */
 #include "compare.h"
 
 #include <inttypes.h>
-#include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,86 +218,6 @@ void ks_cmp_block_name(const struct ks_rp_block *b, char *text, size_t size)
 		say(text, size, ", %s=%s", path, json_string_value(value));
 	if (strcmp(b->world, "sim"))
 		say(text, size, " (%s)", b->world);
-}
-
-/* ---- terminal ---- */
-
-static struct libscols_table *new_table(int width, size_t columns)
-{
-	struct libscols_table *t = scols_new_table();
-	for (size_t i = 0; t && i < columns; i++)
-		scols_table_new_column(t, "", 0, 0);
-	if (t) {
-		scols_table_enable_noheadings(t, 1);
-		scols_table_set_column_separator(t, "  ");
-		scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER); /* a line that is longer than the terminal is not cut inside a word */
-		scols_table_set_termwidth(t, (size_t)width);
-	}
-	return t;
-}
-
-static int print_traits(const struct ks_cmp *c, FILE *out, int width)
-{
-	struct libscols_table *t = new_table(width, 1 + KS_CMP_TRAITS);
-	if (!t)
-		return -1;
-	struct libscols_line *head = scols_table_new_line(t, NULL);
-	for (int k = 0; k < KS_CMP_TRAITS; k++)
-		scols_line_set_data(head, (size_t)k + 1, ks_cmp_traits[k]);
-	for (size_t i = 0; i < c->n; i++) {
-		struct libscols_line *line = scols_table_new_line(t, NULL);
-		scols_line_set_data(line, 0, c->generator[i]);
-		for (int k = 0; k < KS_CMP_TRAITS; k++) {
-			char text[KS_CMP_TEXT];
-			ks_cmp_trait(c, c->generator[i], k, text);
-			scols_line_set_data(line, (size_t)k + 1, text);
-		}
-	}
-	scols_table_set_stream(t, out);
-	int failed = scols_print_table(t);
-	scols_unref_table(t);
-	fputc('\n', out);
-	return failed;
-}
-
-static int print_outcomes(const struct ks_cmp *c, FILE *out, int width)
-{
-	for (size_t i = 0; i < c->blocks.n; i++) {
-		char name[300];
-		const struct ks_rp_block *b = &c->blocks.v[i];
-		struct libscols_table *t = new_table(width, 2);
-		if (!t)
-			return -1;
-		ks_cmp_block_name(b, name, sizeof name);
-		fprintf(out, "\n%s: %s\n", name, b->about);
-		for (size_t k = 0; k < b->n; k++) {
-			char text[400], generator[200];
-			struct libscols_line *line = scols_table_new_line(t, NULL);
-			ks_cmp_outcome(&b->cell[k], text, sizeof text);
-			snprintf(generator, sizeof generator, "  %s", b->cell[k].generator);
-			scols_line_set_data(line, 0, generator);
-			scols_line_set_data(line, 1, text);
-		}
-		scols_table_set_stream(t, out);
-		int failed = scols_print_table(t);
-		scols_unref_table(t);
-		fputc('\n', out);
-		if (failed)
-			return -1;
-	}
-	return 0;
-}
-
-int ks_compare_text(const json_t *result, const json_t *costs, FILE *out, bool colour, int width)
-{
-	struct ks_cmp c;
-	struct ks_err err;
-	(void)colour;
-	int failed = ks_cmp_init(&c, result, costs, &err);
-	if (!failed)
-		failed = print_traits(&c, out, width) || print_outcomes(&c, out, width);
-	ks_cmp_release(&c);
-	return failed || ferror(out) ? -1 : 0;
 }
 
 /* ---- Markdown ---- */

@@ -1,10 +1,10 @@
 /* Differences for people: a terminal and a pull request. */
 #include <inttypes.h>
-#include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "diff.h"
+#include "ks_table.h"
 #include "report.h"
 
 const struct ks_diff_weight ks_diff_weights[KS_DIFF_WEIGHTS] = {
@@ -51,63 +51,34 @@ const char *ks_diff_subject(const json_t *difference)
 /* ---- terminal ---- */
 
 enum { WHO, WHAT, BASE, NEW, NOTE, COLUMNS };
+#define RED "\033[31m"
 
-static struct libscols_table *table(int width, bool colour)
-{
-	static const char *const names[COLUMNS] = {"", "", "base", "new", ""};
-	struct libscols_table *t = scols_new_table();
-	if (!t)
-		return NULL;
-	for (int i = 0; i < COLUMNS; i++)
-		if (!scols_table_new_column(t, names[i], 0, i == NOTE ? SCOLS_FL_WRAP : 0)) {
-			scols_unref_table(t);
-			return NULL;
-		}
-	scols_table_enable_noheadings(t, 0);
-	scols_table_enable_colors(t, colour);
-	scols_table_set_termforce(t, SCOLS_TERMFORCE_ALWAYS);
-	scols_table_set_termwidth(t, (size_t)width);
-	return t;
-}
-
-static int add_line(struct libscols_table *t, const json_t *x, const char *weight)
+static int add_line(struct ks_table *t, const json_t *x, const char *colour)
 {
 	char who[400], base[200], new[200], why[400];
-	struct libscols_line *line = scols_table_new_line(t, NULL);
-	if (!line)
-		return -1;
-	snprintf(who, sizeof who, "  %s %s %s", ks_rp_str(x, "scenario"), ks_rp_str(x, "generator"), ks_rp_str(x, "world"));
+	snprintf(who, sizeof who, "%s %s %s", ks_rp_str(x, "scenario"), ks_rp_str(x, "generator"), ks_rp_str(x, "world"));
 	ks_diff_side(x, "base", base, sizeof base);
 	ks_diff_side(x, "new", new, sizeof new);
 	ks_diff_note(x, why, sizeof why);
-	if (!strcmp(weight, "regression"))
-		scols_line_set_color(line, "red");
-	return scols_line_set_data(line, WHO, who) || scols_line_set_data(line, WHAT, ks_diff_subject(x)) ||
-	       scols_line_set_data(line, BASE, base) || scols_line_set_data(line, NEW, new) || scols_line_set_data(line, NOTE, why);
+	return ks_table_add(t, (const char *[COLUMNS]){who, ks_diff_subject(x), base, new, why}, colour);
 }
 
 static int text_section(const json_t *diff, size_t section, FILE *out, bool colour, int width)
 {
+	struct ks_table t = {.columns = COLUMNS, .title = {"", "", "base", "new", ""}, .gap = 2};
 	const char *weight = ks_diff_weights[section].weight;
-	size_t i, n = 0;
+	size_t i;
 	json_t *x;
-	struct libscols_table *t = table(width, colour);
-	if (!t)
-		return -1;
 	int failed = 0;
-	json_array_foreach(json_object_get(diff, "differences"), i, x) {
-		if (strcmp(ks_rp_str(x, "weight"), weight))
-			continue;
-		failed |= add_line(t, x, weight);
-		n++;
-	}
-	if (n && !failed) {
+	json_array_foreach(json_object_get(diff, "differences"), i, x)
+		if (!strcmp(ks_rp_str(x, "weight"), weight))
+			failed |= add_line(&t, x, colour && !section ? RED : NULL);
+	if (t.rows && !failed) {
 		fprintf(out, "%s\n", ks_diff_weights[section].heading);
-		scols_table_set_stream(t, out);
-		failed = scols_print_table(t);
+		ks_table_print(&t, out, 2, (size_t)width);
 		fputc('\n', out);
 	}
-	scols_unref_table(t);
+	ks_table_release(&t);
 	return failed ? -1 : 0;
 }
 
@@ -123,12 +94,19 @@ void ks_diff_closing(const json_t *diff, FILE *out)
 
 int ks_diff_text(const json_t *diff, FILE *out, bool colour, int width)
 {
+	struct ks_rp_text end;
+	struct ks_err err;
 	for (size_t i = 0; i < KS_DIFF_WEIGHTS; i++)
 		if (text_section(diff, i, out, colour, width))
 			return -1;
-	ks_diff_closing(diff, out);
-	fputc('\n', out);
-	return 0;
+	if (ks_rp_open(&end, &err))
+		return -1;
+	ks_diff_closing(diff, end.f);
+	int failed = ks_rp_finish(&end, &err);
+	if (!failed)
+		ks_put_folded(out, end.bytes, 0, 0, (size_t)width);
+	ks_rp_release(&end);
+	return failed;
 }
 
 /* ---- Markdown ---- */

@@ -55,5 +55,7 @@ int ks_list_names(const char *kind, FILE *out);
 /* Whether stdout takes colour (a terminal, NO_COLOR not set), and its width. */
 bool ks_colour(void);
 int ks_width(void);
+/* Its width, or 0 when it is none: lines for other programs are not folded. */
+size_t ks_terminal_width(void);
 
 #endif

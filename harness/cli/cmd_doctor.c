@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "ks_qemu.h"
+#include "ks_table.h"
 #include "ks_world.h"
 
 static bool on_path(const char *program)
@@ -57,6 +58,19 @@ static void look_at_worlds(json_t *list)
 	}
 }
 
+static void look_at_kvm(json_t *list)
+{
+	bool qemu = on_path("qemu-system-x86_64"), kvm = qemu && !strcmp(ks_qemu_accel(), "kvm");
+	const char *note = "guests run under it";
+	if (!qemu)
+		note = "nothing to try it with: no QEMU";
+	else if (!kvm && access("/dev/kvm", R_OK | W_OK))
+		note = "guests run under TCG, slower, without /dev/kvm";
+	else if (!kvm)
+		note = "/dev/kvm is there, but no guest boots with it: they run under TCG, slower";
+	add(list, "kvm", kvm, note, "");
+}
+
 /* Programs that exist: those that lack something, each with the line that installs it. */
 static void look_at_subjects(json_t *list)
 {
@@ -74,9 +88,7 @@ static json_t *examine(void)
 	json_t *list = json_array();
 	look_at_worlds(list);
 	look_at_image(list);
-	bool kvm = !strcmp(ks_qemu_accel(), "kvm"), device = !access("/dev/kvm", R_OK | W_OK);
-	add(list, "kvm", kvm, kvm ? "guests run under it" : device ? "/dev/kvm is there, but no guest boots with it: they run under TCG, slower"
-	                                                            : "guests run under TCG, slower, without /dev/kvm", "");
+	look_at_kvm(list);
 	bool plots = on_path("gnuplot");
 	add(list, "plots", plots, plots ? "gnuplot" : "pages come without plots", "apt-get install gnuplot-nox");
 	const char *library = ks_library();
@@ -87,15 +99,18 @@ static json_t *examine(void)
 
 static void print(const json_t *list)
 {
+	struct ks_table t = {.columns = 3, .gap = 2};
 	size_t i;
 	json_t *x;
 	json_array_foreach(list, i, x) {
-		const char *install = json_string_value(json_object_get(x, "install"));
-		printf("%-26s %-8s %s\n", json_string_value(json_object_get(x, "what")), json_is_true(json_object_get(x, "works")) ? "works" : "missing",
-		       json_string_value(json_object_get(x, "note")));
-		if (*install)
-			printf("%-35s %s\n", "", install);
+		const char *install = json_string_value(json_object_get(x, "install")), *note = json_string_value(json_object_get(x, "note"));
+		const char *works = json_is_true(json_object_get(x, "works")) ? "works" : "missing";
+		ks_table_add(&t, (const char *[]){json_string_value(json_object_get(x, "what")), works, note}, NULL);
+		if (*install && !strstr(note, install))
+			ks_table_add(&t, (const char *[]){"", "", install}, NULL);
 	}
+	ks_table_print(&t, stdout, 0, ks_terminal_width());
+	ks_table_release(&t);
 }
 
 static int cmd_doctor(int argc, char **argv);

@@ -1,5 +1,4 @@
 /* keyskew history: results over time. */
-#include <libsmartcols/libsmartcols.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include "cli.h"
 #include "ks_history.h"
 #include "ks_opt.h"
+#include "ks_table.h"
 #include "ks_trend.h"
 
 static const struct ks_cli_option options[] = {
@@ -104,25 +104,27 @@ struct column {
 
 static int print_table(const json_t *rows, const struct column *columns)
 {
-	struct libscols_table *t = scols_new_table();
+	struct ks_table t = {.gap = 2};
 	size_t i;
 	json_t *row;
-	int failed = t ? 0 : -1;
-	scols_table_set_termwidth(t, (size_t)ks_width());
-	for (int c = 0; !failed && columns[c].title; c++)
-		failed = scols_table_new_column(t, columns[c].title, 0, columns[c].right ? SCOLS_FL_RIGHT : 0) ? 0 : -1;
+	int failed = 0;
+	for (; columns[t.columns].title; t.columns++) {
+		t.title[t.columns] = columns[t.columns].title;
+		t.right[t.columns] = columns[t.columns].right;
+	}
 	json_array_foreach(rows, i, row) {
-		struct libscols_line *line = failed ? NULL : scols_table_new_line(t, NULL);
-		for (int c = 0; line && columns[c].title; c++) {
+		const char *cell[KS_TABLE_COLUMNS];
+		char number[KS_TABLE_COLUMNS][32];
+		for (size_t c = 0; c < t.columns; c++) {
 			const json_t *v = json_object_get(row, columns[c].key);
-			char number[32];
-			snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
-			scols_line_set_data(line, (size_t)c, json_is_string(v) ? json_string_value(v) : number);
+			snprintf(number[c], sizeof number[c], "%lld", (long long)json_integer_value(v));
+			cell[c] = json_is_string(v) ? json_string_value(v) : number[c];
 		}
+		failed |= ks_table_add(&t, cell, NULL);
 	}
 	if (!failed)
-		failed = scols_print_table(t);
-	scols_unref_table(t);
+		ks_table_print(&t, stdout, 0, ks_terminal_width());
+	ks_table_release(&t);
 	return failed ? KS_E_INTERNAL : 0;
 }
 

@@ -1,11 +1,11 @@
 /* keyskew list: what there is, from the tables that carry it. Each kind is a JSON array of flat objects; the table for
  * people is drawn from the same. */
-#include <libsmartcols/libsmartcols.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
+#include "ks_table.h"
 #include "keygen.h"
 #include "ks_consumer.h"
 #include "ks_plan.h"
@@ -317,25 +317,21 @@ static void print_table(json_t *list)
 	size_t i;
 	json_t *entry, *value;
 	const char *key;
-	struct libscols_table *t = scols_new_table();
-	if (!t)
-		return;
-	scols_table_set_column_separator(t, "  ");
+	struct ks_table t = {.gap = 2};
+	json_object_foreach(json_array_get(list, 0), key, value)
+		if (t.columns < KS_TABLE_COLUMNS)
+			t.title[t.columns++] = key;
 	json_array_foreach(list, i, entry) {
-		struct libscols_line *line;
-		size_t column = 0;
-		if (i == 0)
-			json_object_foreach(entry, key, value)
-				scols_table_new_column(t, key, 0, 0);
-		line = scols_table_new_line(t, NULL);
-		json_object_foreach(entry, key, value)
-			scols_line_set_data(line, column++, json_string_value(value));
+		const char *cell[KS_TABLE_COLUMNS];
+		for (size_t c = 0; c < t.columns; c++) {
+			const char *text = json_string_value(json_object_get(entry, t.title[c]));
+			cell[c] = text ? text : "";
+		}
+		if (ks_table_add(&t, cell, NULL))
+			break;
 	}
-	scols_table_set_termwidth(t, (size_t)ks_width());
-	scols_table_enable_nowrap(t, 1);
-	scols_table_set_termforce(t, SCOLS_TERMFORCE_NEVER);
-	scols_print_table(t);
-	scols_unref_table(t);
+	ks_table_print(&t, stdout, 0, ks_terminal_width());
+	ks_table_release(&t);
 }
 
 static void print(json_t *j, bool as_json)

@@ -1,5 +1,6 @@
 /* keyskew: the program. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "cli.h"
 #include "ks_opt.h"
+#include "ks_table.h"
 
 volatile sig_atomic_t ks_signal;
 
@@ -50,14 +52,24 @@ int ks_width(void)
 	return 120;
 }
 
+size_t ks_terminal_width(void)
+{
+	return isatty(STDOUT_FILENO) ? (size_t)ks_width() : 0;
+}
+
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: keyskew COMMAND [ARGUMENT]...\n\n"
-	             "A fault-injection lab for time-based keys: drives generators through clock faults and says which\n"
-	             "of their claims hold.\n\ncommands:\n");
-	for (size_t i = 0; ks_commands[i]; i++)
-		fprintf(out, "  %-11s %s\n", ks_commands[i]->name, ks_commands[i]->summary);
-	fprintf(out, "\nkeyskew COMMAND --help tells more. Begin with: keyskew run ntp-step-back -g snowflake,unixmilli\n");
+	size_t width = ks_terminal_width() ? ks_terminal_width() : SIZE_MAX;
+	fputs("usage: keyskew COMMAND [ARGUMENT]...\n\n", out);
+	ks_put_folded(out, "A fault-injection lab for time-based keys: drives generators through clock faults and says which of their claims hold.", 0, 0,
+	              width < 100 ? width : 100);
+	fputs("\ncommands:\n", out);
+	for (size_t i = 0; ks_commands[i]; i++) {
+		fprintf(out, "  %-11s ", ks_commands[i]->name);
+		ks_put_folded(out, ks_commands[i]->summary, 0, 14, width);
+	}
+	fputc('\n', out);
+	ks_put_folded(out, "keyskew COMMAND --help tells more. Begin with: keyskew run ntp-step-back -g snowflake,unixmilli", 0, 0, width);
 }
 
 static int unknown(const char *name)

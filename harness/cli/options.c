@@ -1,10 +1,12 @@
 #include "options.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "cli.h"
 #include "ks_mem.h"
 #include "ks_opt.h"
+#include "ks_table.h"
 
 static const struct ks_cli_option help_option = {"help", 'h', NULL, "this text", KS_COMPLETE_NONE, NULL};
 
@@ -138,27 +140,44 @@ int ks_cli_usage(const struct ks_cli_command *command)
 	return KS_E_USAGE;
 }
 
-static void put_option(FILE *out, const struct ks_cli_option *o)
+#define HELP_AT 30 /* the column of what an option does */
+
+static void put_option(FILE *out, const struct ks_cli_option *o, size_t width)
 {
 	char left[80];
 	if (o->letter)
 		snprintf(left, sizeof left, "  -%c, --%s%s%s", o->letter, o->name, o->value ? " " : "", o->value ? o->value : "");
 	else
 		snprintf(left, sizeof left, "      --%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-	if (strlen(left) > 28)
-		fprintf(out, "%s\n%-30s%s\n", left, "", o->help);
+	if (strlen(left) > HELP_AT - 2)
+		fprintf(out, "%s\n%*s", left, HELP_AT, "");
 	else
-		fprintf(out, "%-30s%s\n", left, o->help);
+		fprintf(out, "%-*s", HELP_AT, left);
+	ks_put_folded(out, o->help, 0, HELP_AT, width);
+}
+
+/* Lines that fit stay as they were written. */
+static void put_text(FILE *out, const char *text, size_t width)
+{
+	while (*text) {
+		char line[1000];
+		size_t len = strcspn(text, "\n"), indent = strspn(text, " ");
+		snprintf(line, sizeof line, "%.*s", (int)(len - (indent < len ? indent : len)), text + indent);
+		ks_put_folded(out, line, indent, indent, width);
+		text += len + (text[len] == '\n');
+	}
 }
 
 void ks_command_help(const struct ks_cli_command *c, FILE *out)
 {
 	for (size_t i = 0; c->synopsis[i]; i++)
 		fprintf(out, "%s keyskew %s %s\n", i ? "      " : "usage:", c->name, c->synopsis[i]);
+	size_t width = ks_terminal_width() ? ks_terminal_width() : SIZE_MAX;
 	if (c->text)
-		fprintf(out, "\n%s\n", c->text);
+		fputc('\n', out);
+	put_text(out, c->text ? c->text : "", width);
 	fputc('\n', out);
 	for (const struct ks_cli_option *o = c->options; o->name; o++)
-		put_option(out, o);
-	put_option(out, &help_option);
+		put_option(out, o, width);
+	put_option(out, &help_option, width);
 }

@@ -32,10 +32,9 @@ chroot "$0" env DEBIAN_FRONTEND=noninteractive HOME=/root PATH=/usr/sbin:/usr/bi
     test -s out/index.html; ls out/runs/*/clock.svg
     keyskew run real-leap -w faketime -o real
     keyskew doctor
-    MANPAGER=cat man keyskew-run | grep -q -- --seeds || zcat -f /usr/share/man/man1/keyskew-run.1* | grep -q seeds
-    bash -ic "complete -p keyskew" 2>/dev/null || ls /usr/share/bash-completion/completions/keyskew
+    zcat -f /usr/share/man/man1/keyskew-run.1* | grep -q seeds
     apt-get purge -y -q keyskew >/dev/null
-    ! command -v keyskew
+    test ! -e /usr/bin/keyskew
 ' "$1"
 """
 
@@ -53,9 +52,8 @@ def clean(build):
         with open("/etc/os-release", encoding="utf-8") as f:
             suite = dict(line.rstrip().replace('"', "").split("=", 1) for line in f if "=" in line)["VERSION_CODENAME"]
         subprocess.run(["debootstrap", "--variant=minbase", suite, root], check=True, stdout=subprocess.DEVNULL)
-        shutil.copy("/etc/apt/sources.list", os.path.join(root, "etc/apt/")) if os.path.exists("/etc/apt/sources.list") else None
-        shutil.copytree("/etc/apt/sources.list.d", os.path.join(root, "etc/apt/sources.list.d"), dirs_exist_ok=True)
-        shutil.copytree("/etc/apt/apt.conf.d", os.path.join(root, "etc/apt/apt.conf.d"), dirs_exist_ok=True)
+        for name in ("sources.list.d", "apt.conf.d"):  # the packages come from where this machine's come from
+            shutil.copytree("/etc/apt/" + name, os.path.join(root, "etc/apt", name), dirs_exist_ok=True)
         shutil.copy(package, root)
         done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "bash", "-c", INSIDE, root, os.path.basename(package)],
                               capture_output=True, text=True)

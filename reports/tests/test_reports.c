@@ -11,7 +11,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "ks_compare.h"
 #include "ks_report.h"
+#include "ks_table.h"
 #include "ks_test.h"
 #include "report.h"
 
@@ -434,6 +436,60 @@ static void test_html_packed(void)
 	json_decref(result);
 }
 
+static char *table_text(const struct ks_table *t, size_t width)
+{
+	char *bytes = NULL;
+	size_t len;
+	FILE *f = open_memstream(&bytes, &len);
+	ks_table_print(t, f, 1, width);
+	fclose(f);
+	return bytes;
+}
+
+/* Natural, narrowed at spaces, told line by line; columns are characters; what it shows is safe. */
+static void test_table(void)
+{
+	struct ks_table t = {.columns = 3, .title = {"name", "n", "what it does"}, .right = {false, true, false}, .gap = 2};
+	static const char *const wide[] = {"\u00e9t\u00e9", "7", "moves the wall clock at once"}, *const hostile[] = {"b\033[31m", "120", ""};
+	CU_ASSERT_EQUAL(ks_table_add(&t, wide, NULL), 0);
+	CU_ASSERT_EQUAL(ks_table_add(&t, hostile, NULL), 0);
+	static const struct {
+		size_t width;
+		const char *text;
+	} cases[] = {{0, " name         n  what it does\n \u00e9t\u00e9          7  moves the wall clock at once\n b\\x1b[31m  120\n"},
+	             {33, " name         n  what it does\n \u00e9t\u00e9          7  moves the wall\n                 clock at once\n b\\x1b[31m  120\n"},
+	             {17, " \u00e9t\u00e9\n   n: 7\n   what it does:\n     moves the\n     wall clock\n     at once\n b\\x1b[31m\n   n: 120\n"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *text = table_text(&t, cases[i].width);
+		CU_ASSERT_STRING_EQUAL(text, cases[i].text);
+		if (strcmp(text, cases[i].text))
+			printf("\n%zu columns:\n%s", cases[i].width, text);
+		free(text);
+	}
+	ks_table_release(&t);
+}
+
+/* No line of a comparison is longer than the terminal. */
+static void test_compare_folded(void)
+{
+	json_t *result = fixture();
+	for (int width = 40; width <= 120; width += 20) {
+		char *bytes = NULL, *save;
+		size_t len;
+		FILE *f = open_memstream(&bytes, &len);
+		CU_ASSERT_EQUAL(ks_compare_text(result, NULL, f, false, width), 0);
+		fclose(f);
+		CU_ASSERT_PTR_NOT_NULL(strstr(bytes, "unixmilli"));
+		for (char *line = strtok_r(bytes, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+			if (strlen(line) > (size_t)width && strchr(line + strspn(line, " "), ' ') && !strstr(line, "script")) { /* words are kept */
+				printf("\n%d columns: %s\n", width, line);
+				CU_FAIL("a line is longer than the terminal");
+			}
+		free(bytes);
+	}
+	json_decref(result);
+}
+
 static void test_numbers(void)
 {
 	char buf[KS_RP_NUMBER];
@@ -464,6 +520,8 @@ int main(void)
 	                                       {"svg made small", test_svg_compact},
 	                                       {"html", test_html},
 	                                       {"html with packed pictures", test_html_packed},
+	                                       {"table", test_table},
+	                                       {"comparison, folded", test_compare_folded},
 	                                       {"numbers", test_numbers},
 	                                       {NULL, NULL}};
 	if (!mkdtemp(folder))
