@@ -310,8 +310,13 @@ static void put_damage(FILE *out, const json_t *run)
 
 static void put_theory(FILE *out, const json_t *run)
 {
-	const char *metric;
+	const char *metric, *none = ks_rp_str(run, "no_theory");
 	json_t *t;
+	if (*none) {
+		fputs("<h3>Theory</h3>\n<p>Of duplicates: ", out);
+		ks_html_put(out, none);
+		fputs(".</p>\n", out);
+	}
 	json_object_foreach((json_t *)json_object_get(run, "theory"), metric, t) {
 		bool met = !json_is_false(json_object_get(t, "met"));
 		fprintf(out, "<h3>Theory</h3>\n<p%s>", met ? "" : " class=\"alarm\"");

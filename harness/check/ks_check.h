@@ -141,7 +141,8 @@ int ks_judge_all(const struct ks_evidence *e, const struct ks_claim_ref *claims,
 
 /* Theory: what n - distinct should be, in closed form, for generator x fault that have one. It follows from the plan, and from
  * what the plan draws by seed (node ids, drifts, jitter), alone. It holds for `sim`: calls read their clock within
- * KS_THEORY_LATE_NS of being due, or of the thread being free. For a control, pass the plan with no faults. */
+ * KS_THEORY_LATE_NS of being due, or of the thread being free. Where processes begin anew or nodes are cloned it is what state
+ * that lasts as long as a process keeps within one. For a control, pass the plan with no faults. */
 enum ks_law { KS_LAW_NONE, KS_LAW_EXACT, KS_LAW_POISSON, KS_LAW_NORMAL };
 extern const char *const ks_law_names[4];
 #define KS_THEORY_LATE_NS KS_US

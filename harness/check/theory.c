@@ -682,26 +682,12 @@ static const struct {
 	{"truetime", truetime},
 };
 
-/* What makes lives begin, end or stop at instants that the plan does not know. */
-static const char *lives(const struct ks_plan *plan)
-{
-	for (size_t i = 0; i < plan->faults; i++) {
-		const struct ks_fault *f = &plan->fault[i];
-		int op = f->kind->op;
-		if (op == KS_FAULT_RESTART || op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_ROLLBACK || f->placed)
-			return "processes begin, end or stop at instants of their own";
-	}
-	if (plan->mail.rate.count)
-		return "messages keep threads from their calls";
-	return plan->node_id == KS_NODE_ID_LEASE ? "the registry decides who has which id" : NULL;
-}
-
 void ks_theory_duplicates(const struct ks_plan *plan, const struct ks_gen_spec *gen, uint64_t seed, struct ks_theory *theory)
 {
 	struct premise p = {.plan = plan, .spec = gen, .seed = seed};
 	none(theory, gen->gen ? "no theory of this generator" : "a foreign generator");
-	if (lives(plan)) {
-		none(theory, lives(plan));
+	if (plan->node_id == KS_NODE_ID_LEASE) {
+		none(theory, "the registry decides who has which id");
 		return;
 	}
 	for (size_t i = 0; gen->gen && i < sizeof theories / sizeof *theories; i++)

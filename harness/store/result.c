@@ -451,6 +451,8 @@ static void add_judged(json_t *run, const struct ks_run_facts *f)
 		json_object_set_new(run, "control", json_pack("{so}", "metrics", metrics(&f->control_metrics)));
 	if (f->theory.law != KS_LAW_NONE)
 		json_object_set_new(run, "theory", theory(f));
+	else if (*f->theory.text)
+		json_object_set_new(run, "no_theory", json_string(f->theory.text));
 	json_object_set_new(run, "damage", damage(f, false));
 	if (f->control)
 		json_object_set_new(run, "control_damage", damage(f, true));

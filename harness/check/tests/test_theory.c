@@ -137,7 +137,7 @@ static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *sp
 	CU_ASSERT_FATAL(plan->nodes <= sizeof node / sizeof *node);
 	for (uint32_t i = 0; i < plan->nodes; i++)
 		node[i] = (struct ks_node_desc){.offset_ns = plan->node[i].offset_ns, .drift_ppb = ks_plan_node_drift(plan, seed, i),
-						.worker = ks_plan_worker(plan, seed, i)};
+						.worker = ks_plan_worker(plan, seed, i), .clone = plan->node[i].clone};
 	CU_ASSERT_EQUAL_FATAL(ks_plan_events(plan, seed, &events, &n, &err), 0);
 	struct ks_sim sim = {.start_unix_ns = plan->start_unix_ns,
 			     .duration_ns = plan->duration_ns,
@@ -147,6 +147,9 @@ static int64_t simulate(const struct ks_plan *plan, const struct ks_gen_spec *sp
 			     .threads = plan->threads,
 			     .node = node,
 			     .load = plan->load,
+			     .mail = plan->mail,
+			     .network = plan->network,
+			     .worker = ks_plan_worker_rule(plan),
 			     .about = ks_plan_calls(plan),
 			     .events = events,
 			     .nevents = n,
@@ -401,9 +404,7 @@ static void shared_node_ids(void)
 
 /* Every generator that has a theory, every fault of clocks and threads, every arrival: where there is a law, the simulation keeps it,
  * and there is one nearly everywhere. */
-static void all_by_simulation(void)
-{
-	static const char *const generators[] = {
+static const char *const generators[] = {
 	    "unixmilli", "unixmilli:user", "unixnano", "unixnano:user", "milli-rand32", "trace-id", "trace-id:letters=36:length=4",
 	    "trace-id:seed=equal", "counter", "snowflake", "snowflake:unchecked", "snowflake:twitter-2010", "snowflake:monotonic",
 	    "snowflake:ms20", "snowflake:leaf", "snowflake:hutool", "snowflake:hutool-5.4.6", "snowflake:mybatis-plus",
@@ -411,6 +412,10 @@ static void all_by_simulation(void)
 	    "uuidv7:submilli", "uuidv7:variant=google", "uuidv7:variant=cpython-3.14", "uuidv7:variant=rust-contextv7", "mono-offset", "nanotime", "hlc", "hlc:carrying",
 	    "hlc:cockroach", "shard-key:period=1s", "shard-key:compare-and-set", "uuidv7", "uuidv7:counter", "ulid", "ulid:monotonic",
 	    "ulid:oklog", "lamport", "truetime"};
+#define GENERATORS (sizeof generators / sizeof *generators)
+
+static void all_by_simulation(void)
+{
 	static const char *const faults[] = {
 	    "", "{at: 500ms, node: n2, step: -120ms}", "{at: 500ms, step: -120ms}", "{at: 500ms, node: n2, step: 50ms}",
 	    "{at: 500ms, node: n2, drift: -500ppm}", "{at: 500ms, node: n1, slew: 400ppm, for: 500ms}",
@@ -424,7 +429,7 @@ static void all_by_simulation(void)
 	    "{at: 500ms, node: n2, suspend: s3, for: 300ms, wake_error: -500ms}"};
 	static const char *const arrivals[] = {"regular", "poisson", "burst"};
 	int with_law = 0, without = 0;
-	for (size_t g = 0; g < sizeof generators / sizeof *generators; g++)
+	for (size_t g = 0; g < GENERATORS; g++)
 		for (size_t f = 0; f < sizeof faults / sizeof *faults; f++)
 			for (size_t a = 0; a < 3; a++) {
 				char yaml[600];
@@ -454,6 +459,50 @@ static void all_by_simulation(void)
 	CU_ASSERT(with_law > 19 * without);
 	if (with_law <= 19 * without || getenv("KS_LAWS"))
 		printf("\n%d with a law, %d without\n", with_law, without);
+}
+
+/* Lives that begin, end and repeat, stops inside calls, and messages: state lasts as long as its process, and so do the laws that rest on
+ * it; messages delay only those that merge them. Where a node is put back nothing lasts. */
+static void lives_by_simulation(void)
+{
+	static const struct {
+		const char *yaml;
+		int least; /* laws; 0: none at all */
+	} kinds[] = {
+		{"faults: [{at: 500ms, node: n2, restart: process, state: lost, for: 50ms}]", 10},
+		{"faults: [{at: 500ms, node: n2, restart: process, state: kept, for: 50ms}]", 10},
+		{"faults: [{at: 500ms, node: n2, restart: node, for: 50ms}]", 10},
+		{"faults: [{at: 300ms, node: n1, snapshot: warm}, {at: 600ms, clone: warm, as: n9}]", 10},
+		{"faults: [{at: 300ms, node: n1, snapshot: warm}, {at: 600ms, clone: warm, as: n9, vmgenid: false}]", 10},
+		{"faults: [{at: 300ms, node: n1, snapshot: warm}, {at: 600ms, node: n1, rollback: warm}]", 0},
+		{"faults: [{at: 500ms, node: n1, thread: 0, call: 3, where: after clock, pause: 20ms}]", 10},
+		{"messages", 30},
+	};
+	for (size_t f = 0; f < sizeof kinds / sizeof *kinds; f++) {
+		int laws = 0;
+		bool mail = !strcmp(kinds[f].yaml, "messages");
+		for (size_t g = 0; g < GENERATORS; g++) {
+			char yaml[600];
+			struct ks_plan plan;
+			struct ks_gen_spec spec;
+			struct ks_theory t;
+			snprintf(yaml, sizeof yaml, "duration: 1s\nfleet: {nodes: 2, threads: 2}\nworkload: {rate: 1000/s, phase: 100us%s}\n%s",
+			         mail ? ", messages: {rate: 100/s, from: all, to: all}" : "", mail ? "" : kinds[f].yaml);
+			load(yaml, generators[g], &plan, &spec);
+			ks_theory_duplicates(&plan, &spec, 1 + g, &t);
+			int64_t d = t.law == KS_LAW_NONE ? 0 : simulate(&plan, &spec, 1 + g, t.scope);
+			bool right = t.law == KS_LAW_NONE ? strlen(t.text) > strlen("no closed form: ") : d >= t.low && d <= t.high;
+			CU_ASSERT(right);
+			if (!right)
+				printf("\n%s | %s: %lld, %s [%lld, %lld] %s\n", generators[g], kinds[f].yaml, (long long)d,
+				       ks_law_names[t.law], (long long)t.low, (long long)t.high, t.text);
+			laws += t.law != KS_LAW_NONE;
+			ks_plan_release(&plan);
+		}
+		CU_ASSERT(kinds[f].least ? laws >= kinds[f].least : laws == 0);
+		if (getenv("KS_LAWS"))
+			printf("\n%s: %d of %zu with a law\n", kinds[f].yaml, laws, GENERATORS);
+	}
 }
 
 /* What theory says must be wrong for another world: the interval excludes a neighbouring law. */
@@ -520,6 +569,7 @@ int main(void)
 	    {"variance over mean of bare ms", variance_over_mean},
 	    {"shared node ids", shared_node_ids},
 	    {"all generators, faults, arrivals by simulation", all_by_simulation},
+	    {"lives and messages by simulation", lives_by_simulation},
 	    {"intervals tell laws apart", intervals_tell_laws_apart},
 	    {"premises", premises},
 	    {0},
