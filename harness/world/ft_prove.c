@@ -492,7 +492,7 @@ static int prove_restart(const struct ctx *c, uint32_t k)
 
 	for (uint32_t i = 0; i < c->play->processes; i++) {
 		const struct ks_ft_process *p = ks_ft_process(c->play, i);
-		if (p->node == c->p->node && p->process == c->p->process && p->incarnation + 1 == c->p->incarnation)
+		if (p->area.head && p->node == c->p->node && p->process == c->p->process && p->incarnation + 1 == c->p->incarnation)
 			before = p;
 	}
 	size_t n = before ? atomic_load(&before->area.head->nprobes) : 0;

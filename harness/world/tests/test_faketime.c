@@ -352,6 +352,39 @@ static void restarts(void)
 	       0);
 }
 
+static size_t keys_of_node(const struct ks_records *r, uint32_t node)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < r->n; i++)
+		n += r->lanes[ks_record_get(r, i).lane].node == node && ks_record_get(r, i).outcome == KS_KEY;
+	return n;
+}
+
+/* Two nodes go on from the memory of one, which starts anew itself; what it knew they count on from. */
+static void clones(void)
+{
+	struct outcome o;
+	run(&o,
+	    "keyskew: 1\nduration: 2s\nfleet: {nodes: 2, processes: 2, threads: 2}\nworkload: {rate: 80/s}\nfaults:\n"
+	    "- {name: keep, at: 525ms, node: n1, snapshot: warm}\n- {name: one, at: 800ms, clone: warm, as: n8}\n"
+	    "- {name: two, at: 1s, clone: warm, as: n9, vmgenid: true}\n- {name: again, at: 1200ms, node: n1, restart: process, for: 100ms}\n"
+	    "- {name: stop, at: 1500ms, node: n8, stop-world: 100ms}\n",
+	    "counter", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	CU_ASSERT_EQUAL(o.out.ninjection, 5);
+	CU_ASSERT_EQUAL(o.out.records.nlanes, 8 + 2 * 4 + 4); /* of two nodes, two clones, and the second lives of the processes of n1 */
+	for (size_t i = 0; i < o.out.ninjection; i++)
+		CU_ASSERT(llabs(o.out.injection[i].observed - o.out.injection[i].commanded) <= o.out.injection[i].tolerance);
+	for (uint32_t node = 2; node < 4; node++) {
+		CU_ASSERT(keys_of_node(&o.out.records, node) > 0);
+		for (size_t i = 0; i < o.out.records.n; i++) {
+			struct ks_record r = ks_record_get(&o.out.records, i);
+			CU_ASSERT(o.out.records.lanes[r.lane].node != node || r.key.lo > 5); /* a process had issued some 20 by then */
+		}
+	}
+	release(&o);
+}
+
 static void control_is_without_faults(void)
 {
 	struct outcome o = {0};
@@ -823,6 +856,7 @@ int main(void)
 	    {"every fault", every_fault},
 	    {"special faults", special_faults},
 	    {"restarts", restarts},
+	    {"clones", clones},
 	    {"control is without faults", control_is_without_faults},
 	    {"killed subject", killed_subject},
 	    {"interrupted", interrupted},
