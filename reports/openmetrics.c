@@ -132,6 +132,23 @@ static void put_steps(FILE *out, const json_t *runs)
 			}
 }
 
+/* What was seen of clocks in guests' kernels, by the scenario's thresholds. */
+static void put_captured(FILE *out, const json_t *runs)
+{
+	static const char *const kinds[] = {"unusual", "jumps", "stretches"};
+	size_t i;
+	json_t *run;
+	int64_t n;
+	family(out, "captured", "", "moves of a clock that were seen in a guest's kernel, and stretches of the monotonic clock");
+	json_array_foreach(runs, i, run)
+		for (int k = 0; k < 3; k++)
+			if (ks_rp_integer(json_object_get(json_object_get(run, "capture"), kinds[k]), &n)) {
+				fputs("keyskew_captured", out);
+				labels(out, run, "kind", kinds[k]);
+				fprintf(out, "%" PRId64 "\n", n);
+			}
+}
+
 static void put_expected(FILE *out, const json_t *runs)
 {
 	size_t i;
@@ -167,6 +184,7 @@ int ks_report_openmetrics(const json_t *result, const char *path, struct ks_err 
 	put_expected(text.f, runs);
 	put_claims(text.f, runs);
 	put_steps(text.f, runs);
+	put_captured(text.f, runs);
 	put_metrics(text.f, runs);
 	fputs("# EOF\n", text.f);
 	int failed = ks_rp_save(&text, path, err);

@@ -514,8 +514,13 @@ static int play(struct fleet *f)
 /* "tcg, linux 6.1.0-56-cloud-amd64 tsc, QEMU 7.2.22" */
 static void describe(struct fleet *f)
 {
-	snprintf(f->output->detail, sizeof(f->output->detail), "%s, %.120s, QEMU %.31s", ks_qemu_accel(),
-	         ks_vm_system(f->guest[0].vm), ks_qmp_version(ks_vm_qmp(f->guest[0].vm)));
+	bool capped = false;
+
+	for (uint32_t i = 0; runs_free(f) && i < f->n; i++)
+		capped |= f->guest[i].account.records >= KS_WIRE_LINES_MAX;
+	snprintf(f->output->detail, sizeof(f->output->detail), "%s, %.120s, QEMU %.31s%s", ks_qemu_accel(),
+	         ks_vm_system(f->guest[0].vm), ks_qmp_version(ks_vm_qmp(f->guest[0].vm)),
+	         capped ? "; a program printed more than is read, only the beginning is judged" : "");
 }
 
 static int reserve(struct fleet *f)
