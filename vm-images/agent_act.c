@@ -267,6 +267,7 @@ static int do_act(const struct ks_wire_act *act, struct ks_wire_acted *acted)
 	case KS_ACT_S3:
 		return suspend_to_ram();
 	case KS_ACT_TRUE:
+	case KS_ACT_BORN:
 		ks_agent_time_move(act->amount);
 		return 0;
 	default:
@@ -276,7 +277,8 @@ static int do_act(const struct ks_wire_act *act, struct ks_wire_acted *acted)
 
 void ks_agent_act(const struct ks_wire_act *act, struct ks_wire_acted *acted)
 {
-	bool at_once = act->kind == KS_ACT_SET_REALTIME || act->kind == KS_ACT_TRUE || act->kind == KS_ACT_HOPS;
+	bool at_once = act->kind == KS_ACT_SET_REALTIME || act->kind == KS_ACT_TRUE || act->kind == KS_ACT_BORN ||
+	               act->kind == KS_ACT_HOPS;
 
 	memset(acted, 0, sizeof(*acted));
 	acted->kind = act->kind;

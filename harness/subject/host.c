@@ -850,7 +850,9 @@ static int act(struct host *h, uint32_t length)
 	} else {
 		h->hooks->act(&a, &acted);
 	}
-	if (a.kind == KS_ACT_TRUE || a.kind == KS_ACT_S3)
+	if (a.kind == KS_ACT_BORN)
+		atomic_store(&h->crew.born_ns, ks_true_ns() - h->crew.start_ns);
+	if (a.kind == KS_ACT_TRUE || a.kind == KS_ACT_S3 || a.kind == KS_ACT_BORN)
 		wake_lanes(h);
 	return answer(h, KS_WIRE_ACTED, &acted, sizeof(acted));
 }

@@ -78,6 +78,9 @@ static bool keep_text(struct ks_lane_thread *l, struct ks_key *key)
 	return true;
 }
 
+/* What a call ends as that was not made: its arrival was another machine's. */
+#define SKIPPED ((enum ks_outcome)(KS_LOST + 1))
+
 /* One call, the lane's n-th. A call that is overdue begins when the one before returned: that reading of true time serves
  * both. @return its outcome, or KS_LOST when the lane was closed before the call was complete. */
 static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns, int64_t begin_ns, int64_t *return_ns)
@@ -93,6 +96,8 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 		take_beside(l);
 	l->env.seq = (uint32_t)n;
 	int64_t call_ns = begin_ns > *return_ns ? ks_true_wait(c->start_ns + begin_ns) - c->start_ns : *return_ns;
+	if (due_ns < atomic_load_explicit(&c->born_ns, memory_order_relaxed))
+		return SKIPPED;
 	NOTE(&a->reads, l->env.reads);
 	NOTE(&a->due_ns, due_ns);
 	NOTE(&a->call_ns, call_ns);
@@ -146,6 +151,10 @@ static void work(struct ks_lane_thread *l)
 		last = call(l, n, due_ns, begin_ns, &free_ns);
 		if (last == KS_LOST)
 			return;
+		if (last == SKIPPED) {
+			last = KS_KEY;
+			n--;
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ struct ks_crew {
 	pthread_cond_t opened;
 	bool open;
 	int64_t start_ns; /* true time of the scenario's start */
+	_Atomic int64_t born_ns; /* of a machine that is a clone: arrivals before that are the other's */
 	atomic_bool halted; /* nothing is begun any more */
 	atomic_bool held;   /* and this: for the moment */
 	pthread_mutex_t reading; /* guards the next one */

@@ -21,6 +21,8 @@
 int ks_guest_path(const char *file, char *path, size_t size);
 /* The version of the image's kernel, "6.12.117+deb12"; "" when nobody knows. @return text. */
 const char *ks_guest_kernel(char *text, size_t size);
+/* Does the kernel of this version, NULL: the image's, learn of a new generation id? */
+bool ks_guest_has_vmgenid(const char *version);
 /* @return 0 and the program's path, or -1 when QEMU is not on PATH. */
 int ks_qemu_path(char *path, size_t size);
 /* The same of an image with a kernel of this version: the plain one, or one made beside it; NULL: the plain one. @return 0, or -1: there is none. */

@@ -14,6 +14,7 @@
 #include "ks_world.h"
 #include "qemu_jumps.h"
 #include "qemu_keeper.h"
+#include "qemu_clone.h"
 #include "qemu_play.h"
 #include "qemu_program.h"
 #include "qemu_seats.h"
@@ -36,6 +37,8 @@ struct guest {
 	int64_t ahead_ns;     /* its true time - the host's, when it was aligned */
 	int64_t start_raw_ns; /* of the scenario, in its true time */
 	struct ks_guest_play play;
+	struct ks_guest_told told;  /* where there are clones: what it told */
+	const struct guest *owner;  /* of a clone */
 	struct ks_guest_keeper keeper;
 	struct ks_wire_account account;
 	bool done;
@@ -52,6 +55,8 @@ struct fleet {
 	struct guest guest[GUESTS_MAX];
 	uint32_t n;
 	int64_t deadline_ns; /* of the whole run, ks_host_ns */
+	struct ks_guest_snapshot snapshot[KS_GUEST_SNAPSHOTS_MAX];
+	struct ks_vm_options options;
 	void *frame;         /* of KS_WIRE_MAX bytes: records on their way */
 	struct ks_err *err;
 };
@@ -148,6 +153,25 @@ static int carries_kernel(const struct ks_plan *plan, char *why, size_t size)
 	return -1;
 }
 
+static bool has_generation(const struct ks_plan *plan)
+{
+	return ks_guest_has_vmgenid(kernel_of(plan));
+}
+
+static int carries_clones(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
+{
+	if (!gen->gen || ks_gen_issues_texts(gen))
+		return refuse(why, size, "what a clone in a guest issues is told apart from its owner's by keys that are numbers, and these are texts");
+	for (size_t i = 0; i < plan->faults; i++) {
+		const struct ks_fault *f = &plan->fault[i];
+		if (f->kind->op == KS_FAULT_SNAPSHOT && f->amount >= KS_GUEST_SNAPSHOTS_MAX)
+			return refuse(why, size, "guests are kept at most 8 times");
+		if (f->kind->op == KS_FAULT_CLONE && f->vmgenid && !has_generation(plan))
+			return refuse(why, size, "the guest image's kernel has no driver of a generation id, so a clone does not learn that it is one");
+	}
+	return 0;
+}
+
 static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
 	if (gen->gen && ks_gen_find(ks_gens_sim, gen->gen->name) != gen->gen)
@@ -166,6 +190,8 @@ static int carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, ch
 		return refuse(why, size, "more than 1500000 calls of a node: a guest's memory does not hold them");
 	if (plan->clocksource == KS_CLOCKSOURCE_KVM && strcmp(ks_qemu_accel(), "kvm"))
 		return refuse(why, size, "the clock source kvm-clock is there under KVM only, and this machine has TCG");
+	if (plan->clones && carries_clones(plan, gen, why, size) != 0)
+		return -1;
 	if (!gen->gen && ks_guest_program_carries(plan, gen, why, size) != 0)
 		return -1;
 	return carries_kernel(plan, why, size) || carries_faults(plan, gen, why, size) ? -1 : 0;
@@ -203,27 +229,39 @@ static bool sleeps(const struct fleet *f)
 	return false;
 }
 
+/* The machine that snapshots are of, and clones that do not know that they are others. */
+#define GENERATION "5f0a8d2e-3c4b-4d6a-9e1f-000000000001"
+
+static bool is_kept(const struct fleet *f)
+{
+	for (uint32_t i = 0; i < f->nevents; i++)
+		if (f->events[i].op == KS_FAULT_SNAPSHOT)
+			return true;
+	return false;
+}
+
 /* Starts all guests, as clones of one that was booted before where that works, and waits until each has answered. */
 static int boot(struct fleet *f)
 {
-	struct ks_vm_options options = {.cpus = f->threads > 1 ? 2 : 1, .clocksource = source_of(f->plan), .kernel = kernel_of(f->plan), .s3 = sleeps(f),
-	                                .memory_mb = f->request->gen->gen ? 0 : ks_guest_program_memory_mb(f->request)};
+	f->options = (struct ks_vm_options){.cpus = f->threads > 1 ? 2 : 1, .clocksource = source_of(f->plan), .kernel = kernel_of(f->plan),
+	                                    .s3 = sleeps(f), .savable = is_kept(f), .vmgenid = is_kept(f) && has_generation(f->plan) ? GENERATION : NULL,
+	                                    .memory_mb = f->request->gen->gen ? 0 : ks_guest_program_memory_mb(f->request)};
 	int64_t deadline = within(f, BOOT_NS);
 	struct ks_vm_saved *saved = NULL;
 	char why[200];
 
 	for (uint32_t i = 0; i < f->plan->nodes; i++) /* all are clones of one */
-		options.netdev = options.netdev ? options.netdev : ks_guest_keeper_net(f->plan, i);
+		f->options.netdev = f->options.netdev ? f->options.netdev : ks_guest_keeper_net(f->plan, i);
 
 	f->loop = ks_vm_loop_new(f->request->stop, f->err);
 	if (!f->loop)
 		return -1;
-	if (ks_vm_templates_work(&options, why, sizeof(why)) && !(saved = ks_vm_template(f->loop, &options, deadline, f->err)))
+	if (ks_vm_templates_work(&f->options, why, sizeof(why)) && !(saved = ks_vm_template(f->loop, &f->options, deadline, f->err)))
 		return -1;
-	for (f->n = 0; f->n < f->plan->nodes; f->n++) {
+	for (f->n = 0; f->n < f->plan->nodes - f->plan->clones; f->n++) {
 		struct guest *g = &f->guest[f->n];
 		g->node = f->n;
-		g->vm = saved ? ks_vm_clone(f->loop, saved, &options, f->err) : ks_vm_start(f->loop, &options, f->err);
+		g->vm = saved ? ks_vm_clone(f->loop, saved, &f->options, f->err) : ks_vm_start(f->loop, &f->options, f->err);
 		if (!g->vm || prepare_account(f, g) != 0)
 			return -1;
 	}
@@ -329,6 +367,7 @@ static int hand_over(struct fleet *f, struct guest *g)
 
 	if (ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, f->err) != 0)
 		return -1;
+	g->play.snapshot = f->snapshot;
 	if (ks_guest_is_kept(f->plan, g->node))
 		g->play.drift_ppb = 0; /* its own oscillator's is what chronyd corrects */
 	if (ks_vm_send(g->vm, KS_WIRE_START, &start, sizeof(start), f->err) != 0)
@@ -340,9 +379,11 @@ static int hand_over(struct fleet *f, struct guest *g)
 
 static int take_done(struct fleet *f, struct guest *g, const struct ks_wire_done *done)
 {
-	if (done->records != g->account.records)
-		return ks_vm_fail(g->vm, f->err, "guest sent %llu records and says that it made %llu",
-		                  (unsigned long long)g->account.records, (unsigned long long)done->records);
+	uint64_t got = g->owner ? g->told.n : g->account.records;
+
+	if (done->records != got)
+		return ks_vm_fail(g->vm, f->err, "guest sent %llu records and says that it made %llu", (unsigned long long)got,
+		                  (unsigned long long)done->records);
 	f->output->records.clock_reads += done->clock_reads;
 	g->done = true;
 	return 0;
@@ -366,7 +407,7 @@ static const void *in_true_time(const struct fleet *f, const struct guest *g, co
 	return w;
 }
 
-static int take_records(struct fleet *f, struct guest *g, int type, const void *payload, uint32_t len)
+static int add_records(struct fleet *f, struct guest *g, int type, const void *payload, uint32_t len)
 {
 	int64_t now = ks_host_raw_ns() + g->ahead_ns - g->start_raw_ns + AHEAD_MAX_NS;
 	struct ks_err first;
@@ -379,6 +420,47 @@ static int take_records(struct fleet *f, struct guest *g, int type, const void *
 	if (first.code != KS_E_JUDGE)
 		return ks_fail(f->err, first.code, "%s", first.text);
 	return ks_vm_fail(g->vm, f->err, "%s", first.text);
+}
+
+/* Those of a clone are sorted out when its owner has told all of its own. */
+static int take_records(struct fleet *f, struct guest *g, int type, const void *payload, uint32_t len)
+{
+	if (f->plan->clones && type == KS_WIRE_RECORDS && ks_guest_told_add(&g->told, payload, len, f->err) != 0)
+		return -1;
+	return g->owner ? 0 : add_records(f, g, type, payload, len);
+}
+
+/* A call that was going on when its machine was kept goes on in the clone: it is one of the clone's from its birth on. */
+static void begin_at_birth(struct ks_wire_record *w, int64_t born_ns)
+{
+	w->due_ns = w->due_ns < born_ns ? born_ns : w->due_ns;
+	w->call_ns = w->call_ns < w->due_ns ? w->due_ns : w->call_ns;
+	if (w->read_at_ns != KS_NO_TIME && w->read_at_ns < w->call_ns)
+		w->read_at_ns = w->call_ns;
+}
+
+static int sort_out(struct fleet *f, struct guest *g)
+{
+	const uint32_t some = KS_WIRE_MAX / sizeof(struct ks_wire_record) / 2;
+	int64_t born_ns = g->play.deed[0].stood_ns + g->play.deed[0].value;
+
+	ks_guest_told_own(&g->told, &g->owner->told, f->threads);
+	for (size_t i = 0; i < g->told.n; i++) {
+		struct ks_wire_record *w = &g->told.v[i];
+		w->call_ns = ks_guest_play_true(&g->play, w->call_ns);
+		if (w->return_ns != KS_NO_TIME)
+			w->return_ns = ks_guest_play_true(&g->play, w->return_ns);
+		if (w->read_at_ns != KS_NO_TIME)
+			w->read_at_ns = ks_guest_play_true(&g->play, w->read_at_ns);
+		begin_at_birth(w, born_ns);
+	}
+	g->play.nstood = 0; /* they are in true time now */
+	for (size_t at = 0; at < g->told.n; at += some) {
+		size_t n = g->told.n - at < some ? g->told.n - at : some;
+		if (add_records(f, g, KS_WIRE_RECORDS, g->told.v + at, (uint32_t)(n * sizeof(*g->told.v))) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int take_frame(struct fleet *f, struct guest *g, int64_t deadline_ns)
@@ -418,6 +500,73 @@ static bool is_over(const struct guest *g)
 	return g->done && ks_guest_play_over(&g->play);
 }
 
+/* ---- Clones ---- */
+
+static const struct ks_fault_event *birth_of(const struct fleet *f, uint32_t node)
+{
+	for (uint32_t i = 0; i < f->nevents; i++)
+		if (f->events[i].node == node && f->events[i].op == KS_FAULT_CLONE)
+			return &f->events[i];
+	return NULL;
+}
+
+/* A new generation id is what tells the machine that it is another one; without, its random source goes on as the other's. */
+static int make(struct fleet *f, struct guest *g, const struct ks_fault_event *e)
+{
+	struct ks_vm_options options = f->options;
+	char generation[] = GENERATION;
+
+	generation[sizeof(generation) - 2] = (char)('2' + g->node);
+	options.savable = false;
+	options.same_random = true;
+	if (e->extra & KS_REVIVE_RESEED)
+		options.vmgenid = generation;
+	g->vm = ks_vm_clone(f->loop, f->snapshot[e->amount].saved, &options, f->err);
+	return g->vm ? 0 : -1;
+}
+
+static int give_birth(struct fleet *f, struct guest *g)
+{
+	const struct ks_fault_event *e = birth_of(f, g->node);
+	const struct ks_guest_snapshot *of = &f->snapshot[e->amount];
+
+	g->owner = &f->guest[of->node];
+	g->ahead_ns = g->owner->ahead_ns;
+	g->start_raw_ns = g->owner->start_raw_ns;
+	if (prepare_account(f, g) != 0 || ks_vm_wait_hello(g->vm, within(f, ANSWER_NS), f->err) != 0 ||
+	    ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, f->err) != 0)
+		return -1;
+	memcpy(g->account.clock_base_ns, g->owner->account.clock_base_ns, sizeof(g->account.clock_base_ns));
+	return ks_guest_play_born(&g->play, &g->owner->play, of, f->err);
+}
+
+/* So long before its birth a clone's QEMU is started. */
+#define MAKE_NS KS_SEC
+/* And so long before it, it is let go: it takes its time to answer. */
+#define GO_NS (60 * KS_MS)
+
+/* @return when something is due for a clone that is not born yet, ks_host_raw_ns; INT64_MIN: an error. */
+static int64_t await_birth(struct fleet *f, struct guest *g)
+{
+	const struct ks_fault_event *e = birth_of(f, g->node);
+	const struct guest *first = &f->guest[0]; /* all guests' times are aligned */
+	int64_t at = e->at_ns + first->start_raw_ns - first->ahead_ns, now = ks_host_raw_ns();
+	bool kept = f->snapshot[e->amount].saved;
+
+	if (!g->vm && now >= at - MAKE_NS && kept && make(f, g, e) != 0)
+		return INT64_MIN;
+	if (!g->vm)
+		return now >= at - MAKE_NS ? now + 10 * KS_MS : at - MAKE_NS;
+	if (now < at - GO_NS)
+		return at - GO_NS;
+	return give_birth(f, g) != 0 ? INT64_MIN : now;
+}
+
+static bool is_born(const struct guest *g)
+{
+	return g->owner || g->play.deed;
+}
+
 /* Does what is due in any guest. *next_ns: when something will be again, ks_host_ns. */
 static int do_what_is_due(struct fleet *f, int64_t *next_ns)
 {
@@ -425,6 +574,13 @@ static int do_what_is_due(struct fleet *f, int64_t *next_ns)
 
 	for (uint32_t i = 0; i < f->n; i++) {
 		struct ks_guest_play *p = &f->guest[i].play;
+		if (!is_born(&f->guest[i])) {
+			int64_t wanted = await_birth(f, &f->guest[i]);
+			if (wanted == INT64_MIN)
+				return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+			next = wanted < next ? wanted : next;
+			continue;
+		}
 		if (ks_guest_play_run(p, f->err) != 0)
 			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
 		int64_t due = ks_guest_play_due(p);
@@ -440,16 +596,18 @@ static struct guest *wait_any(struct fleet *f, int64_t deadline_ns)
 	struct guest *guest[GUESTS_MAX];
 	struct ks_vm *vm[GUESTS_MAX];
 	int64_t next_ns = INT64_MAX;
-	int n = 0, ready;
+	int n, ready;
 
-	for (uint32_t i = 0; i < f->n; i++)
-		if (!is_over(&f->guest[i])) {
-			guest[n] = &f->guest[i];
-			vm[n++] = f->guest[i].vm;
-		}
 	do {
-		if (do_what_is_due(f, &next_ns) != 0 ||
-		    ks_vm_wait_any(vm, n, next_ns < deadline_ns ? next_ns : deadline_ns, &ready, f->err) != 0)
+		if (do_what_is_due(f, &next_ns) != 0)
+			return NULL;
+		n = 0;
+		for (uint32_t i = 0; i < f->n; i++)
+			if (is_born(&f->guest[i]) && !is_over(&f->guest[i])) {
+				guest[n] = &f->guest[i];
+				vm[n++] = f->guest[i].vm;
+			}
+		if (ks_vm_wait_any(vm, n, next_ns < deadline_ns ? next_ns : deadline_ns, &ready, f->err) != 0)
 			return NULL;
 	} while (ready < 0 && ks_host_ns() < deadline_ns);
 	if (ready < 0)
@@ -508,7 +666,15 @@ static int play(struct fleet *f)
 	for (uint32_t i = 0; i < f->n; i++)
 		if (hand_over(f, &f->guest[i]) != 0)
 			return -1;
-	return collect(f) || prove(f) ? -1 : 0;
+	f->n = f->plan->nodes; /* clones, which begin later */
+	for (uint32_t i = f->plan->nodes - f->plan->clones; i < f->n; i++)
+		f->guest[i].node = i;
+	if (collect(f) != 0)
+		return -1;
+	for (uint32_t i = 0; i < f->n; i++)
+		if (f->guest[i].owner && sort_out(f, &f->guest[i]) != 0)
+			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+	return prove(f);
 }
 
 /* "tcg, linux 6.1.0-56-cloud-amd64 tsc, QEMU 7.2.22" */
@@ -580,8 +746,11 @@ static int try_once(const struct ks_run_request *request, struct ks_run_output *
 		ks_vm_free(f.guest[i].vm);
 		ks_guest_play_release(&f.guest[i].play);
 		ks_guest_keeper_release(&f.guest[i].keeper);
+		ks_guest_told_release(&f.guest[i].told);
 		ks_free(f.guest[i].account.thread);
 	}
+	for (int i = 0; i < KS_GUEST_SNAPSHOTS_MAX; i++)
+		ks_vm_saved_free(f.snapshot[i].saved);
 	ks_vm_loop_free(f.loop);
 	ks_free(f.frame);
 	ks_free(f.events);

@@ -80,6 +80,19 @@ int ks_guest_path_of(const char *version, const char *file, char *path, size_t s
 	return image_path(image, file, path, size);
 }
 
+bool ks_guest_has_vmgenid(const char *version)
+{
+	char path[PATH_MAX_], line[256];
+	FILE *f = ks_guest_path_of(version, "about", path, sizeof(path)) == 0 ? fopen(path, "re") : NULL;
+	bool has = false;
+
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = !strcmp(line, "vmgenid\n");
+	if (f)
+		fclose(f);
+	return has;
+}
+
 int ks_qemu_path(char *path, size_t size)
 {
 	const char *p = getenv("PATH");

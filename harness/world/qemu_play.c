@@ -42,6 +42,21 @@ static int64_t rate_of(const struct ks_fault_event *e)
 	return e->extra ? (int64_t)((__int128)e->amount * KS_SEC / e->extra) : 0;
 }
 
+static int64_t next_midnight(int64_t unix_ns)
+{
+	return unix_ns + (KS_DAY - 1 - (unix_ns + KS_DAY - 1) % KS_DAY);
+}
+
+/* second_overflow() notes it at one second, and does it at the next or a later one. */
+static const char *lacks_leap(const struct ks_plan *plan, const struct ks_fault_event *e)
+{
+	int64_t unix_ns = plan->start_unix_ns + plan->node[e->node].offset_ns + e->at_ns;
+
+	if (next_midnight(unix_ns) - unix_ns < 1100 * KS_MS)
+		return "a kernel has to be told of a leap second more than a second before midnight";
+	return e->extra == HZ ? NULL : "the timer of a guest's kernel ticks 250 times a second";
+}
+
 static const char *lacks_suspend(const struct ks_fault_event *e)
 {
 	if (e->amount == KS_SUSPEND_S3 && e->op == KS_FAULT_RESUME && e->extra)
@@ -62,7 +77,7 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 	case KS_FAULT_SMEAR: /* raw runs on in both */
 		return ks_guest_lacks_drift(rate_of(e), 0, source);
 	case KS_FAULT_ARM_LEAP:
-		return e->extra == HZ ? NULL : "the timer of a guest's kernel ticks 250 times a second";
+		return lacks_leap(plan, e);
 	case KS_FAULT_STOP:
 	case KS_FAULT_RUN:
 		return plan->fault[e->fault].placed ? "a thread in a guest cannot be stopped at a chosen place inside a call" : NULL;
@@ -74,6 +89,11 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 		return "no kernel lets a clock stand";
 	case KS_FAULT_COARSE:
 		return "a kernel's clocks have no ticks that could be ordered (fleet.clocksource: jiffies has those of its timer)";
+	case KS_FAULT_SNAPSHOT:
+	case KS_FAULT_CLONE:
+		return NULL;
+	case KS_FAULT_ROLLBACK:
+		return "guests carry clones of a snapshot, not going back to it";
 	case KS_FAULT_CORES:
 		return "the cores of a guest share a clock";
 	case KS_FAULT_PLACE:
@@ -86,7 +106,7 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 /* Does the agent, or the whole machine, stand from it on until another event? */
 static bool stands(enum ks_fault_op op)
 {
-	return op == KS_FAULT_SUSPEND || op == KS_FAULT_RESUME || op == KS_FAULT_STOP || op == KS_FAULT_RUN;
+	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_SUSPEND || op == KS_FAULT_RESUME || op == KS_FAULT_STOP || op == KS_FAULT_RUN;
 }
 
 bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b)
@@ -99,11 +119,6 @@ bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event 
 }
 
 /* ---- the deeds of a plan ---- */
-
-static int64_t next_midnight(int64_t unix_ns)
-{
-	return unix_ns + (KS_DAY - 1 - (unix_ns + KS_DAY - 1) % KS_DAY);
-}
 
 /* The event that ends this one: the next of its fault on its node. */
 static uint32_t end_of(const struct ks_guest_play *p, uint32_t k)
@@ -179,6 +194,12 @@ static void add_event(struct ks_guest_play *p, uint32_t k)
 	}
 	case KS_FAULT_SUSPEND:
 		add_suspend(p, k);
+		break;
+	case KS_FAULT_SNAPSHOT:
+		add(p, KS_DEED_SAVE, k, k, (struct ks_wire_act){.kind = KS_ACT_TRUE});
+		break;
+	case KS_FAULT_CLONE:
+		add(p, KS_DEED_BORN, k, k, (struct ks_wire_act){.kind = KS_ACT_BORN});
 		break;
 	default:
 		break; /* an end */
@@ -334,7 +355,7 @@ static int send(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 /* A deed that is not begun: the agent is told of it. */
 static int tell(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 {
-	if (d->kind == KS_DEED_LOOK || d->kind == KS_DEED_VM_STOP) {
+	if (d->kind == KS_DEED_LOOK || d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_SAVE) {
 		d->state = KS_DEED_ASKED;
 		return ks_vm_send(p->vm, KS_WIRE_PING, NULL, 0, err);
 	}
@@ -354,6 +375,18 @@ static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	return ks_qmp_command(ks_vm_qmp(p->vm), "stop", ks_host_ns() + ANSWER_NS, err);
 }
 
+/* It is kept while it stands, which takes some 50 ms. */
+static int save(struct ks_guest_play *p, const struct ks_deed *d, struct ks_err *err)
+{
+	struct ks_guest_snapshot *s = &p->snapshot[p->event[d->event].amount];
+
+	s->node = p->node;
+	s->stood_ns = d->stood_ns;
+	s->before = d->before;
+	s->saved = ks_vm_save(p->vm, ks_host_ns() + ANSWER_NS, err);
+	return s->saved ? 0 : -1;
+}
+
 /* The guest is told how long it stood before it runs on, so that it knows as soon as it does. */
 static int go_on(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 {
@@ -364,6 +397,10 @@ static int go_on(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	case KS_DEED_HOST_STOP:
 		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns;
 		return kill(ks_vm_pid(p->vm), SIGCONT) ? ks_fail(err, KS_E_JUDGE, "cannot continue QEMU") : 0;
+	case KS_DEED_SAVE:
+		if (save(p, d, err) != 0)
+			return -1;
+		/* fall through */
 	case KS_DEED_VM_STOP:
 		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns + CONT_TAKES_NS - STOP_TAKES_NS;
 		d->act.amount = d->value;
@@ -407,6 +444,16 @@ int ks_guest_play_run(struct ks_guest_play *p, struct ks_err *err)
 
 /* ---- answers ---- */
 
+/* What it told between the stop and when it knew of it is by so much too early. */
+static void stood(struct ks_guest_play *p, const struct ks_deed *d, int64_t until_ns)
+{
+	if (p->nstood == sizeof(p->stood) / sizeof(p->stood[0]))
+		return;
+	p->stood[p->nstood].from_ns = d->stood_ns;
+	p->stood[p->nstood].until_ns = until_ns;
+	p->stood[p->nstood++].by_ns = d->value;
+}
+
 static int late(struct ks_guest_play *p, const struct ks_deed *d, int64_t did_ns, struct ks_err *err)
 {
 	char text[KS_TIME_TEXT];
@@ -425,7 +472,7 @@ int ks_guest_play_clocks(struct ks_guest_play *p, const struct ks_wire_clocks *c
 	if (!d || d->state != KS_DEED_ASKED)
 		return ks_vm_fail(p->vm, err, "guest told its clocks unasked");
 	d->before = d->after = since(p, clocks);
-	if (d->kind == KS_DEED_VM_STOP) {
+	if (d->kind != KS_DEED_LOOK) {
 		d->state = KS_DEED_READY;
 		return 0;
 	}
@@ -444,12 +491,8 @@ int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *act
 		return ks_vm_fail(p->vm, err, "fault '%s': the guest's kernel refuses: %s", name_of(p, d), strerror(acted->error));
 	struct ks_wire_clocks before = since(p, &acted->before);
 	d->after = since(p, &acted->after);
-	if (d->kind == KS_DEED_VM_STOP) {
-		if (p->nstood < sizeof(p->stood) / sizeof(p->stood[0])) {
-			p->stood[p->nstood].from_ns = d->stood_ns;
-			p->stood[p->nstood].until_ns = before.raw_ns;
-			p->stood[p->nstood++].by_ns = d->value;
-		}
+	if (d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_SAVE) {
+		stood(p, d, before.raw_ns);
 	} else {
 		d->before = before;
 		if (d->kind == KS_DEED_HOST_STOP)
@@ -459,12 +502,13 @@ int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *act
 	}
 	d->state = KS_DEED_DONE;
 	p->next++;
-	int64_t did = d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_HOST_STOP ? d->stood_ns : before.raw_ns;
+	int64_t did = d->kind == KS_DEED_SAVE || d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_HOST_STOP ? d->stood_ns : before.raw_ns;
 	return late(p, d, did, err);
 }
 
 /* A guest that was told that it stood, and did not, would be ahead of its host by so much now. */
 #define ALIGNED_NS (10 * KS_MS)
+#define STOP_LATE_NS (100 * KS_MS)
 #define UNEVEN_PPM 2000 /* of the rate of a guest's counter, as it measured it itself */
 
 int ks_guest_play_end(struct ks_guest_play *p, struct ks_err *err)
@@ -476,7 +520,41 @@ int ks_guest_play_end(struct ks_guest_play *p, struct ks_err *err)
 		return -1;
 	p->last = since(p, &c.guest);
 	int64_t ahead = p->last.raw_ns - since_of(p, c.host_raw_ns), limit = ALIGNED_NS + c.width_ns + p->last.raw_ns / 1000000 * UNEVEN_PPM;
+	for (uint32_t i = 0; i < p->deeds; i++) /* a busy machine stops later than it was told to, and begins later */
+		if (p->deed[i].kind == KS_DEED_VM_STOP || p->deed[i].kind == KS_DEED_BORN)
+			limit += p->deed[i].value / 5 < STOP_LATE_NS ? p->deed[i].value / 5 : STOP_LATE_NS;
+		else if (p->deed[i].kind == KS_DEED_SAVE)
+			limit += STOP_LATE_NS / 4;
 	if (ahead > -limit && ahead < limit)
 		return 0;
+	p->busy = true;
 	return ks_vm_fail(p->vm, err, "guest's counter is ahead of its host's by %s that no fault explains", ks_dur_format(text, ahead));
+}
+
+int ks_guest_play_born(struct ks_guest_play *p, const struct ks_guest_play *owner, const struct ks_guest_snapshot *of,
+		       struct ks_err *err)
+{
+	struct ks_deed *d = p->deed;
+	struct ks_wire_acted acted;
+	struct ks_vm_clocks c;
+
+	p->start_ns = owner->start_ns;
+	p->ahead_ns = owner->ahead_ns;
+	p->first = of->before;
+	if (!p->deeds || d->kind != KS_DEED_BORN)
+		return ks_fail(err, KS_E_INTERNAL, "a clone whose first fault is not its birth");
+	if (ks_vm_clocks(p->vm, 4, &c, err) != 0)
+		return -1;
+	d->value = since_of(p, c.host_raw_ns) - (c.guest.raw_ns + (c.guest.raw_after_ns - c.guest.raw_ns) / 2 - p->start_ns);
+	if (ks_vm_act(p->vm, KS_ACT_BORN, 0, d->value, &acted, ks_host_ns() + ANSWER_NS, err) != 0)
+		return ks_fail_in(err, "fault '%s'", name_of(p, d));
+	struct ks_wire_clocks before = since(p, &acted.before);
+	d->before = of->before;
+	d->after = since(p, &acted.after);
+	d->stood_ns = of->stood_ns;
+	d->until_ns = d->at_ns;
+	stood(p, d, before.raw_ns);
+	d->state = KS_DEED_DONE;
+	p->next = 1;
+	return late(p, d, of->stood_ns + d->value, err);
 }

@@ -19,6 +19,8 @@ enum ks_deed_kind {
 	KS_DEED_S3,        /* the guest sleeps and is woken */
 	KS_DEED_VM_STOP,   /* QEMU stops the machine */
 	KS_DEED_HOST_STOP, /* QEMU itself is stopped */
+	KS_DEED_SAVE,      /* the machine stands while it is kept */
+	KS_DEED_BORN,      /* the machine begins, as a clone of what was kept */
 };
 
 /* In what order a deed gets done. */
@@ -36,6 +38,15 @@ struct ks_deed {
 	int64_t gap_ns;           /* of a stop of QEMU: for how long the agent did not get to look at its clocks */
 };
 
+/* A machine that was kept. */
+struct ks_guest_snapshot {
+	struct ks_vm_saved *saved;     /* NULL: not yet */
+	uint32_t node;                 /* whose it is */
+	int64_t stood_ns;              /* since when it stood, true, since the start */
+	struct ks_wire_clocks before;  /* a reading before that */
+};
+#define KS_GUEST_SNAPSHOTS_MAX 8
+
 struct ks_guest_play {
 	struct ks_vm *vm;
 	const struct ks_plan *plan;
@@ -50,6 +61,7 @@ struct ks_guest_play {
 	struct ks_deed *deed;
 	uint32_t deeds, next;
 	struct ks_wire_clocks first, last; /* before all and after all */
+	struct ks_guest_snapshot *snapshot; /* the fleet's, by number; NULL: none are taken */
 	struct {
 		int64_t from_ns, until_ns, by_ns;
 	} stood[16]; /* true times that the agent told without knowing that the machine had stood */
@@ -71,6 +83,9 @@ int ks_guest_play_init(struct ks_guest_play *play, struct ks_vm *vm, const struc
 void ks_guest_play_release(struct ks_guest_play *play);
 /* The start is agreed on and REALTIME set: takes the first reading. */
 int ks_guest_play_start(struct ks_guest_play *play, int64_t start_ns, int64_t ahead_ns, struct ks_err *err);
+/* In place of ks_guest_play_start, of a clone that has just answered: tells it how late it is. owner: whose clone it is. */
+int ks_guest_play_born(struct ks_guest_play *play, const struct ks_guest_play *owner, const struct ks_guest_snapshot *of,
+		       struct ks_err *err);
 /* @return when there is something to do, ks_host_raw_ns; INT64_MAX: nothing, or the guest has to answer first. */
 int64_t ks_guest_play_due(const struct ks_guest_play *play);
 /* Does what is due by now. */

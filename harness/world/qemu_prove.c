@@ -251,9 +251,10 @@ static void freeze(struct ctx *c, int64_t from_ns, int64_t for_ns)
 	ks_fault_on_clocks(&c->model, &e, from_ns + for_ns);
 }
 
+/* Also of a machine that is kept, or that begins as a clone: its clocks go on from where they were kept. */
 static int prove_vm_stop(struct ctx *c, const struct ks_deed *d)
 {
-	int64_t commanded = d->until_ns - d->at_ns, observed = -moved(&d->before, &d->after, KS_REALTIME);
+	int64_t commanded = d->kind == KS_DEED_VM_STOP ? d->until_ns - d->at_ns : d->value, observed = -moved(&d->before, &d->after, KS_REALTIME);
 
 	freeze(c, d->stood_ns, d->value);
 	return compare(c, &d->after, d, NULL) || put(c, d, commanded, observed, LATE_NS + tolerance(c, &d->before, &d->after)) ? -1 : 0;
@@ -310,6 +311,8 @@ static int prove(struct ctx *c, const struct ks_deed *d)
 	case KS_DEED_HOLD:
 		return prove_hold(c, d);
 	case KS_DEED_VM_STOP:
+	case KS_DEED_SAVE:
+	case KS_DEED_BORN:
 		return prove_vm_stop(c, d);
 	case KS_DEED_HOST_STOP:
 		return prove_host_stop(c, d);

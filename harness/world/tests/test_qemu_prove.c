@@ -4,6 +4,7 @@
 
 #include "ks_test.h"
 #include "ks_time.h"
+#include "qemu_clone.h"
 #include "qemu_play.h"
 
 #define T(ms) ((ms) * KS_MS)
@@ -238,11 +239,36 @@ static void test_lacks(void)
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_CORES, 1, 2, 1, NULL), "");
 }
 
+static struct ks_wire_record record(uint32_t thread, uint32_t seq, int64_t call_ns)
+{
+	return (struct ks_wire_record){.thread = thread, .seq = seq, .call_ns = call_ns, .return_ns = call_ns + 10, .key_lo = (uint64_t)call_ns};
+}
+
+/* Two threads; the machine was kept after two calls of the first and one of the second. */
+static void test_clone_records(void)
+{
+	struct ks_wire_record owner[] = {record(0, 0, 100), record(0, 1, 200), record(0, 2, 300), record(1, 0, 150), record(1, 1, 250)};
+	struct ks_wire_record clone[] = {record(0, 0, 100), record(0, 1, 200), record(0, 2, 301), record(0, 3, 400), record(1, 0, 150), record(1, 1, 251)};
+	struct ks_guest_told a = {0}, b = {0};
+
+	CU_ASSERT_EQUAL(ks_guest_told_add(&a, owner, sizeof(owner), &err), 0);
+	CU_ASSERT_EQUAL(ks_guest_told_add(&b, clone, sizeof(clone), &err), 0);
+	ks_guest_told_own(&b, &a, 2);
+	CU_ASSERT_EQUAL_FATAL(b.n, 3);
+	CU_ASSERT(b.v[0].call_ns == 301 && b.v[0].seq == 0);
+	CU_ASSERT(b.v[1].call_ns == 400 && b.v[1].seq == 1);
+	CU_ASSERT(b.v[2].call_ns == 251 && b.v[2].seq == 0 && b.v[2].thread == 1);
+	CU_ASSERT_EQUAL(ks_guest_told_add(&b, clone, 17, &err), -1);
+	ks_guest_told_release(&a);
+	ks_guest_told_release(&b);
+}
+
 int main(void)
 {
 	static const struct ks_test tests[] = {
 		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"clock sources", test_sources},
-		{"a leap second", test_leap}, {"what is not carried", test_lacks}, {NULL, NULL},
+		{"a leap second", test_leap}, {"what is not carried", test_lacks},
+		{"records of a clone", test_clone_records}, {NULL, NULL},
 	};
 	return ks_test_main("qemu-prove", tests);
 }
