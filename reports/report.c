@@ -355,8 +355,8 @@ size_t ks_rp_capture(const json_t *run, size_t max, size_t max_stretches, void (
 		put(to, text);
 		return 1;
 	}
-	snprintf(text, sizeof text, "captured in the kernel: %" PRId64 " unusual, %" PRId64 " jumps, %" PRId64 " stretches of the monotonic clock, in %" PRId64 " events",
-	         ks_rp_int(c, "unusual"), ks_rp_int(c, "jumps"), ks_rp_int(c, "stretches"), ks_rp_int(c, "seen"));
+	snprintf(text, sizeof text, "captured in the kernel, of %" PRId64 " events: unusual %" PRId64 ", jumps %" PRId64 ", stretches of the monotonic clock %" PRId64,
+	         ks_rp_int(c, "seen"), ks_rp_int(c, "unusual"), ks_rp_int(c, "jumps"), ks_rp_int(c, "stretches"));
 	put(to, text);
 	json_array_foreach(json_object_get(c, "suspicious"), i, e) {
 		snprintf(text, sizeof text, "suspicious: %" PRId64 " calls within a minute set the clock of %s", ks_rp_int(e, "calls"), ks_rp_str(e, "node"));
