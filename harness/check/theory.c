@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "incarnations.h"
 #include "ks_check.h"
 #include "ks_mem.h"
 #include "law.h"
@@ -377,10 +378,35 @@ static void shard_key(struct premise *p, struct ks_theory *t)
 
 /* ---- counter, null: each process, each thread counts from 1 ---- */
 
+static bool has_restarts(const struct ks_plan *plan)
+{
+	bool found = false;
+	for (size_t i = 0; i < plan->faults; i++)
+		found = found || plan->fault[i].kind->op == KS_FAULT_RESTART;
+	return found;
+}
+
+/* So does each incarnation. */
+static void recounters(const struct premise *p, uint32_t own_lanes, enum ks_scope own, struct ks_theory *t)
+{
+	struct ks_incarnations in;
+	if (!ks_incarnations_count(p->plan, own_lanes, KS_THEORY_LATE_NS, &in)) {
+		never(p, t, own, "it counts, and the fleet's number has no closed form");
+		return;
+	}
+	int64_t mean = (int64_t)(in.calls - in.longest), open = (int64_t)in.open;
+	exact(t, KS_SCOPE_FLEET, mean, mean - open, mean + open);
+	say(t, "each incarnation of a %s counts from 1: calls - the longest count", ks_scope_names[own]);
+}
+
 static void counters(const struct premise *p, uint32_t own_lanes, enum ks_scope own, struct ks_theory *t)
 {
 	const struct ks_plan *plan = p->plan;
 	uint64_t lanes = lanes_of_node(plan);
+	if (has_restarts(plan)) {
+		recounters(p, own_lanes, own, t);
+		return;
+	}
 	if (plan->nodes * lanes == own_lanes) {
 		never(p, t, KS_SCOPE_FLEET, "one counter");
 		return;

@@ -236,6 +236,15 @@ static const struct {
 	 KS_SCOPE_FLEET, 300 - 34, 0},
 	{"fleet: {nodes: 2}\nworkload: {arrival: poisson}\nduration: 1s", "counter", KS_LAW_EXACT, KS_SCOPE_PROCESS, 0, 0},
 	{"fleet: {nodes: 2, threads: 3}\nduration: 1s", "null", KS_LAW_EXACT, KS_SCOPE_FLEET, 2000 - 334, 0},
+	/* restarts: 2 s, and the 2 s that are left, calls of the time in between included; kept: one count; then of two nodes and processes */
+	{"duration: 4s\nfaults: [{at: 1s, node: n1, restart: process, state: lost, for: 500ms}]", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 1000, 0},
+	{"duration: 4s\nfaults: [{at: 1s, node: n1, restart: process, state: kept, for: 500ms}]", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"fleet: {nodes: 2, processes: 2, threads: 2}\nduration: 4s\nfaults: [{at: 3s, node: n2, restart: process, process: 1, state: lost, for: 10ms}]",
+	 "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 6000, 0},
+	{"fleet: 2\nduration: 4s\nworkload: {phase: 100us}\nfaults: [{at: 1s, node: n2, restart: node, for: 10ms}, {at: 2s, node: n2, restart: node, for: 10ms}]",
+	 "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 4000, 0},
+	{"fleet: {threads: 2}\nduration: 4s\nfaults: [{at: 1s, restart: process, state: lost, for: 10ms}]", "null", KS_LAW_EXACT,
+	 KS_SCOPE_FLEET, 2500, 0},
 	{BACK, "snowflake", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
 	{BACK, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 120, 0},
 	{FORTH, "snowflake:unchecked", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
@@ -470,6 +479,7 @@ static void lives_by_simulation(void)
 		int least; /* laws; 0: none at all */
 	} kinds[] = {
 		{"faults: [{at: 500ms, node: n2, restart: process, state: lost, for: 50ms}]", 10},
+		{"faults: [{at: 400ms, node: n2, restart: process, state: lost, for: 50ms}, {at: 700ms, restart: node, for: 1ms}]", 10},
 		{"faults: [{at: 500ms, node: n2, restart: process, state: kept, for: 50ms}]", 10},
 		{"faults: [{at: 500ms, node: n2, restart: node, for: 50ms}]", 10},
 		{"faults: [{at: 300ms, node: n1, snapshot: warm}, {at: 600ms, clone: warm, as: n9}]", 10},
