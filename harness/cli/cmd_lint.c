@@ -72,7 +72,7 @@ static int lint(const char *name, const struct ks_set *sets, size_t nsets, bool 
 static const struct ks_cli_option options[] = {
 	{"effective", 'e', NULL, "print the scenario with every default", KS_COMPLETE_NONE, NULL},
 	{"set", 0, "PATH=VALUE", "changes the scenario, as keyskew run does", KS_COMPLETE_NONE, NULL},
-	{"words", 0, NULL, "print the words of the file format", KS_COMPLETE_NONE, NULL},
+	{"words", 0, NULL, "print the reference of the file formats, Markdown", KS_COMPLETE_NONE, NULL},
 	{0},
 };
 enum { EFFECTIVE, SET, WORDS };
@@ -119,10 +119,37 @@ static int lint_all(const struct ks_cli *cli, const struct sets *sets, bool effe
 	return code;
 }
 
+static const char introduction[] =
+	"# The format of scenarios, suites and generator files\n"
+	"\n"
+	"What `keyskew lint --words` prints. Files are YAML; `keyskew lint FILE` checks one and names the place and the nearest word of\n"
+	"what it does not know, `keyskew lint --effective FILE` prints it with every default.\n"
+	"\n"
+	"```yaml\n"
+	"keyskew: 1\n"
+	"title: NTP steps one of three order nodes back 120 ms\n"
+	"fleet: 3\n"
+	"workload: {rate: 1000/s}\n"
+	"faults:\n"
+	"  - {name: back, at: 10s, node: n2, step: -120ms}\n"
+	"expect:\n"
+	"  snowflake: {unique@fleet: kept, refusals: 119..121}\n"
+	"  unixmilli: {unique@node: broken, duplicates@node: 120}\n"
+	"```\n"
+	"\n"
+	"- Only `keyskew: 1` is required. Units are: durations `ns us ms s m h d`, rates of clocks `ppm ppb`, rates of calls `/s`.\n"
+	"- Times are true time, `0s` is `start`; faults may also use UTC times. Signs: positive means that a clock reads later, or runs faster.\n"
+	"- A band is a number (`120`), or `119..121`, `1..`, `..5ms`; it needs no quotes.\n"
+	"- `expect` has a mapping for a generator, as `-g` names it, or for `other`: those not named. Its keys are properties (`unique increasing sorted(5ms)\n"
+	"  causal clock(1ms) available(10ms)`, within a bound) with `kept`, `broken` or `untested`, or metrics and damages with a band; `claims: kept` are all that the\n"
+	"  generator promises. A scope stands behind an `@`: `thread process node fleet`.\n"
+	"- Every key can be set from the command line: `--set faults.back.step=-50ms`, `--sweep workload.rate=100/s,1000/s`.\n";
+
 static void print_words(void)
 {
+	fputs(introduction, stdout);
 	ks_plan_reference(stdout);
-	puts("\nof NAME.gen.yaml:");
+	ks_suite_reference(stdout);
 	ks_genfile_reference(stdout);
 }
 

@@ -120,10 +120,11 @@ void ks_clock_use_write(FILE *out, const struct ks_clock_use *use)
 void ks_clocks_print(FILE *out)
 {
 	for (int i = 0; i < KS_NDISCIPLINES; i++) {
-		char path[64];
+		char path[64], heading[80];
 		snprintf(path, sizeof path, "fleet.clock.%s", ks_discipline_names[i]);
+		snprintf(heading, sizeof heading, "`clock: {%s: {...}}`, of the fleet or a node", ks_discipline_names[i]);
 		if (keepers[i].fields)
-			ks_fields_print(out, path, keepers[i].fields);
+			ks_fields_print(out, path, heading, keepers[i].fields);
 	}
 }
 

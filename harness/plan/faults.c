@@ -499,14 +499,36 @@ bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_param *pa
 	return false;
 }
 
+/* Options that some kinds have and others do not. */
+static void put_kind_options(FILE *out, const struct ks_fault_kind *kind)
+{
+	const char *between = "";
+	fputs("| ", out);
+	for (const struct ks_field *f = fault_fields; f->name; f++) {
+		unsigned key = key_of(f->name);
+		if (f->read == ks_read_not_carried || !key || !(kind->keys & key))
+			continue;
+		fprintf(out, "%s`%s`%s", between, f->name, kind->needs & key ? " (needed)" : "");
+		between = ", ";
+	}
+	fputs(" |\n", out);
+}
+
 void ks_faults_print(FILE *out)
 {
-	char accepts[200];
-	ks_fields_print(out, "faults[]", fault_fields);
+	char accepts[200], name[64];
+	fputs("\n## `faults`: kinds\n\nA fault is a mapping: its kind with its main value, and options. What a kind's own options are stands in its line; `name`, `at`, "
+	      "and whom it hits are options of every kind.\n\n| kind | what it does | its value | clocks that it moves | its own options |\n"
+	      "| --- | --- | --- | --- | --- |\n", out);
 	for (const struct ks_fault_kind *k = ks_fault_kinds; k->name; k++) {
 		if (k->op < 0)
 			continue;
-		fprintf(out, "faults[].%-13s %s\n", k->name, k->title);
-		fprintf(out, "%-22s accepts %s; moves %s\n", "", ks_fault_accepts(k, accepts, sizeof accepts), k->moves);
+		snprintf(name, sizeof name, "`%s`", k->name);
+		ks_reference_cell(out, name);
+		ks_reference_cell(out, k->title);
+		ks_reference_cell(out, ks_fault_accepts(k, accepts, sizeof accepts));
+		ks_reference_cell(out, k->moves);
+		put_kind_options(out, k);
 	}
+	ks_fields_print(out, "faults[]", "`faults`: options", fault_fields);
 }

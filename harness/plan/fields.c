@@ -354,17 +354,33 @@ int ks_read_not_carried(struct ks_reader *r, const struct ks_tree *n, const stru
 
 /* --- the reference --- */
 
-void ks_fields_print(FILE *out, const char *path, const struct ks_field *table)
+void ks_reference_cell(FILE *out, const char *text)
 {
-	char buf[256], sub[128];
+	fputs("| ", out);
+	for (; *text; text++)
+		fprintf(out, strchr("|*<", *text) ? "\\%c" : "%c", *text);
+	fputc(' ', out);
+}
+
+void ks_fields_print(FILE *out, const char *path, const char *heading, const struct ks_field *table)
+{
+	char buf[256], sub[128], name[140];
+	fprintf(out, "\n## %s\n\n| key | what it is | accepts | default |\n| --- | --- | --- | --- |\n", heading);
 	for (const struct ks_field *f = table; f->name; f++) {
 		if (f->read == ks_read_not_carried)
 			continue;
+		snprintf(name, sizeof name, "`%s`", f->name);
+		ks_reference_cell(out, name);
+		ks_reference_cell(out, f->help);
+		ks_reference_cell(out, ks_field_accepts(f, buf, sizeof buf));
+		ks_reference_cell(out, f->def ? f->def : "");
+		fputs("|\n", out);
+	}
+	for (const struct ks_field *f = table; f->name; f++) {
+		if (!f->table || f->read == ks_read_not_carried)
+			continue;
 		snprintf(sub, sizeof sub, "%s%s%s", path, *path ? "." : "", f->name);
-		fprintf(out, "%-22s %s\n", sub, f->help);
-		fprintf(out, "%-22s accepts %s%s%s\n", "", ks_field_accepts(f, buf, sizeof buf), f->def ? "; default " : "",
-		        f->def ? f->def : "");
-		if (f->table)
-			ks_fields_print(out, sub, f->table);
+		snprintf(name, sizeof name, "`%s`", sub);
+		ks_fields_print(out, sub, name, f->table);
 	}
 }

@@ -94,8 +94,10 @@ int ks_timeline_finish(struct ks_reader *r, const struct ks_tree *root);
 /* The default group of expectations. */
 int ks_expect_finish(struct ks_reader *r);
 
-/* Print the reference: of a table and those below it, and of faults. */
-void ks_fields_print(FILE *out, const char *path, const struct ks_field *table);
+/* Print the reference (Markdown): a table of fields under a heading that says what they are of, and below it those that lie in them. */
+void ks_fields_print(FILE *out, const char *path, const char *heading, const struct ks_field *table);
+/* A cell of a table in Markdown. */
+void ks_reference_cell(FILE *out, const char *text);
 void ks_faults_print(FILE *out);
 void ks_clocks_print(FILE *out);
 /* As a file has it. */

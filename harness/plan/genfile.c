@@ -259,5 +259,5 @@ struct ks_foreign *ks_genfile_load(const char *path, struct ks_err *err)
 
 void ks_genfile_reference(FILE *out)
 {
-	ks_fields_print(out, "", file_fields);
+	ks_fields_print(out, "", "Generator files: `NAME.gen.yaml`", file_fields);
 }

@@ -236,8 +236,9 @@ void ks_plan_release(struct ks_plan *plan);
 /* Writes the effective form: a scenario file with every default. Loading it gives the same plan. */
 int ks_plan_write(const struct ks_plan *plan, FILE *out);
 
-/* Prints the words of the format, a line each: name, what it accepts, default, meaning. */
+/* Print the reference of the formats as Markdown: each key with its meaning, what it accepts, its default. */
 void ks_plan_reference(FILE *out);
+void ks_suite_reference(FILE *out);
 
 /* The worker id of node i under the plan's node_id rule: index: 1 for the first; random: 0..1023, so that two nodes
  * may share one. */

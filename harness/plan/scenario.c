@@ -252,7 +252,7 @@ static const struct ks_field plan_fields[] = {
 
 void ks_plan_reference(FILE *out)
 {
-	ks_fields_print(out, "", plan_fields);
+	ks_fields_print(out, "", "A scenario", plan_fields);
 	ks_clocks_print(out);
 	ks_faults_print(out);
 }

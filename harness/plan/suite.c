@@ -214,3 +214,9 @@ int ks_file_is_suite(const char *path, struct ks_err *err)
 	ks_tree_free(root);
 	return is;
 }
+
+void ks_suite_reference(FILE *out)
+{
+	ks_fields_print(out, "", "Suites: a file with `suite:`", suite_fields);
+	ks_fields_print(out, "runs[]", "`runs` of a suite: each of the list", item_fields);
+}

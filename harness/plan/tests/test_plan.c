@@ -565,9 +565,9 @@ static void test_reference(void)
 	FILE *out = open_memstream(&text, &len);
 	ks_plan_reference(out);
 	fclose(out);
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "fleet.nodes "));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "faults[].step "));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "accepts regular|poisson|burst; default regular"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "## `fleet.nodes`\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n| `step` | moves the wall clock"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, " | regular\\|poisson\\|burst | regular |\n"));
 	free(text);
 }
 
