@@ -644,8 +644,8 @@ def adapter(name):
         if name.startswith("node-") and subject["state"] != "ready":
             raise Skip("its npm package is not in the cache; keyskew run steady -w faketime -g %s.gen.yaml puts it there" % name)
         slow = name.startswith("postgres-")
-        t.write("s.yaml", scenario(fleet="1" if slow else "2", duration="8s" if slow else "3s",
-                                   faults="  - {name: back, at: %s, node: n1, step: -120ms}\n" % ("5s" if slow else "1500ms")))
+        t.write("s.yaml", scenario(fleet="1" if slow else "2", duration="4s" if slow else "3s",
+                                   faults="  - {name: back, at: %s, node: n1, step: -120ms}\n" % ("2s" if slow else "1500ms")))
         static = name.startswith("go-")
         # three tries: programs that have just been made, or that start slowly, on a busy machine
         for _ in (1, 2, 3):

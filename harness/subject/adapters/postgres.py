@@ -1,6 +1,9 @@
-# postgres.py PREPARE QUERY: starts a PostgreSQL server on a unix socket, in a folder of its own, and prints what QUERY gives
-# every 2 ms. The server does not run as root: then it becomes the user postgres. initdb needs no faked clock and is faster
-# without.
+# postgres.py --init CACHE            makes an empty cluster: what initdb takes seconds for is done once
+# postgres.py CACHE PREPARE QUERY     starts a PostgreSQL server on a unix socket, on a copy of it in a folder of its own, and prints
+#                                     what QUERY gives every 2 ms
+#
+# The server does not run as root: then it becomes the user postgres. It keeps nothing in /dev/shm, where it would stay behind when
+# the server is killed.
 import glob
 import os
 import pwd
@@ -20,16 +23,27 @@ def start(args, user, **more):
     return subprocess.Popen(args, user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/", stdout=sys.stderr, **more)
 
 
-def run(folder, programs, user, prepare, query):
-    plain = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD" and not k.startswith("FAKETIME")}
+def initialise(folder, programs, user, cache):
     data = folder + "/data"
     init = start([programs + "/initdb", "--no-sync", "--no-instructions", "--auth=trust", "--username=postgres", "-D", data], user,
-                 env=plain, stdin=subprocess.DEVNULL)
+                 stdin=subprocess.DEVNULL)
     try:
         if init.wait():
             sys.exit("initdb ended with status %d" % init.returncode)
     finally:
         init.wait()  # told to end with us, it puts its shared memory away
+    new = "%s.%d" % (cache, os.getpid())
+    subprocess.run(["cp", "-a", data, new], check=True)
+    try:
+        os.rename(new, cache)
+    except OSError:  # another one was faster
+        shutil.rmtree(new)
+
+
+def run(folder, programs, user, cache, prepare, query):
+    plain = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD" and not k.startswith("FAKETIME")}
+    data = folder + "/data"
+    subprocess.run(["cp", "-a", cache, data], check=True, env=plain)
     server = start([programs + "/postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
                     "-c", "dynamic_shared_memory_type=mmap",
                     "-c", "log_min_messages=error"], user, stdin=subprocess.DEVNULL)
@@ -74,7 +88,10 @@ try:
     clock = os.environ.get("FAKETIME_TIMESTAMP_FILE")
     if clock and os.getuid() == 0:
         os.chmod(os.path.dirname(clock), 0o711)  # so that the server can read its clock
-    run(folder, programs, user, *sys.argv[1:3])
+    if sys.argv[1] == "--init":
+        initialise(folder, programs, user, sys.argv[2])
+    else:
+        run(folder, programs, user, *sys.argv[1:4])
 except BrokenPipeError:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 finally:
