@@ -149,8 +149,9 @@ int ks_wire_account_add(struct ks_wire_account *account, const void *payload, ui
 		memcpy(&w, (const char *)payload + at, sizeof(w));
 		const char *what = wrong(account, &w, until_ns);
 		if (what)
-			return ks_fail(err, KS_E_JUDGE, "the subject sent a record %s (record %llu)", what,
-				       (unsigned long long)account->records);
+			return ks_fail(err, KS_E_JUDGE, "the subject sent a record %s (record %llu: due %lld, call %lld, return %lld; now %lld)", what,
+				       (unsigned long long)account->records, (long long)w.due_ns, (long long)w.call_ns,
+				       (long long)w.return_ns, (long long)until_ns);
 		if (add(account, &w, records) != 0)
 			return ks_records_full(records, err);
 	}
