@@ -271,21 +271,61 @@ static struct ks_vm_saved *find_template(const char *kind)
 	return NULL;
 }
 
-static struct ks_vm_saved *make_template(struct ks_vm_loop *loop, const struct ks_vm_options *options, int64_t deadline_ns,
-					 struct ks_err *err)
+#define LOOK_NS (200 * KS_MS)
+#define RATE_MAX_PPT 20 /* thousandths: far above what a busy machine makes of LOOK_NS, far below a rate that is wrong */
+#define BOOTS 3
+
+/* Does its true time run as ours does? A guest finds out at its boot how fast its processor counts, and all clones keep what it
+ * found; on a machine that is busy it may be wrong. */
+static int keeps_time(struct ks_vm *vm, struct ks_err *err)
+{
+	struct ks_vm_clocks a, b;
+	int64_t until;
+
+	if (ks_vm_clocks(vm, 8, &a, err) != 0)
+		return -1;
+	until = ks_host_ns() + LOOK_NS;
+	for (int turn; (turn = ks_vm_loop_turn(vm->loop, until, err)) != 1;)
+		if (turn < 0)
+			return -1;
+	if (ks_vm_clocks(vm, 8, &b, err) != 0)
+		return -1;
+	int64_t host = b.host_raw_ns - a.host_raw_ns, off = b.guest.raw_ns - a.guest.raw_ns - host;
+	int64_t unsure = (a.width_ns + b.width_ns) / 2;
+	if ((off < 0 ? -off : off) <= host / 1000 * RATE_MAX_PPT + unsure)
+		return 0;
+	return ks_vm_fail(vm, err, "guest's true time is off by %lld ns within %lld ns", (long long)off, (long long)host);
+}
+
+static struct ks_vm_saved *boot_template(struct ks_vm_loop *loop, const struct ks_vm_options *options, int64_t deadline_ns,
+					 bool *off, struct ks_err *err)
 {
 	struct ks_vm_options o = *options;
 	struct ks_vm_saved *saved = NULL;
+
+	o.savable = true;
+	struct ks_vm *vm = ks_vm_start(loop, &o, err);
+	*off = false;
+	if (vm && ks_vm_wait_hello(vm, deadline_ns, err) == 0) {
+		*off = keeps_time(vm, err) != 0;
+		saved = *off ? NULL : save(vm, true, deadline_ns, err);
+	}
+	ks_vm_free(vm);
+	return saved;
+}
+
+static struct ks_vm_saved *make_template(struct ks_vm_loop *loop, const struct ks_vm_options *options, int64_t deadline_ns,
+					 struct ks_err *err)
+{
+	struct ks_vm_saved *saved = NULL;
+	bool off = true;
 
 	if (templates == TEMPLATES_MAX) {
 		ks_fail(err, KS_E_JUDGE, "more than %d kinds of guests in one call of keyskew", TEMPLATES_MAX);
 		return NULL;
 	}
-	o.savable = true;
-	struct ks_vm *vm = ks_vm_start(loop, &o, err);
-	if (vm && ks_vm_wait_hello(vm, deadline_ns, err) == 0)
-		saved = save(vm, true, deadline_ns, err);
-	ks_vm_free(vm);
+	for (int i = 0; !saved && off && i < BOOTS && !(loop->stop && *loop->stop); i++)
+		saved = boot_template(loop, options, deadline_ns, &off, err);
 	if (saved)
 		template[templates++] = saved;
 	return saved;
