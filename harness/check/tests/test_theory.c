@@ -239,6 +239,8 @@ static const struct {
 	/* restarts: 2 s, and the 2 s that are left, calls of the time in between included; kept: one count; then of two nodes and processes */
 	{"duration: 4s\nfaults: [{at: 1s, node: n1, restart: process, state: lost, for: 500ms}]", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 1000, 0},
 	{"duration: 4s\nfaults: [{at: 1s, node: n1, restart: process, state: kept, for: 500ms}]", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
+	{"fleet: {processes: 2}\nduration: 4s\nfaults: [{at: 3s, restart: process, process: 1, state: lost, for: 10ms}]", "counter",
+	 KS_LAW_EXACT, KS_SCOPE_FLEET, 2000, 0},
 	{"fleet: {nodes: 2, processes: 2, threads: 2}\nduration: 4s\nfaults: [{at: 3s, node: n2, restart: process, process: 1, state: lost, for: 10ms}]",
 	 "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 6000, 0},
 	{"fleet: 2\nduration: 4s\nworkload: {phase: 100us}\nfaults: [{at: 1s, node: n2, restart: node, for: 10ms}, {at: 2s, node: n2, restart: node, for: 10ms}]",
