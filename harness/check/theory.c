@@ -113,6 +113,16 @@ static bool times_known(const struct premise *p, struct ks_theory *t)
 	return false;
 }
 
+/* The same, for laws that rest on what a process keeps from one call to the next. */
+static bool state_known(const struct premise *p, struct ks_theory *t)
+{
+	if (!times_known(p, t))
+		return false;
+	if (p->wall.reborn)
+		none(t, p->wall.reborn);
+	return !p->wall.reborn;
+}
+
 /* The value of an option of the generator's configuration. */
 static int64_t option(const struct ks_gen_spec *spec, const char *name, int64_t missing)
 {
@@ -443,7 +453,7 @@ static void mono_offset(struct premise *p, struct ks_theory *t)
 	const struct ks_form form = {.tick_ns = 1, .turn = KS_SEC, .within = KS_WITHIN_NTH};
 	if (!follow(p, KS_MONOTONIC, t))
 		return;
-	if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || !times_known(p, t)) {
+	if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || !state_known(p, t)) {
 		never(p, t, KS_SCOPE_PROCESS, "it counts");
 		return;
 	}
@@ -502,7 +512,7 @@ static void replays(struct premise *p, enum ks_scope scope, struct ks_theory *t)
 	uint64_t seqs = UINT64_C(1) << option(p->spec, "seq_bits", 12);
 	double in_tick = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns * (double)KS_MS;
 	struct ks_sum sum = {0};
-	if (!times_known(p, t))
+	if (!state_known(p, t))
 		return;
 	if (!is_poisson(p)) {
 		count_exactly(p, &form, KS_SCOPE_FLEET, seqs, t);
@@ -523,7 +533,7 @@ static void replays(struct premise *p, enum ks_scope scope, struct ks_theory *t)
 static void zeroed(const struct premise *p, struct ks_theory *t)
 {
 	const struct ks_form form = {.tick_ns = KS_MS, .who = KS_WHO_WORKER, .within = KS_WITHIN_ZEROED};
-	if (!times_known(p, t))
+	if (!state_known(p, t))
 		return;
 	if (is_poisson(p)) {
 		none(t, "with Poisson arrivals the last ms before a step back may have no second key");
@@ -541,9 +551,9 @@ static void ms20(const struct premise *p, struct ks_theory *t)
 	double calls = (double)p->plan->load.rate.count / (double)p->plan->load.rate.per_ns * (double)p->plan->duration_ns;
 	if (p->plan->load.model == KS_MODEL_CLOSED || calls + 8 * sqrt(calls) + 8 > 1 << 20) {
 		none(t, "a count of more than 20 bits spills into the ms");
-	} else if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || p->wall.missing) {
+	} else if (p->plan->nodes * p->plan->processes == 1 || is_poisson(p) || p->wall.missing || p->wall.reborn) {
 		never(p, t, KS_SCOPE_PROCESS, "it counts");
-	} else if (times_known(p, t)) {
+	} else if (state_known(p, t)) {
 		count_exactly(p, &form, KS_SCOPE_FLEET, UINT64_MAX, t);
 		if (t->law == KS_LAW_EXACT)
 			say(t, "calls of one number in their process and one ms");
@@ -641,7 +651,7 @@ static void trace_id(struct premise *p, struct ks_theory *t)
 		none(t, "processes draw the same where they start in one second, or words are few");
 	} else if (is_poisson(p)) {
 		none(t, "with Poisson arrivals calls of one number seldom share a ms");
-	} else if (times_known(p, t)) {
+	} else if (state_known(p, t)) {
 		count_exactly(p, &alike, KS_SCOPE_FLEET, UINT64_MAX, t);
 		if (t->law == KS_LAW_EXACT)
 			say(t, "calls of one number in their process and one ms");

@@ -98,8 +98,17 @@ static void act(struct ks_wall *w, struct ks_clocks *c, const struct ks_fault_ev
 		break;
 	case KS_FAULT_DOWN:
 	case KS_FAULT_UP:
+		if (e->amount & KS_RESTART_NODE)
+			w->missing = "nodes that boot";
+		else if (e->op == KS_FAULT_DOWN)
+			stop(w, e);
+		else
+			run(w, e);
+		w->reborn = "processes that begin anew";
+		w->lasting = w->lasting > KS_SCOPE_PROCESS ? KS_SCOPE_PROCESS : w->lasting;
+		break;
 	case KS_FAULT_CLONE:
-		w->missing = "processes that begin anew, or are copied";
+		w->missing = "nodes that are copied";
 		w->lasting = w->lasting > KS_SCOPE_PROCESS ? KS_SCOPE_PROCESS : w->lasting;
 		break;
 	case KS_FAULT_ROLLBACK:

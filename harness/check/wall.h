@@ -28,6 +28,7 @@ struct ks_wall {
 	struct ks_stop *stop; /* by node, then time */
 	size_t stops;
 	const char *missing;  /* what no law is made for, or NULL */
+	const char *reborn;   /* what no law is made for that rests on state of processes, or NULL; the others see stops */
 	/* the widest scope in which state lasts: the fleet, unless processes begin anew or nodes are cloned; -1: a node is rolled back */
 	int lasting;
 	int64_t fall_ns;      /* how far the clock shows less than it had shown, of the node where it falls most; 0: nowhere */

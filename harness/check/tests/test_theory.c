@@ -480,9 +480,9 @@ static void lives_by_simulation(void)
 		const char *yaml;
 		int least; /* laws; 0: none at all */
 	} kinds[] = {
-		{"faults: [{at: 500ms, node: n2, restart: process, state: lost, for: 50ms}]", 10},
+		{"faults: [{at: 500ms, node: n2, restart: process, state: lost, for: 50ms}]", 35},
 		{"faults: [{at: 400ms, node: n2, restart: process, state: lost, for: 50ms}, {at: 700ms, restart: node, for: 1ms}]", 10},
-		{"faults: [{at: 500ms, node: n2, restart: process, state: kept, for: 50ms}]", 10},
+		{"faults: [{at: 500ms, node: n2, restart: process, state: kept, for: 50ms}]", 35},
 		{"faults: [{at: 500ms, node: n2, restart: node, for: 50ms}]", 10},
 		{"faults: [{at: 300ms, node: n1, snapshot: warm}, {at: 600ms, clone: warm, as: n9}]", 10},
 		{"faults: [{at: 300ms, node: n1, snapshot: warm}, {at: 600ms, clone: warm, as: n9, vmgenid: false}]", 10},
@@ -490,7 +490,9 @@ static void lives_by_simulation(void)
 		{"faults: [{at: 500ms, node: n1, thread: 0, call: 3, where: after clock, pause: 20ms}]", 10},
 		{"messages", 30},
 	};
-	for (size_t f = 0; f < sizeof kinds / sizeof *kinds; f++) {
+	for (size_t i = 0; i < 2 * (sizeof kinds / sizeof *kinds); i++) {
+		size_t f = i / 2;
+		bool poisson = i % 2;
 		int laws = 0;
 		bool mail = !strcmp(kinds[f].yaml, "messages");
 		for (size_t g = 0; g < GENERATORS; g++) {
@@ -498,8 +500,9 @@ static void lives_by_simulation(void)
 			struct ks_plan plan;
 			struct ks_gen_spec spec;
 			struct ks_theory t;
-			snprintf(yaml, sizeof yaml, "duration: 1s\nfleet: {nodes: 2, threads: 2}\nworkload: {rate: 1000/s, phase: 100us%s}\n%s",
-			         mail ? ", messages: {rate: 100/s, from: all, to: all}" : "", mail ? "" : kinds[f].yaml);
+			snprintf(yaml, sizeof yaml,
+			         "duration: 1s\nfleet: {nodes: 2, threads: 2}\nworkload: {rate: 1000/s, phase: 100us, arrival: %s%s}\n%s",
+			         poisson ? "poisson" : "regular", mail ? ", messages: {rate: 100/s, from: all, to: all}" : "", mail ? "" : kinds[f].yaml);
 			load(yaml, generators[g], &plan, &spec);
 			ks_theory_duplicates(&plan, &spec, 1 + g, &t);
 			int64_t d = t.law == KS_LAW_NONE ? 0 : simulate(&plan, &spec, 1 + g, t.scope);
@@ -513,7 +516,7 @@ static void lives_by_simulation(void)
 		}
 		CU_ASSERT(kinds[f].least ? laws >= kinds[f].least : laws == 0);
 		if (getenv("KS_LAWS"))
-			printf("\n%s: %d of %zu with a law\n", kinds[f].yaml, laws, GENERATORS);
+			printf("\n%s%s: %d of %zu with a law\n", kinds[f].yaml, poisson ? " poisson" : "", laws, GENERATORS);
 	}
 }
 
