@@ -309,6 +309,12 @@ static void act(const struct child *c)
 	ks_wire_send(c->to, KS_WIRE_ACT, &a, sizeof(a));
 }
 
+static void copied(const struct child *c)
+{
+	struct ks_wire_fork f = {.folder = "/tmp"};
+	ks_wire_send(c->to, KS_WIRE_FORK, &f, sizeof(f));
+}
+
 static void noise(const struct child *c)
 {
 	char zero[64] = {0};
@@ -328,6 +334,7 @@ static void refuses(void)
 	expect_error("configured twice", twice);
 	expect_error("before it was configured", early);
 	expect_error("cannot act", act);
+	expect_error("cannot be copied", copied);
 	expect_error("garbage", noise);
 	expect_error("only a subject sends", subjects_frame);
 }
