@@ -456,6 +456,39 @@ static int add_notes(struct table *t, const struct ks_rp_cell *cell)
 	return 0;
 }
 
+static bool is_unmet_in(const json_t *run, const json_t *expectation)
+{
+	const json_t *e = !strcmp(ks_rp_str(run, "status"), "judged") ? same_expectation(run, ks_rp_str(expectation, "text")) : NULL;
+	return e && !ks_rp_true(e, "met") && !ks_rp_true(e, "untested");
+}
+
+/* Of several seeds those that failed, below the row: "with seeds 2, 5..8, 11". */
+static void put_failing_seeds(struct table *t, const struct ks_rp_cell *cell, const json_t *expectation)
+{
+	FILE *out = after(t);
+	char text[2000];
+	const char *comma = " ";
+	size_t failing = 0, n;
+	for (size_t i = 0; i < cell->n; i++)
+		failing += is_unmet_in(cell->run[i], expectation);
+	n = (size_t)snprintf(text, sizeof(text), "with seed%s", failing == 1 ? "" : "s");
+	for (size_t i = 0; i < cell->n && n < sizeof(text) - 64; i++) {
+		size_t last = i;
+		if (!is_unmet_in(cell->run[i], expectation))
+			continue;
+		while (last + 1 < cell->n && is_unmet_in(cell->run[last + 1], expectation) &&
+		       ks_rp_int(cell->run[last + 1], "seed") == ks_rp_int(cell->run[last], "seed") + 1)
+			last++;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%" PRId64, comma, ks_rp_int(cell->run[i], "seed"));
+		if (last > i)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%" PRId64, last == i + 1 ? ", " : "..", ks_rp_int(cell->run[last], "seed"));
+		comma = ", ";
+		i = last;
+	}
+	if (out)
+		put_note(t, out, "", "", text);
+}
+
 static int add_cell(struct table *t, const struct ks_rp_cell *cell)
 {
 	const json_t *first = NULL;
@@ -474,6 +507,8 @@ static int add_cell(struct table *t, const struct ks_rp_cell *cell)
 			continue;
 		if (add_expectation(t, &f, generator))
 			return -1;
+		if (f.n > 1 && f.met + f.untested < f.n && !ks_rp_true(f.run, "canary"))
+			put_failing_seeds(t, cell, e);
 		generator = "";
 	}
 	if (add_damage(t, first, generator))

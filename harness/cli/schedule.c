@@ -365,9 +365,24 @@ static int add_item(struct ks_schedule *s, const struct ks_run_args *args, const
 	return add_scenario(s, args, from, scenario, err);
 }
 
+/* A run in a world that is missing says so itself. Where none of the suite is in it, nobody else would: coverage fell without a word. */
+static int check_required(const struct ks_schedule *s, size_t first, const struct ks_suite *suite, struct ks_err *err)
+{
+	for (const struct ks_world *const *w = ks_worlds; *w; w++) {
+		char why[512] = "";
+		bool has_runs = false;
+		for (size_t i = first; i < s->jobs; i++)
+			has_runs = has_runs || s->job[i].world == *w;
+		if ((suite->require >> (*w)->id & 1) && !has_runs && (*w)->available(why, sizeof why))
+			return ks_fail(err, KS_E_JUDGE, "suite '%.100s' requires the world %s: %.380s", suite->name, (*w)->name, why);
+	}
+	return 0;
+}
+
 static int add_suite(struct ks_schedule *s, const struct ks_run_args *args, const char *path, struct ks_err *err)
 {
 	struct ks_suite suite;
+	size_t first = s->jobs;
 	int status = 0;
 	if (ks_suite_load(path, &suite, err))
 		return -1;
@@ -377,6 +392,8 @@ static int add_suite(struct ks_schedule *s, const struct ks_run_args *args, cons
 		if (status && err->code == KS_E_USAGE && !strchr(err->text, '/'))
 			ks_fail_in(err, "%s:%d:%d", path, from.item->mark.line, from.item->mark.col);
 	}
+	if (!status)
+		status = check_required(s, first, &suite, err);
 	snprintf(s->name, sizeof s->name, "%s", suite.name);
 	ks_suite_release(&suite);
 	return status;

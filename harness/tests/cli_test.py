@@ -440,6 +440,29 @@ def runs_at_the_same_time(t):
         t.check(len(t.json(".keyskew/%s/result.json" % name)["runs"]) == 1, "%s is not whole" % name)
 
 
+# "--seeds 1..100 with failing seeds listed"
+@test("terminal")
+def failing_seeds(t):
+    t.write("some.yaml", scenario(workload="{rate: 1000/s, arrival: poisson}", faults="", duration="1s",
+                                  expect="  unixmilli: {duplicates@node: ..370}\n"))
+    result = t.run("run", "some.yaml", "-g", "unixmilli", "--seeds", "1..9", "--json", "r.json", code=(0, 1))
+    failing = [r["seed"] for r in t.json("r.json")["runs"] if not r["as_expected"]]
+    t.check(0 < len(failing) < 9, "the test wants some to fail: %s" % failing)
+    found = re.search(r"with seeds? ([0-9,. ]+)\n", result.out)
+    said = []
+    for part in (found[1] if found else "").split(", "):
+        low, _, high = part.partition("..")
+        said += range(int(low), int(high or low) + 1) if low else []
+    t.check(said == failing, "failing seeds %s, listed %s" % (failing, said))
+
+
+# "require: worlds whose absence is a failure", also where no run of the suite is in that world
+@test("terminal")
+def suite_requires(t):
+    t.write("s.yaml", "keyskew: 1\nsuite: s\nrequire: [qemu]\nruns:\n  - {scenario: steady, worlds: [sim], generators: [counter]}\n")
+    t.run("run", "s.yaml", code=3, says="requires the world qemu", env={"PATH": "/nonexistent"})
+
+
 # text of a scenario's author reaches terminal, HTML, XML and JSON: escaped in each
 @test("terminal")
 def text_is_escaped(t):
