@@ -117,44 +117,26 @@ static json_t *faults(void)
 	return list;
 }
 
-/* "fleet.network.delay  MEANING", then "  accepts ACCEPTS": a word of the reference, when it is of that name. */
-static void add_fleet_word(json_t *list, const char *name, const char *line, const char *accepts)
+static void add_param(json_t *list, const struct ks_param *p)
 {
-	const char *word = line + strlen("fleet."), *nodes = "nodes.";
-	word += strncmp(word, nodes, strlen(nodes)) ? 0 : strlen(nodes);
-	size_t len = strlen(name), key = strcspn(line, " ");
-	if (strncmp(word, name, len) || !strchr(". ", word[len]))
-		return;
-	const char *meaning = line + key + strspn(line + key, " "), *of = accepts + strspn(accepts, " ") + strlen("accepts ");
-	json_array_append_new(list, json_pack("{ss# ss# ss#}", "word", line, (int)key, "meaning", meaning, (int)strcspn(meaning, "\n"),
-	                                      "accepts", of, (int)strcspn(of, "\n")));
+	json_array_append_new(list, json_pack("{ss ss ss ss}", "parameter", p->name, "default", p->needed ? "required" : p->def ? p->def : "-",
+	                                      "accepts", p->accepts, "meaning", p->help));
 }
 
 /* What is wrong with a fleet from the start is no fault of an instant, but people look for it here. @return its words, or NULL. */
 static json_t *fleet_words(const char *name)
 {
 	json_t *list = json_array();
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-	if (f) {
-		ks_plan_reference(f);
-		fclose(f);
+	struct ks_param p;
+	char path[KS_NAME_MAX];
+	for (int i = 0; ks_fleet_param(name, i, &p, path); i++) {
+		p.name = path;
+		add_param(list, &p);
 	}
-	for (const char *line = text, *next; line && (next = strchr(line, '\n')); line = next + 1)
-		if (!strncmp(line, "fleet.", 6))
-			add_fleet_word(list, name, line, next + 1);
-	free(text);
 	if (json_array_size(list))
 		return list;
 	json_decref(list);
 	return NULL;
-}
-
-static void add_param(json_t *list, const struct ks_param *p)
-{
-	json_array_append_new(list, json_pack("{ss ss ss ss}", "parameter", p->name, "default", p->needed ? "required" : p->def ? p->def : "-",
-	                                      "accepts", p->accepts, "meaning", p->help));
 }
 
 static json_t *fault_params(const char *name)

@@ -270,3 +270,30 @@ int ks_read_fleet(struct ks_reader *r, const struct ks_tree *n, const struct ks_
 		plan->node[i].drift_drawn = plan->node[i].drift_drawn && plan->node[i].clock.by != KS_CLOCKS_EXACT;
 	return 0;
 }
+
+/* ---- in words ---- */
+
+static bool word_param(const struct ks_field *table, const char *above, const char *word, int *i, struct ks_param *param, char path[KS_NAME_MAX])
+{
+	for (const struct ks_field *f = table; f->name; f++) {
+		if (word && strcmp(f->name, word))
+			continue;
+		if ((*i)--) {
+			char inside[KS_NAME_MAX];
+			snprintf(inside, sizeof inside, "%.20s.%.20s", above, f->name);
+			if (f->table && word_param(f->table, inside, NULL, i, param, path))
+				return true;
+			continue;
+		}
+		snprintf(path, KS_NAME_MAX, "%.42s.%.20s", above, f->name);
+		*param = (struct ks_param){.name = f->name, .def = f->def, .help = f->help};
+		param->accepts = ks_field_accepts(f, param->buf, sizeof param->buf);
+		return true;
+	}
+	return false;
+}
+
+bool ks_fleet_param(const char *word, int i, struct ks_param *param, char path[KS_NAME_MAX])
+{
+	return word_param(ks_fleet_fields, "fleet", word, &i, param, path) || word_param(node_fields, "fleet.nodes", word, &i, param, path);
+}

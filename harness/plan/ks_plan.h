@@ -119,6 +119,8 @@ struct ks_param {
 };
 bool ks_fault_param(const struct ks_fault_kind *kind, int i, struct ks_param *param);
 bool ks_clock_param(enum ks_discipline by, int i, struct ks_param *param);
+/* Of a word of the fleet ("network": also what is inside; "offset": a node's); path: "fleet.network.delay". */
+bool ks_fleet_param(const char *word, int i, struct ks_param *param, char path[KS_NAME_MAX]);
 extern const char *const ks_discipline_titles[]; /* one line each */
 /* @return the kind, carried or not, or NULL. */
 const struct ks_fault_kind *ks_fault_kind_find(const char *name);

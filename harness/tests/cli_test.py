@@ -1033,7 +1033,7 @@ def every_fault_is_listed(t):
     t.check(strobe["moves"] == "realtime tai", "strobe moves %r" % strobe["moves"])
     t.run("list", "fault", "leep", code=4, says="did you mean 'leap'")
     network = json.loads(t.run("list", "fault", "network", "--json", code=0).out)
-    t.check([w["word"] for w in network] == ["fleet.network", "fleet.network.delay", "fleet.network.jitter"], "words of the network: %s" % network)
+    t.check([w["parameter"] for w in network] == ["fleet.network", "fleet.network.delay", "fleet.network.jitter"], "words of the network: %s" % network)
     for word in ("offset", "zone", "node_id"):
         t.run("list", "fault", word, code=0)
     ntpd = json.loads(t.run("list", "clock", "ntpd", "--json", code=0).out)[0]
