@@ -444,13 +444,15 @@ int ks_guest_play_run(struct ks_guest_play *p, struct ks_err *err)
 
 /* ---- answers ---- */
 
-/* What it told between the stop and when it knew of it is by so much too early. */
-static void stood(struct ks_guest_play *p, const struct ks_deed *d, int64_t until_ns)
+/* What it told between the stop and when it knew of it, which the reading after that bounds, is by so much too early. */
+static void stood(struct ks_guest_play *p, const struct ks_deed *d)
 {
+	int64_t until_ns = d->after.raw_ns - d->value, latest_ns = d->stood_ns + d->value;
+
 	if (p->nstood == sizeof(p->stood) / sizeof(p->stood[0]))
 		return;
 	p->stood[p->nstood].from_ns = d->stood_ns;
-	p->stood[p->nstood].until_ns = until_ns;
+	p->stood[p->nstood].until_ns = until_ns < latest_ns ? until_ns : latest_ns;
 	p->stood[p->nstood++].by_ns = d->value;
 }
 
@@ -492,7 +494,7 @@ int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *act
 	struct ks_wire_clocks before = since(p, &acted->before);
 	d->after = since(p, &acted->after);
 	if (d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_SAVE) {
-		stood(p, d, before.raw_ns);
+		stood(p, d);
 	} else {
 		d->before = before;
 		if (d->kind == KS_DEED_HOST_STOP)
@@ -548,12 +550,11 @@ int ks_guest_play_born(struct ks_guest_play *p, const struct ks_guest_play *owne
 	d->value = since_of(p, c.host_raw_ns) - (c.guest.raw_ns + (c.guest.raw_after_ns - c.guest.raw_ns) / 2 - p->start_ns);
 	if (ks_vm_act(p->vm, KS_ACT_BORN, 0, d->value, &acted, ks_host_ns() + ANSWER_NS, err) != 0)
 		return ks_fail_in(err, "fault '%s'", name_of(p, d));
-	struct ks_wire_clocks before = since(p, &acted.before);
 	d->before = of->before;
 	d->after = since(p, &acted.after);
 	d->stood_ns = of->stood_ns;
 	d->until_ns = d->at_ns;
-	stood(p, d, before.raw_ns);
+	stood(p, d);
 	d->state = KS_DEED_DONE;
 	p->next = 1;
 	return late(p, d, of->stood_ns + d->value, err);
