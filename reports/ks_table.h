@@ -21,6 +21,8 @@ struct ks_table {
 
 /* Texts are copied, made safe for a terminal. colour: borrowed, or NULL. @return 0, or -1 out of memory. */
 int ks_table_add(struct ks_table *table, const char *const *cell, const char *colour);
+/* One row of it, without its title; the others decide with it how wide columns are. mark: what stands in the indent of its first line. */
+void ks_table_print_row(const struct ks_table *table, FILE *out, const char *mark, size_t indent, size_t width, size_t row);
 /* indent: blanks before every line. width: columns of the terminal; 0: any. */
 void ks_table_print(const struct ks_table *table, FILE *out, size_t indent, size_t width);
 void ks_table_release(struct ks_table *table);

@@ -197,7 +197,8 @@ void ks_put_folded(FILE *out, const char *text, size_t first, size_t indent, siz
 static void put_told(const struct ks_table *t, FILE *out, size_t indent, size_t width, size_t row)
 {
 	fputs(t->colour[row] ? t->colour[row] : "", out);
-	ks_put_folded(out, at(t, row, 0), indent, indent, width);
+	if (*at(t, row, 0))
+		ks_put_folded(out, at(t, row, 0), indent, indent, width);
 	for (size_t c = 1; c < t->columns; c++) {
 		char line[2000];
 		bool titled = t->title[c] && *t->title[c];
@@ -228,4 +229,26 @@ void ks_table_print(const struct ks_table *t, FILE *out, size_t indent, size_t w
 		else
 			put_told(t, out, indent, width, r);
 	}
+}
+
+void ks_table_print_row(const struct ks_table *t, FILE *out, const char *mark, size_t indent, size_t width, size_t row)
+{
+	struct ks_rp_text text;
+	struct ks_err err;
+	struct widths w;
+	const char *cell[KS_TABLE_COLUMNS];
+	measure(t, &w);
+	if (ks_rp_open(&text, &err))
+		return;
+	for (size_t c = 0; c < t->columns; c++)
+		cell[c] = at(t, row, c);
+	if (narrow(t, &w, width > indent ? width - indent : 1))
+		put_row(t, &w, text.f, indent, cell, NULL);
+	else
+		put_told(t, text.f, indent, width, row);
+	if (!ks_rp_finish(&text, &err)) {
+		size_t skip = text.len > indent ? strlen(mark) : 0;
+		fprintf(out, "%s%s", skip ? mark : "", text.bytes + skip);
+	}
+	ks_rp_release(&text);
 }

@@ -1,4 +1,5 @@
 /* The terminal: a block a scenario x world, an aligned row an expectation, seeds of one generator folded into it. */
+#include "ks_table.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@ enum column { GENERATOR, SUBJECT, VERDICT, VALUE, DETAIL, CONTROL, NCOLUMNS };
 #define CELL 320
 
 #define INDENT 4 /* of the lines below a row */
+#define WIDTH_OF_PIPES 120 /* what is read by programs is not folded */
 #define NAME_SHOWN 40 /* of a generator or a damage: the rest is cut, or one long command would widen every row */
 #define RED "\033[1;31m"
 #define YELLOW "\033[33m"
@@ -24,6 +26,7 @@ struct table {
 		bool unmet;
 		struct ks_rp_text *after; /* lines below the row, ready to print; stays where it is when rows move */
 	} *row;
+	struct ks_table narrow; /* the same cells, for terminals that are too narrow */
 	FILE *out;
 	bool colour;
 	int width;
@@ -63,6 +66,7 @@ static void put_reproduce(FILE *out, const json_t *run)
 static int table_open(struct table *t)
 {
 	static const double least[NCOLUMNS] = {0, 14, 0, 0, 14, 0};
+	t->narrow = (struct ks_table){.columns = NCOLUMNS, .right = {[VALUE] = true}, .gap = 2};
 	t->cols = scols_new_table();
 	if (!t->cols)
 		return -1;
@@ -83,6 +87,7 @@ static void table_close(struct table *t)
 			free(t->row[i].after);
 		}
 	free(t->row);
+	ks_table_release(&t->narrow);
 	scols_unref_table(t->cols);
 }
 
@@ -122,8 +127,11 @@ static int table_add(struct table *t, const char *const cell[NCOLUMNS], bool unm
 	for (size_t i = 0; i < NCOLUMNS; i++)
 		if (scols_line_set_data(line, i, cell[i] ? cell[i] : ""))
 			return -1;
+	const char *text[NCOLUMNS];
+	for (size_t i = 0; i < NCOLUMNS; i++)
+		text[i] = cell[i] ? cell[i] : "";
 	t->row[t->n++] = (struct row_note){.unmet = unmet};
-	return 0;
+	return ks_table_add(&t->narrow, text, NULL);
 }
 
 /* The stream of lines below the last row. */
@@ -138,12 +146,19 @@ static FILE *after(struct table *t)
 	return row->after->f;
 }
 
+/* line: of the table as it is; NULL: it is wider than the terminal. */
 static int print_row(struct table *t, size_t i, const char *line, size_t len)
 {
 	while (len && line[len - 1] == ' ')
 		len--;
 	bool red = t->row[i].unmet && t->colour;
-	fprintf(t->out, "%s%s%.*s%s\n", red ? RED : "", t->row[i].unmet ? "! " : "  ", (int)len, line, red ? PLAIN : "");
+	const char *mark = t->row[i].unmet ? "! " : "  ";
+	fputs(red ? RED : "", t->out);
+	if (line)
+		fprintf(t->out, "%s%.*s%s\n", mark, (int)len, line, red ? PLAIN : "");
+	else
+		ks_table_print_row(&t->narrow, t->out, mark, 2, (size_t)t->width, i);
+	fputs(red && !line ? PLAIN : "", t->out);
 	struct ks_rp_text *text = t->row[i].after;
 	struct ks_err err;
 	if (!text || !text->f)
@@ -152,6 +167,20 @@ static int print_row(struct table *t, size_t i, const char *line, size_t len)
 		return -1;
 	fwrite(text->bytes, 1, text->len, t->out);
 	return 0;
+}
+
+/* Is no line longer, blanks at its end aside? */
+static bool fits(const char *text, size_t width)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n"), shown = len;
+		while (shown && text[shown - 1] == ' ')
+			shown--;
+		if (shown > width)
+			return false;
+		text += len + (text[len] == '\n');
+	}
+	return true;
 }
 
 static int table_print(struct table *t)
@@ -163,9 +192,10 @@ static int table_print(struct table *t)
 		return -1;
 	int rc = 0;
 	const char *line = text;
+	bool folded = t->width < WIDTH_OF_PIPES && !fits(text, (size_t)t->width - 2);
 	for (size_t i = 0; i < t->n && !rc; i++) {
 		size_t len = strcspn(line, "\n");
-		rc = print_row(t, i, line, len);
+		rc = print_row(t, i, folded ? NULL : line, folded ? 0 : len);
 		line += line[len] ? len + 1 : len;
 	}
 	free(text);
