@@ -218,6 +218,30 @@ static bool says_something(const struct ks_chart *chart)
 	return false;
 }
 
+/* Times are in ms: shown in the unit that the largest of them fits. */
+static void fit_unit(struct ks_chart *chart)
+{
+	static const struct {
+		const char *name;
+		double ms;
+	} units[] = {{"s", 1e3}, {"ms", 1}, {"us", 1e-3}, {"ns", 1e-6}};
+	double most = 0;
+	size_t u = 0;
+	for (size_t i = 0; i < chart->n; i++)
+		for (size_t k = 0; k < chart->line[i].n; k++)
+			most = chart->line[i].v[k].high > most ? chart->line[i].v[k].high : most;
+	while (u < 3 && most < 2 * units[u].ms)
+		u++;
+	for (size_t i = 0; i < chart->n; i++)
+		for (size_t k = 0; k < chart->line[i].n; k++) {
+			struct ks_chart_point *p = &chart->line[i].v[k];
+			p->low /= units[u].ms;
+			p->y /= units[u].ms;
+			p->high /= units[u].ms;
+		}
+	chart->y_label = units[u].name;
+}
+
 static int plot_sweep(const struct ks_cmp *c, const struct ks_rp_block *first, const char *path, const struct measure *m, const char *dir,
                       struct ks_err *err)
 {
@@ -237,6 +261,8 @@ static int plot_sweep(const struct ks_cmp *c, const struct ks_rp_block *first, c
 			failed = add_lines(&chart, c, first, path, m, g, KS_CHART_THEORY);
 	}
 	plain_name(name, sizeof name, path, m->name);
+	if (!strcmp(m->unit, "ms"))
+		fit_unit(&chart);
 	if (failed)
 		ks_fail(err, KS_E_INTERNAL, "out of memory");
 	else

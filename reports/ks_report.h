@@ -31,9 +31,10 @@
 
 #include "ks_err.h"
 
-/* The terminal summary: DESIGN's table, one block a scenario x world, several seeds folded into one row each. width: columns
- * of the terminal, at least 40; rows of tables are folded below 120, which is what pipes get, sentences always. where: the folder of the run as the user would
- * type it, printed in the closing line; NULL leaves it out. @return 0, or -1 when out of memory or when out fails. */
+/* The terminal summary: a table, one block a scenario x world, several seeds folded into one row each. width: columns of the
+ * terminal, at least 40; rows of tables are folded below 120, which is what pipes get, sentences always. where: the folder of the
+ * run as the user would type it, printed in the closing line; NULL leaves it out. @return 0, or -1 when out of memory or when
+ * out fails. */
 int ks_report_text(const json_t *result, FILE *out, bool colour, int width, const char *where);
 /* JUnit XML: a suite a scenario x generator x world, a case an expectation. Bytes XML 1.0 forbids are escaped. */
 int ks_report_junit(const json_t *result, const char *path, struct ks_err *err);

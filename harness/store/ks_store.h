@@ -29,7 +29,7 @@ int ks_copy_tree(const char *from, const char *to, struct ks_err *err);
 #define KS_ESCAPED_TEXT (4 * KS_KEY_TEXT)
 const char *ks_key_print(const struct ks_evidence *e, size_t row, char buf[KS_ESCAPED_TEXT]);
 
-/* The key file (TSV) of DESIGN's contract. */
+/* The key file (TSV): README and recompute.py tell its columns. */
 int ks_keys_write(const struct ks_evidence *e, uint64_t seed, const char *path, struct ks_err *err);
 
 /* The first record, in fleet order, in which two runs of one plan differ: its row in the key file (from 0) and both versions
