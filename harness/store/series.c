@@ -128,6 +128,9 @@ static void choose_windows(struct ks_sr_job *j)
 	}
 	if (f && is_halt(f) && half < f->for_ns / 4 * 5)
 		half = f->for_ns / 4 * 5;
+	int64_t message = plan->mail.rate.count ? plan->mail.rate.per_ns / plan->mail.rate.count : 0;
+	if (j->witness >= 0 && ks_sr_get(j->e, (size_t)j->witness).parent != KS_NO_PARENT && half / 10 < message)
+		half = 10 * (message < j->end_ns / 10 ? message : j->end_ns / 10); /* a few that were caused, too */
 	if (half > j->end_ns / 4)
 		half = of_calls < j->end_ns / 4 ? of_calls : j->end_ns / 4;
 	half = half > 0 ? half : 1;
