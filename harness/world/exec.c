@@ -283,6 +283,15 @@ static int up(struct run *r, uint32_t k)
 	return 0;
 }
 
+/* Will a restart begin another one? */
+static bool begins_anew(const struct run *r)
+{
+	for (uint32_t k = r->play.next; k < r->play.n; k++)
+		if (r->play.event[k].op == KS_FAULT_UP)
+			return true;
+	return false;
+}
+
 static int act(void *who, uint32_t k, struct ks_err *err)
 {
 	struct run *r = who;
@@ -343,7 +352,7 @@ static int play(struct run *r)
 				return -1;
 			ended += (uint32_t)state;
 		}
-		if (ended == r->n && ks_ft_play_due(&r->play) == INT64_MAX)
+		if (ended == r->n && !begins_anew(r))
 			break;
 		if (ks_ft_interrupted(r->request, r->limit_ns, r->err) != 0 ||
 		    ks_ft_play_run(&r->play, r->err) != 0)

@@ -4,6 +4,7 @@
  * for generators that do not read them (ks_ft_lacks). */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,6 +27,29 @@ uint32_t ks_ft_clones(const struct ks_ft_play *play, const struct ks_plan *plan)
 	for (uint32_t k = 0; k < play->n; k++)
 		n += play->event[k].op == KS_FAULT_SNAPSHOT || play->event[k].op == KS_FAULT_CLONE ? plan->processes : 0;
 	return n;
+}
+
+/* What a subject makes becomes a child of ours while we are a subreaper: so that we can wait for it. Runs with clones side by side
+ * share that, and it ends with the last of them: of other orphans we want to know nothing. */
+static pthread_mutex_t reaping = PTHREAD_MUTEX_INITIALIZER;
+static unsigned reapers;
+
+static bool takes_snapshots(const struct ks_plan *plan)
+{
+	for (size_t i = 0; i < plan->faults; i++)
+		if (plan->fault[i].kind->op == KS_FAULT_SNAPSHOT)
+			return true;
+	return false;
+}
+
+void ks_ft_reap(const struct ks_plan *plan, bool begin)
+{
+	if (!takes_snapshots(plan))
+		return;
+	pthread_mutex_lock(&reaping);
+	reapers += begin ? 1u : -1u;
+	prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)(reapers > 0));
+	pthread_mutex_unlock(&reaping);
 }
 
 /* ---- a process that another one makes ---- */
@@ -78,7 +102,6 @@ static int fork_off(struct run *r, struct subject *from, struct subject *s, uint
 
 	snprintf(f.folder, sizeof(f.folder), "%s", r->stage.dir);
 	s->p.from_unix_ns = from->p.from_unix_ns;
-	prctl(PR_SET_CHILD_SUBREAPER, 1UL);
 	if (open_line(r, s) != 0 || ks_ft_play_show(&r->play, &s->p, r->err) != 0)
 		return -1;
 	from->forking = true;

@@ -616,8 +616,10 @@ int ks_ft_run_host(const struct ks_run_request *request, struct ks_run_output *o
 	int64_t timeout = request->timeout_ns ? request->timeout_ns : plan->duration_ns + 60 * KS_SEC;
 
 	r.limit_ns = ks_true_ns() + timeout;
+	ks_ft_reap(plan, true);
 	int status = carry_out(&r);
 	*busy = r.play.busy;
 	clean_up(&r);
+	ks_ft_reap(plan, false);
 	return status;
 }

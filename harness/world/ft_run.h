@@ -63,6 +63,8 @@ int ks_ft_prepare(struct run *r, struct subject *s);
 
 /* ft_clone.c: snapshots and clones. */
 uint32_t ks_ft_clones(const struct ks_ft_play *play, const struct ks_plan *plan);
+/* To be called before the first subject of a run is started, and when all are gone. */
+void ks_ft_reap(const struct ks_plan *plan, bool begin);
 int ks_ft_snapshot(struct run *r, uint32_t k);
 int ks_ft_clone(struct run *r, uint32_t k);
 /* A subject answered FORK. */
