@@ -80,7 +80,34 @@ static void put_exposed(FILE *out, const json_t *claim)
 		fprintf(out, ", %" PRId64 " pair%s", pairs, pairs == 1 ? "" : "s");
 }
 
-static void put_claim(FILE *out, const json_t *claim)
+/* The claim before this one that has the same two calls for its witness, or NULL: they are shown there. */
+static const json_t *same_witness(const json_t *claims, const json_t *claim)
+{
+	const json_t *rows = json_object_get(json_object_get(claim, "witness"), "rows");
+	size_t i;
+	json_t *before;
+	json_array_foreach(claims, i, before) {
+		const json_t *other = json_object_get(json_object_get(before, "witness"), "rows");
+		if (before == claim)
+			return NULL;
+		if (json_array_size(rows) && other && json_equal(rows, other))
+			return before;
+	}
+	return NULL;
+}
+
+static void put_witness(FILE *out, const json_t *claims, const json_t *claim)
+{
+	const json_t *shown = same_witness(claims, claim);
+	if (!shown) {
+		put_records(out, json_object_get(claim, "witness"));
+		return;
+	}
+	fputs("<br>the calls: those of ", out);
+	ks_html_put(out, ks_rp_str(shown, "claim"));
+}
+
+static void put_claim(FILE *out, const json_t *claims, const json_t *claim)
 {
 	const json_t *witness = json_object_get(claim, "witness");
 	double bound = ks_rp_real(json_object_get(claim, "bound"));
@@ -108,7 +135,7 @@ static void put_claim(FILE *out, const json_t *claim)
 		fprintf(out, "%" PRId64 " of %" PRId64 ", at most %s per key (95 %%)", ks_rp_int(claim, "count"), ks_rp_int(claim, "exposed"),
 		        ks_rp_small(small, bound));
 	}
-	put_records(out, witness);
+	put_witness(out, claims, claim);
 	fputs("\n", out);
 }
 
@@ -122,7 +149,7 @@ static void put_claims(FILE *out, const json_t *run)
 	fputs("<h3>Claims</h3>\n<div class=wide><table class=claims><thead><tr><th><th>claim<th>verdict<th>violations"
 	      "<th>control<th>exposed<th>promised by</thead><tbody>\n", out);
 	json_array_foreach(claims, i, claim)
-		put_claim(out, claim);
+		put_claim(out, claims, claim);
 	fputs("</tbody></table></div>\n", out);
 }
 
