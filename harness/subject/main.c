@@ -7,6 +7,7 @@
  *                                     asks a program for keys: WHAT it is called in messages, the FOLDER that it runs in
  *   keyskew-subject --time GENERATOR  prints what a key costs on this machine, ns */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,24 @@ static void note(const char *dir, long pid)
 		close(fd);
 }
 
+/* Who asks and who answers take turns: on one core the next turn begins at once, while another one would first have to wake up. So
+ * both stay on one, a different one for each area. What starts later in this process stays there too. */
+static void share_core(const char *area, pid_t program)
+{
+	const char *number = strrchr(area, '-');
+	cpu_set_t may, one;
+
+	if (!number || sched_getaffinity(0, sizeof(may), &may) != 0 || CPU_COUNT(&may) == 0)
+		return;
+	int left = (int)(strtoul(number + 1, NULL, 10) % (unsigned long)CPU_COUNT(&may)), cpu = 0;
+	while (!CPU_ISSET(cpu, &may) || left-- > 0)
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(program, sizeof(one), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
 static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t process, uint64_t node_id, struct ks_err *err)
 {
 	struct asked *a = (struct asked *)fleet;
@@ -87,6 +106,7 @@ static struct ks_ask *start_program(struct ks_ask_fleet *fleet, uint32_t process
 	if (ks_ask_start(&a->program, a->argv[4], a->argv + 6, NULL, err) != 0)
 		return NULL;
 	note(a->argv[1], a->program.proc.pid);
+	share_core(a->argv[2], a->program.proc.pid);
 	return &a->program;
 }
 
