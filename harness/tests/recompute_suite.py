@@ -3,7 +3,7 @@
 
   recompute_suite.py PROGRAM SCENARIOS [SUITE [SHARE]]       SUITE: nightly; SHARE: 8
 
-A quarter of the suite is run, all of it with KEYSKEW_TEST_LONG=1. Key files of up to a MB are all recomputed, of the larger ones one in SHARE, and at least one of each scenario; 1: all.
+A sixth of the suite is run, all of it with KEYSKEW_TEST_LONG=1. Key files of up to a MB are all recomputed, of the larger ones one in SHARE, and at least one of each scenario; 1: all.
 """
 import json
 import os
@@ -40,7 +40,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         keys, result = folder + "/keys", folder + "/result.json"
         environment = dict(os.environ, KEYSKEW_SCENARIOS=scenarios, PATH="/nonexistent")
-        done = subprocess.run([program, "run", suite, "-w", "sim", "--seed", "1", "--shard", "1/1" if LONG else "2/4", "-j", str(os.cpu_count()), "-o", folder + "/out", "--keys",
+        done = subprocess.run([program, "run", suite, "-w", "sim", "--seed", "1", "--shard", "1/1" if LONG else "2/6", "-j", str(os.cpu_count()), "-o", folder + "/out", "--keys",
                                keys + "/", "--json", result], env=environment, cwd=folder, capture_output=True, text=True)
         if done.returncode not in (0, 1):
             print("keyskew ended with %d: %s" % (done.returncode, done.stderr))

@@ -267,23 +267,27 @@ static void every_fault(void)
 	static const struct {
 		const char *fault;
 		int64_t commanded;
+		bool when_long; /* the nightly suite has one of its kind, too */
 	} row[] = {
-	    {"step: 3s", 3 * KS_SEC},
-	    {"drift: 40000ppm", 40000000},
-	    {"slew: -80000ppm, for: 600ms", -80000000},
-	    {"strobe: 20ms, period: 10ms, for: 600ms", 60 * 20 * KS_MS},
-	    {"jitter: 20ms, period: 10ms, for: 600ms", 0},
-	    {"freeze: realtime, for: 400ms", 400 * KS_MS},
-	    {"coarse: 15625us, for: 600ms", 15625 * KS_US},
-	    {"coarse: 4ms", 4 * KS_MS},
-	    {"suspend: s3, for: 400ms", 400 * KS_MS},
-	    {"suspend: vm-stop, for: 400ms", 400 * KS_MS},
-	    {"suspend: host-stop, for: 400ms", 400 * KS_MS},
-	    {"stop-world: 300ms, process: 1", 300 * KS_MS},
-	    {"pause: 300ms, process: 1, thread: 1", 300 * KS_MS},
+	    {"step: 3s", 3 * KS_SEC, false},
+	    {"drift: 40000ppm", 40000000, false},
+	    {"slew: -80000ppm, for: 600ms", -80000000, false},
+	    {"strobe: 20ms, period: 10ms, for: 600ms", 60 * 20 * KS_MS, true},
+	    {"jitter: 20ms, period: 10ms, for: 600ms", 0, true},
+	    {"freeze: realtime, for: 400ms", 400 * KS_MS, false},
+	    {"coarse: 15625us, for: 600ms", 15625 * KS_US, true},
+	    {"coarse: 4ms", 4 * KS_MS, false},
+	    {"suspend: s3, for: 400ms", 400 * KS_MS, true},
+	    {"suspend: vm-stop, for: 400ms", 400 * KS_MS, true},
+	    {"suspend: host-stop, for: 400ms", 400 * KS_MS, false},
+	    {"stop-world: 300ms, process: 1", 300 * KS_MS, false},
+	    {"pause: 300ms, process: 1, thread: 1", 300 * KS_MS, false},
 	};
+	const char *longer = getenv("KEYSKEW_TEST_LONG");
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		char yaml[400];
+		if (row[i].when_long && (!longer || strcmp(longer, "1") != 0))
+			continue;
 		snprintf(yaml, sizeof(yaml), form, row[i].fault);
 		proves(yaml, row[i].commanded);
 	}
