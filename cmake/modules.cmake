@@ -17,6 +17,12 @@ function(ks_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()
 
+# Real time runs in these tests: one at a time, and beside it no more than what one processor does. They wait more than they work, so
+# they are begun first.
+function(ks_real_time)
+  set_tests_properties(${ARGN} PROPERTIES RESOURCE_LOCK real-time COST 1000)
+endfunction()
+
 # ks_fuzz(NAME SOURCES tests/fuzz_x.c [USES ...])         an entry for libFuzzer. Every build feeds it the files of tests/corpus/NAME and
 # cheap mutants of each (replay_NAME); where the compiler has libFuzzer it runs guided by coverage for a moment (fuzz_NAME).
 function(ks_fuzz name)
