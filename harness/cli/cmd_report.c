@@ -28,13 +28,14 @@ const struct ks_cli_command ks_command_report = {
 	.run = cmd_report,
 };
 
+/* @return 0, or the exit code of what went wrong. */
 static int write_and_print(const json_t *document, const char *folder, const char *base)
 {
 	struct ks_err err;
 	if (ks_write_files(document, folder, 2, &err) || ks_write_page(document, folder, base, &err))
 		return ks_cli_error(&err);
 	ks_report_text(document, stdout, ks_colour(), ks_width(), folder);
-	return ks_result_exit(document);
+	return 0;
 }
 
 static int again(const char *where, const char *base)
@@ -44,7 +45,7 @@ static int again(const char *where, const char *base)
 	json_t *document = ks_load_result(where, folder, sizeof folder, &err);
 	int code = document ? write_and_print(document, folder, base) : ks_cli_error(&err);
 	json_decref(document);
-	return document ? 0 : code;
+	return code;
 }
 
 /* ---- joining ---- */
@@ -146,8 +147,9 @@ static int join_into(const struct part *part, size_t n, const char *folder, cons
 	json_t *document = join_documents(part, n);
 	size_t have = json_array_size(json_object_get(document, "runs"));
 	json_int_t planned = json_integer_value(json_object_get(document, "planned"));
-	int code = write_and_print(document, folder, base);
+	int code = write_and_print(document, folder, base), verdict = ks_result_exit(document);
 	json_decref(document);
+	code = code ? code : verdict;
 	if ((json_int_t)have == planned)
 		return code;
 	fprintf(stderr, "keyskew: %lld of %lld runs are missing: a part was not given, or was interrupted\n", (long long)planned - (long long)have,

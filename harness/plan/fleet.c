@@ -186,6 +186,15 @@ const char *ks_plan_sim_only(const struct ks_plan *plan)
 
 /* --- network --- */
 
+/* Part of a file's name, and of lines that users are told to type. */
+static int read_kernel(struct ks_reader *r, const struct ks_tree *n, const struct ks_field *f, void *into)
+{
+	bool version = n->text[0] >= '0' && n->text[0] <= '9' && !n->text[strspn(n->text, "0123456789.")];
+	if (!version && strcmp(n->text, "any") != 0)
+		return ks_bad(r, n, "bad kernel '%.40s', expected any, or a version such as 6.1", n->text);
+	return ks_read_text(r, n, f, into);
+}
+
 static const struct ks_field network_fields[] = {
 	{.name = "delay", .help = "of a message, and of the way to the registry", .def = "1ms", .read = ks_read_number,
 	 KS_AT(struct ks_plan, network.delay_ns), .type = KS_OPT_DUR, .max = KS_HOUR},
@@ -220,7 +229,7 @@ const struct ks_field ks_fleet_fields[] = {
 	{.name = "clocksource", .help = "the counter that kernels make their clocks of, where there are kernels (world qemu); auto: their own choice",
 	 .def = "auto", .read = ks_read_word, KS_AT(struct ks_plan, clocksource), .words = ks_clocksource_names},
 	{.name = "kernel", .help = "the kernel that it takes, where there are kernels (world qemu): any, or a version such as 6.1 or 6.12",
-	 .def = "any", .accepts = "any, or a version", .read = ks_read_text, KS_AT(struct ks_plan, kernel)},
+	 .def = "any", .accepts = "any, or a version", .read = read_kernel, KS_AT(struct ks_plan, kernel)},
 	{.name = "network", .help = "between nodes", .def = "{}", .kinds = KS_TREE_MAP,
 	 .read = ks_read_map, .table = network_fields},
 	{0},

@@ -2076,6 +2076,8 @@ def shards_join_into_the_same_result(t):
             t.check(same, "%s differs" % other)
     t.run("report", "part1", "part2", "-o", "less", code=3, says="missing")
     t.run("report", "part1", "part1", "-o", "twice", code=2, says="same part")
+    t.run("report", "whole", "--base", "nowhere", code=2, says="no result at 'nowhere'")
+    t.run("report", "whole", "--base", "part1", code=0)
     t.run("report", "part1", "whole", "-o", "mixed", code=2, says="no part")
     t.run("run", "small.yaml", "--shard", "4/3", code=2, says="I/N")
 

@@ -142,6 +142,13 @@ def a_run_is_interrupted(t):
     interrupted(t, fake(t, "good"), THREE, 30)
 
 
+# A program that is not there is the caller's mistake, as in every other world; one that cannot be carried is untested.
+@test("fake")
+def a_missing_program(t):
+    t.run("run", small(t), "-w", "qemu", "-g", "exec:./none", code=2, says="cannot run './none'", env=fake(t, "good"))
+    t.run("run", small(t), "-w", "qemu", "-g", "exec:no-such-program", code=2, says="cannot run 'no-such-program'", env=fake(t, "good"))
+
+
 # SIGKILL of keyskew: its guests end with it
 @test("fake")
 def keyskew_is_killed(t):

@@ -188,6 +188,12 @@ static int add_libraries(struct ks_carry *c, const char *program, const char *lo
 	return status;
 }
 
+static int miss(struct ks_carry *c, const char *name, int error)
+{
+	c->missing = true;
+	return refuse(c, "cannot run '%.200s': %s", name, strerror(error));
+}
+
 /* A program's path, as the shell would find it. */
 static int find(struct ks_carry *c, const char *name, const char *folder, char path[PATH_MAX])
 {
@@ -195,12 +201,12 @@ static int find(struct ks_carry *c, const char *name, const char *folder, char p
 		char whole[PATH_MAX];
 		snprintf(whole, sizeof(whole), "%s%s%.2000s", *name == '/' ? "" : *folder ? folder : ".", *name == '/' ? "" : "/", name);
 		if (access(whole, X_OK) != 0)
-			return refuse(c, "cannot run '%.200s': %s", name, strerror(errno));
+			return miss(c, name, errno);
 		/* the folder's own path, not the file's: a program may look at the name it was called by */
 		char *slash = strrchr(whole, '/'), real[PATH_MAX];
 		*slash = '\0';
 		if (!realpath(*whole ? whole : "/", real))
-			return refuse(c, "cannot run '%.200s': %s", name, strerror(errno));
+			return miss(c, name, errno);
 		int n = snprintf(path, PATH_MAX, "%s/%s", strcmp(real, "/") ? real : "", slash + 1);
 		return n < PATH_MAX ? 0 : refuse(c, "the path of '%.200s' is too long", name);
 	}
@@ -211,7 +217,7 @@ static int find(struct ks_carry *c, const char *name, const char *folder, char p
 			return 0;
 		p += n + (p[n] == ':');
 	}
-	return refuse(c, "there is no program '%.200s' on PATH", name);
+	return miss(c, name, ENOENT);
 }
 
 /* ---- interpreters ---- */

@@ -29,6 +29,7 @@ struct ks_carry {
 	int64_t bytes;
 	char *program; /* its absolute path: what stands for the first word of the command there */
 	bool dynamic;  /* it has a dynamic loader, so that a library can be preloaded */
+	bool missing;  /* it cannot be run here either: there is none, or it is no program */
 	char why[300]; /* why it cannot be carried */
 };
 

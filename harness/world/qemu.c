@@ -766,6 +766,8 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	bool busy;
 
 	*output = (struct ks_run_output){.noise_ns = KS_READ_WIDTH_MAX_NS};
+	if (!request->gen->gen && ks_guest_program_find(request, err) != 0)
+		return -1;
 	if (ks_guest_seats_take(seats, request->stop, err) != 0)
 		return -1;
 	for (int try = 1; (status = try_once(request, output, &busy, err)) != 0 && busy && try < TRIES; try++)

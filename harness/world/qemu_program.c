@@ -55,8 +55,23 @@ int ks_guest_program_carries(const struct ks_plan *plan, const struct ks_gen_spe
 	struct ks_carry carry = {.why = "out of memory"};
 
 	int status = command ? gather(plan, gen, 0, 0, command, &carry) : -1;
+	if (carry.missing)
+		status = 0;
 	if (status != 0)
 		snprintf(why, size, "a guest cannot be given the program: %s", carry.why);
+	ks_carry_release(&carry);
+	ks_free(command);
+	return status;
+}
+
+int ks_guest_program_find(const struct ks_run_request *request, struct ks_err *err)
+{
+	struct ks_command *command = ks_alloc(1, sizeof(*command));
+	struct ks_carry carry = {0};
+
+	if (command)
+		gather(request->plan, request->gen, request->seed, 0, command, &carry);
+	int status = carry.missing ? ks_fail(err, KS_E_USAGE, "%s", carry.why) : 0;
 	ks_carry_release(&carry);
 	ks_free(command);
 	return status;

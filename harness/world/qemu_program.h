@@ -8,8 +8,11 @@
 
 /* Memory of a guest that takes the files of this program, for ks_vm_options. MB; 0: as without. */
 int ks_guest_program_memory_mb(const struct ks_run_request *request);
-/* Can the program be carried into a guest with all that it needs? @return 0, or -1 with the reason. */
+/* Can the program be carried into a guest with all that it needs? One that is missing can: who runs it is told. @return 0, or -1 with the
+ * reason. */
 int ks_guest_program_carries(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size);
+/* Is the program there? @return 0, or -1 (KS_E_USAGE). */
+int ks_guest_program_find(const struct ks_run_request *request, struct ks_err *err);
 /* Sends the program's files to a guest that said hello, and how it is started. */
 int ks_guest_program_send(struct ks_vm *vm, const struct ks_run_request *request, uint32_t node, struct ks_err *err);
 /* Threads of a node that issue keys: a program that is free running is one. */

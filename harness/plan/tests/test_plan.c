@@ -918,6 +918,7 @@ static const struct {
 	{"keyskew: 1", "fleet.nodez", "3",
 	 "--set fleet.nodez: unknown key 'nodez', expected one of processes threads clock nodes drift node_id host "
 	 "clocksource kernel network; did you mean 'nodes'"},
+	{"keyskew: 1", "fleet.kernel", "../x", "--set fleet.kernel: bad kernel '../x', expected any, or a version such as 6.1"},
 	{"keyskew: 1", "fleet.nodes", "x",
 	 "--set fleet.nodes: bad nodes 'x', expected a whole number, 1..1024, or a list of mappings"},
 	{"keyskew: 1\ntitle: a", "title.x", "3", "--set title.x: no 'x' inside the value 'a'"},
