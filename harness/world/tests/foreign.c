@@ -1,4 +1,5 @@
 /* Foreign programs as they should not be, for the tests of `exec:`. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,8 @@ int main(int argc, char **argv)
 		leave_stray(argv[0], "stray");
 	if (!strcmp(how, "forks-naked"))
 		leave_stray(argv[0], "stray-naked");
+	if (!strcmp(how, "late"))
+		poll(NULL, 0, 700);
 	for (int i = 0;; i++) {
 		if (!strcmp(how, "silent")) {
 			pause();

@@ -88,14 +88,32 @@ static void test_missing(void)
 
 	CU_ASSERT_EQUAL(carry(&c, "", "no-such-program", NULL), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(c.why, "no-such-program"));
+	CU_ASSERT_TRUE(c.missing);
 	ks_carry_release(&c);
 	CU_ASSERT_EQUAL(carry(&c, "", "./no-such-program", NULL), -1);
+	CU_ASSERT_TRUE(c.missing);
 	ks_carry_release(&c);
+}
+
+/* A file with a hole is as large as it says. */
+static void test_too_large(void)
+{
+	char path[] = "/tmp/keyskew-test-XXXXXX";
+	struct ks_carry c = {0};
+	int fd = mkstemp(path);
+
+	CU_ASSERT_FATAL(fd >= 0 && fchmod(fd, 0755) == 0 && ftruncate(fd, KS_CARRY_BYTES_MAX + 1) == 0);
+	close(fd);
+	CU_ASSERT_EQUAL(carry(&c, "", path, NULL), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(c.why, "more than 160 MB"));
+	CU_ASSERT_FALSE(c.missing);
+	ks_carry_release(&c);
+	unlink(path);
 }
 
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"program", test_program}, {"script", test_script}, {"missing", test_missing}, {NULL, NULL}};
+		{"program", test_program}, {"script", test_script}, {"missing", test_missing}, {"too large", test_too_large}, {NULL, NULL}};
 	return ks_test_main("carry", tests);
 }

@@ -579,6 +579,17 @@ static void steady_foreign(void)
 	release(&o);
 }
 
+/* One that takes 0.7 s until it speaks is up when its scenario begins. */
+static void late_foreign(void)
+{
+	struct outcome o;
+	run(&o, STEADY, "exec:./foreign late", NULL);
+	CU_ASSERT_EQUAL_FATAL(o.status, 0);
+	CU_ASSERT_FATAL(o.out.records.n > 0);
+	CU_ASSERT(ks_record_get(&o.out.records, 0).return_ns < 200 * KS_MS);
+	release(&o);
+}
+
 /* A program that is stopped prints nothing meanwhile: that it ran is what its keys show. */
 static void stopped_foreign(void)
 {
@@ -866,6 +877,7 @@ int main(void)
 	    {"interrupted", interrupted},
 	    {"bad generator text", bad_generator_text},
 	    {"steady foreign", steady_foreign},
+	    {"late foreign", late_foreign},
 	    {"stopped foreign", stopped_foreign},
 	    {"brief foreign", brief_foreign},
 	    {"garbage foreign", garbage_foreign},

@@ -41,6 +41,8 @@ static void test_answer(void)
 	/* seconds from 1900 to 1970, then those of UNIX */
 	CU_ASSERT_EQUAL(get64(a + 32), (UINT64_C(2208988800) + 1768471200) << 32 | 0x40000000);
 	CU_ASSERT_EQUAL(get64(a + 40), (UINT64_C(2208988800) + 1768471200) << 32 | 0x80000000);
+	CU_ASSERT_EQUAL_FATAL(ks_ntp_answer(q, 48, -KS_SEC / 4, 0, a), 48); /* a quarter before 1970 */
+	CU_ASSERT_EQUAL(get64(a + 32), UINT64_C(2208988799) << 32 | 0xc0000000);
 	CU_ASSERT_EQUAL(ks_ntp_answer(q, 47, UNIX, UNIX, a), 0);
 	q[0] = 4 << 3 | 4; /* an answer, no question */
 	CU_ASSERT_EQUAL(ks_ntp_answer(q, 48, UNIX, UNIX, a), 0);

@@ -426,6 +426,30 @@ static void messages_go_round(void)
 	ks_sim_result_release(&r);
 }
 
+/* A node that is not there yet, as it will be cloned later, has no turn: n1 gets them all until then. */
+static void messages_pass_the_unborn(void)
+{
+	static struct ks_node_desc three[3] = {{.worker = 1}, {.worker = 2}, {.worker = 3, .clone = true}};
+	struct ks_fault_event e[2] = {event_at(100 * KS_MS, KS_FAULT_SNAPSHOT, 0), event_at(500 * KS_MS, KS_FAULT_CLONE, 0)};
+	struct ks_sim sim = sim_of(&probe, 3, 1, 1000);
+	uint32_t got[2][3] = {0}; /* before and after, by receiver */
+	e[1].node = 2;
+	sim.node = three;
+	sim.events = e;
+	sim.nevents = 2;
+	sim.mail = (struct ks_mail){{40, KS_SEC}, {(uint32_t[]){0}, 1}, {(uint32_t[]){1, 2}, 2}};
+	sim.duration_ns = KS_SEC;
+	struct ks_sim_result r = must(&sim);
+	for (size_t k = 0; k < r.records.n; k++) {
+		struct ks_record v = ks_record_get(&r.records, k);
+		if (v.parent != KS_NO_PARENT)
+			got[ks_record_get(&r.records, v.parent).call_ns >= 500 * KS_MS][r.records.lanes[v.lane].node]++;
+	}
+	CU_ASSERT(got[0][1] >= 19 && !got[0][2]);
+	CU_ASSERT(got[1][1] >= 9 && got[1][1] <= 11 && got[1][2] >= 9);
+	ks_sim_result_release(&r);
+}
+
 /* ---- the registry ---- */
 
 struct lease {
@@ -605,6 +629,7 @@ int main(void)
 	                                       {"messages carry keys", messages_carry_keys},
 	                                       {"messages take their time", messages_take_their_time},
 	                                       {"messages go round", messages_go_round},
+	    {"messages pass the unborn", messages_pass_the_unborn},
 	                                       {"the registry answers in order", the_registry_answers_in_order},
 	                                       {"ids clash in containers", ids_clash_in_containers},
 	                                       {"background runs at its period", background_runs_at_its_period},
