@@ -10,6 +10,7 @@
 #include "ks_test.h"
 #include "ks_time.h"
 #include "ks_world.h"
+#include "qemu_play.h"
 
 static struct ks_qmp_message parse(const char *line)
 {
@@ -176,6 +177,24 @@ static int carries(struct ks_plan *plan, char why[200])
 	return ks_world_qemu.carries(plan, &spec, why, 200);
 }
 
+/* Two faults of a node have to be apart: 2 ms, and 120 ms where the agent stands still in between. */
+static void test_clash(void)
+{
+	struct ks_fault_event a = {.at_ns = KS_SEC, .op = KS_FAULT_STEP, .fault = 0}, b = {.at_ns = KS_SEC + 2 * KS_MS - 1, .op = KS_FAULT_STEP, .fault = 1};
+
+	CU_ASSERT_TRUE(ks_guest_clash(&a, &b) && ks_guest_clash(&b, &a));
+	b.at_ns++;
+	CU_ASSERT_FALSE(ks_guest_clash(&a, &b) || ks_guest_clash(&b, &a));
+	b.op = KS_FAULT_SUSPEND;
+	b.at_ns = KS_SEC + 120 * KS_MS - 1;
+	CU_ASSERT_TRUE(ks_guest_clash(&a, &b) && ks_guest_clash(&b, &a));
+	b.at_ns++;
+	CU_ASSERT_FALSE(ks_guest_clash(&a, &b));
+	b.at_ns = a.at_ns;
+	b.node = 1;
+	CU_ASSERT_FALSE(ks_guest_clash(&a, &b));
+}
+
 static void test_carries(void)
 {
 	static struct ks_plan_node nodes[8];
@@ -289,7 +308,7 @@ int main(void)
 		{"known messages", test_parse_known},     {"garbage", test_parse_garbage},
 		{"long error text", test_error_text_is_cut}, {"a dialogue", test_dialogue},
 		{"bad dialogues", test_bad_dialogues},    {"endless line", test_endless_line},
-		{"available says why", test_available_says_why}, {"carries", test_carries},
+		{"available says why", test_available_says_why}, {"carries", test_carries}, {"clash", test_clash},
 		{"impostors", test_impostors},
 		{NULL, NULL},
 	};
