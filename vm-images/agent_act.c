@@ -194,7 +194,8 @@ static int on_core(int64_t core)
 	return sched_setaffinity(0, sizeof(set), &set) ? errno : 0;
 }
 
-/* Clocks around the longest gap between two looks. True time tells how long it was, whatever the clocks say. */
+/* Clocks at the first look and at the last, and the longest gap between two. True time tells how long it was, whatever the clocks
+ * say; they may stand on after it, and who sleeps by them with them: so it is not the looks around the gap that tell. */
 static int watch(int64_t core, int64_t until_ns, struct ks_wire_acted *acted)
 {
 	struct ks_wire_clocks last, now;
@@ -203,6 +204,7 @@ static int watch(int64_t core, int64_t until_ns, struct ks_wire_acted *acted)
 	sched_getaffinity(0, sizeof(before), &before);
 	int error = on_core(core);
 	ks_subject_look(&last);
+	acted->before = acted->after = last;
 	for (acted->value = -1; !error && ks_true_ns() < until_ns; last = now) {
 		int tries = 0;
 		do {
@@ -210,10 +212,7 @@ static int watch(int64_t core, int64_t until_ns, struct ks_wire_acted *acted)
 			ks_subject_look(&now);
 		} while (now.raw_after_ns - now.raw_ns > LOOK_MAX_NS && ++tries < 100);
 		int64_t gap = now.raw_ns - last.raw_after_ns;
-		if (gap <= acted->value)
-			continue;
-		acted->value = gap;
-		acted->before = last;
+		acted->value = gap > acted->value ? gap : acted->value;
 		acted->after = now;
 	}
 	sched_setaffinity(0, sizeof(before), &before);

@@ -123,8 +123,8 @@ enum ks_wire_act_kind {
 	KS_ACT_S3,           /* suspends to RAM; answers when it was woken */
 	KS_ACT_HOLD,         /* a thread stops inside whatever it does, for `until` ns; amount: its number, -1: all of them.
 	                        value: for how long, of several the shortest */
-	KS_ACT_WATCH,        /* looks at its clocks until `until`, on the core `amount`. before, after: around the longest time
-	                        that it did not get to look; value: that time */
+	KS_ACT_WATCH,        /* looks at its clocks until `until`, on the core `amount`. before, after: the first look and the last;
+	                        value: the longest time that it did not get to look, ns */
 	KS_ACT_TRUE,         /* at once: moves true time by amount ns: so long the guest stood and could not know */
 	KS_ACT_BORN,         /* the same, of a machine that is a clone: what fell due meanwhile was another's to do */
 	KS_ACT_HOPS,         /* amount: readings, each on another core than the one before after `until` of them; value: how

@@ -344,8 +344,10 @@ static int send(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 
 	act.at_raw_ns = p->start_ns + d->at_ns;
 	if (d->kind == KS_DEED_HOST_STOP) {
+		int64_t stops_ns = d->until_ns - d->at_ns, loses_ns = ks_guest_stop_loses(p->source, p->kernel, stops_ns);
 		act.at_raw_ns -= WATCH_NS;
-		act.until = p->start_ns + d->until_ns + WATCH_NS;
+		/* where clocks then stand until their counter has come round, they are read after that */
+		act.until = p->start_ns + d->until_ns + WATCH_NS + (loses_ns > stops_ns ? loses_ns - stops_ns : 0);
 	}
 	if (act.kind == KS_ACT_TO_TRUE)
 		act.amount = utc_base(p, d->at_ns) - p->start_ns;
