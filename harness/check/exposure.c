@@ -160,7 +160,7 @@ static bool was_stopped(const struct ks_evidence *e, const struct ks_lane *lane,
 		int op = f->kind->op;
 		if (op != KS_FAULT_PAUSE && op != KS_FAULT_STOP_WORLD && op != KS_FAULT_SUSPEND && op != KS_FAULT_RESTART)
 			continue;
-		if ((f->process != KS_ANY && f->process != lane->process) || (f->thread != KS_ANY && f->thread != lane->thread))
+		if (!ks_fault_stops(e->plan, f, lane->process, lane->thread))
 			continue;
 		if (v->flags & KS_CALL_UNKNOWN || v->due_ns >= f->at_ns + f->for_ns ||
 		    (v->return_ns != KS_NO_TIME && v->return_ns <= f->at_ns))

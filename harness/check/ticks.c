@@ -166,7 +166,7 @@ static bool begins(const struct ks_wall *w, uint32_t node, uint32_t lane, int64_
 		return false;
 	for (size_t i = 0; i < w->stops; i++) {
 		const struct ks_stop *s = &w->stop[i];
-		if (s->node != node || (s->process != KS_ANY && s->process != process) || (s->thread != KS_ANY && s->thread != thread))
+		if (s->of.node != node || !ks_fault_names(&s->of, process, thread, w->plan->threads))
 			continue;
 		*free = *free || (t < s->from_ns && t + limit_ns >= s->from_ns);
 		if (t >= s->from_ns && t < s->to_ns)
@@ -366,8 +366,10 @@ static double rate_of(const struct ks_plan *plan)
 /* How many of a node's threads a stop holds, as a share. */
 static double share_of(const struct ks_plan *plan, const struct ks_stop *s)
 {
-	double share = s->process == KS_ANY ? 1 : 1.0 / plan->processes;
-	return s->thread == KS_ANY ? share : share / plan->threads;
+	uint32_t lanes = plan->processes * plan->threads, held = 0;
+	for (uint32_t i = 0; i < lanes; i++)
+		held += ks_fault_names(&s->of, i / plan->threads, i % plan->threads, plan->threads);
+	return (double)held / lanes;
 }
 
 static void put_piece(struct pieces *p, const struct ks_stretch *s, int64_t from_ns, int64_t to_ns, double share)
@@ -399,7 +401,7 @@ static void cut_stretch(struct pieces *p, const struct ks_stretch *s)
 	int64_t at_ns = s->from_ns;
 	for (size_t i = 0; i < p->w->stops; i++) {
 		const struct ks_stop *stop = &p->w->stop[i];
-		if (stop->node != s->node)
+		if (stop->of.node != s->node)
 			continue;
 		int64_t from_ns = stop->from_ns > at_ns ? stop->from_ns : at_ns, to_ns = stop->to_ns < s->to_ns ? stop->to_ns : s->to_ns;
 		if (stop->to_ns >= s->from_ns && stop->to_ns < s->to_ns)
@@ -435,7 +437,7 @@ static bool stops_overlap(const struct ks_wall *w)
 {
 	for (size_t i = 0; i < w->stops; i++)
 		for (size_t j = 0; j < i; j++)
-			if (w->stop[i].node == w->stop[j].node && w->stop[i].from_ns < w->stop[j].to_ns &&
+			if (w->stop[i].of.node == w->stop[j].of.node && w->stop[i].from_ns < w->stop[j].to_ns &&
 			    w->stop[j].from_ns < w->stop[i].to_ns)
 				return true;
 	return false;

@@ -14,13 +14,13 @@ static void add_stretch(struct ks_wall *w, uint32_t node, const struct ks_seg *s
 
 static void stop(struct ks_wall *w, const struct ks_fault_event *e)
 {
-	w->stop[w->stops++] = (struct ks_stop){e->node, e->process, e->thread, e->fault, e->at_ns, INT64_MAX};
+	w->stop[w->stops++] = (struct ks_stop){*e, e->at_ns, INT64_MAX};
 }
 
 static void run(struct ks_wall *w, const struct ks_fault_event *e)
 {
 	for (size_t i = w->stops; i-- > 0;)
-		if (w->stop[i].node == e->node && w->stop[i].fault == e->fault) {
+		if (w->stop[i].of.node == e->node && w->stop[i].of.fault == e->fault) {
 			w->stop[i].to_ns = e->at_ns;
 			return;
 		}

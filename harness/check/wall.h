@@ -13,9 +13,9 @@ struct ks_stretch {
 	int64_t from_ns, to_ns; /* true time; to is excluded */
 };
 
-/* Threads that cannot run. process, thread: KS_ANY. to_ns is INT64_MAX when they never run on. */
+/* Threads that cannot run: those that the event which stops them names. to_ns is INT64_MAX when they never run on. */
 struct ks_stop {
-	uint32_t node, process, thread, fault;
+	struct ks_fault_event of;
 	int64_t from_ns, to_ns;
 };
 

@@ -38,8 +38,8 @@ const struct ks_fault_kind ks_fault_kinds[] = {
 	{"suspend", "stops the machine for a while", KS_FAULT_SUSPEND, KS_OPT_WORD, 0, 0,
 	 "s3: monotonic raw stand; vm-stop: all stand; host-stop: all jump", KS_KEY_FOR | KS_KEY_WAKE_ERROR, KS_KEY_FOR,
 	 suspends, false},
-	{"pause", "stops a thread for a while", KS_FAULT_PAUSE, KS_OPT_DUR, 1, KS_SPAN_MAX, "none",
-	 KS_KEY_PROCESS | KS_KEY_THREAD | KEYS_PLACE, KS_KEY_THREAD, NULL, false},
+	{"pause", "stops a thread, or those on one core of a machine, for a while", KS_FAULT_PAUSE, KS_OPT_DUR, 1, KS_SPAN_MAX, "none",
+	 KS_KEY_PROCESS | KS_KEY_THREAD | KS_KEY_CORE | KS_KEY_CORES | KEYS_PLACE, 0, NULL, false},
 	{"stop-world", "stops all threads of a process for a while", KS_FAULT_STOP_WORLD, KS_OPT_DUR, 1, KS_SPAN_MAX,
 	 "none", KS_KEY_PROCESS | KS_KEY_THREAD | KEYS_PLACE, 0, NULL, false},
 	{"leap", "announces a leap second: UTC has it at the next midnight, a node at the first tick after its own",
@@ -208,6 +208,9 @@ static const struct ks_field fault_fields[] = {
 	 KS_AT(struct draft, fault.second), .words = seconds},
 	{.name = "cores", .help = "of a machine; thread k of a node begins on core k modulo cores", .def = "2",
 	 .read = ks_read_number, KS_AT(struct draft, fault.cores), .type = KS_OPT_INT, .min = 2, .max = KS_CORES_MAX},
+	{.name = "core", .help = "of pause, in place of a thread: all threads on this core stop wherever they are, as when the host of a virtual "
+	                         "machine gives its time to another; from 0",
+	 .read = ks_read_number, KS_AT(struct draft, fault.core), .type = KS_OPT_INT, .max = KS_CORES_MAX - 1},
 	{.name = "hop", .help = "after so long every thread goes to the next core; default: it stays on its own",
 	 .read = ks_read_number, KS_AT(struct draft, fault.hop_ns), .type = KS_OPT_DUR, .min = KS_US, .max = KS_SPAN_MAX},
 	{.name = "as", .help = "the name of the new node", .read = ks_read_name, KS_AT(struct draft, fault.as)},
@@ -313,7 +316,7 @@ static const struct {
 	enum ks_fault_key key;
 } optional_keys[] = {{"for", KS_KEY_FOR}, {"period", KS_KEY_PERIOD}, {"process", KS_KEY_PROCESS}, {"thread", KS_KEY_THREAD},
                      {"wake_error", KS_KEY_WAKE_ERROR}, {"hz", KS_KEY_HZ}, {"second", KS_KEY_SECOND},
-                     {"cores", KS_KEY_CORES}, {"hop", KS_KEY_HOP}, {"state", KS_KEY_STATE}, {"as", KS_KEY_AS},
+                     {"cores", KS_KEY_CORES}, {"core", KS_KEY_CORE}, {"hop", KS_KEY_HOP}, {"state", KS_KEY_STATE}, {"as", KS_KEY_AS},
                      {"vmgenid", KS_KEY_VMGENID}, {"clocks", KS_KEY_CLOCKS}, {"call", KS_KEY_CALL}, {"where", KS_KEY_WHERE},
                      {"times", KS_KEY_TIMES}};
 
@@ -355,6 +358,28 @@ static int check_cores(struct ks_reader *r, const struct ks_tree *item, const st
 	return 0;
 }
 
+/* A pause is of one thread, or of one core. */
+static int check_pause(struct ks_reader *r, const struct ks_tree *item, struct ks_fault *f)
+{
+	static const char *const others[] = {"thread", "process", "call", "where", "times"};
+	const struct ks_tree *core = ks_tree_get(item, "core"), *cores = ks_tree_get(item, "cores");
+	uint32_t threads = r->plan->processes * r->plan->threads;
+	f->of_core = core;
+	if (!core) {
+		if (cores)
+			return ks_bad_key(r, cores, "'cores' without 'core', which says which of them pauses");
+		return ks_tree_get(item, "thread") ? 0 : ks_bad(r, item, "fault 'pause' needs 'thread', or 'core'");
+	}
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (ks_tree_get(item, others[i]))
+			return ks_bad_key(r, ks_tree_get(item, others[i]), "'%s' beside 'core', which stops all threads on it wherever they are", others[i]);
+	if (f->core >= f->cores)
+		return ks_bad(r, core, "no core %u, the machine has %u", f->core, f->cores);
+	if (threads < f->cores)
+		return ks_bad(r, item, "%u thread%s on %u cores, expected a thread a core", threads, threads > 1 ? "s" : "", f->cores);
+	return 0;
+}
+
 static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct draft *d)
 {
 	const struct ks_fault_kind *kind = find_kind(r, item);
@@ -378,6 +403,8 @@ static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct dr
 		return ks_bad(r, ks_tree_get(item, "for"), "a second smeared over '%s', expected at least 20s",
 		              ks_tree_get(item, "for")->text);
 	if (kind->op == KS_FAULT_CORES && check_cores(r, item, &d->fault))
+		return -1;
+	if (kind->op == KS_FAULT_PAUSE && check_pause(r, item, &d->fault))
 		return -1;
 	if (kind->keys & KS_KEY_WHERE && ks_place_check(r, item, &d->fault))
 		return -1;

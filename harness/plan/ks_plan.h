@@ -68,7 +68,9 @@ struct ks_fault {
 	bool to_true;     /* step: to-true, instead of an amount */
 	int64_t for_ns, period_ns, wake_error_ns; /* for 0: for good, where it may be left out */
 	int64_t hz, hop_ns;   /* of leap; of cpu-skew, 0: threads stay on their cores */
-	uint32_t cores;       /* of cpu-skew */
+	uint32_t cores;       /* of cpu-skew, and of a pause of a core */
+	bool of_core;         /* of pause: all threads of the core `core` of `cores` */
+	uint32_t core;
 	unsigned second;      /* of smear: 0 inserts, 1 deletes */
 	char label[KS_NAME_MAX]; /* of snapshot, clone, rollback: the snapshot's name; amount is its number */
 	char as[KS_NAME_MAX]; /* of clone: the new node's name */
@@ -93,6 +95,7 @@ enum ks_fault_key {
 	KS_KEY_STATE = 1 << 8, KS_KEY_AS = 1 << 9, KS_KEY_VMGENID = 1 << 10, KS_KEY_CLOCKS = 1 << 11, KS_KEY_CALL = 1 << 12,
 	KS_KEY_WHERE = 1 << 13, KS_KEY_TIMES = 1 << 14,
 	KS_KEY_HZ = 1 << 16, KS_KEY_SECOND = 1 << 17, KS_KEY_CORES = 1 << 18, KS_KEY_HOP = 1 << 19,
+	KS_KEY_CORE = 1 << 20,
 };
 enum ks_smear { KS_SMEAR_LINEAR, KS_SMEAR_COSINE };
 #define KS_SMEAR_MIN_NS (20 * KS_SEC) /* or the steepest part of a cosine would bend more than a tenth */
@@ -255,6 +258,14 @@ int64_t ks_plan_node_drift(const struct ks_plan *plan, uint64_t seed, uint32_t n
 static inline struct ks_call_ranges ks_plan_calls(const struct ks_plan *plan)
 {
 	return (struct ks_call_ranges){plan->user_low, plan->user_high, plan->depth_low, plan->depth_high};
+}
+
+/* Does a fault that stops threads stop this one of this process? Pure. */
+static inline bool ks_fault_stops(const struct ks_plan *plan, const struct ks_fault *f, uint32_t process, uint32_t thread)
+{
+	if (f->of_core)
+		return ks_core_has(f->cores, f->core, process * plan->threads + thread);
+	return (f->process == KS_ANY || f->process == process) && (f->thread == KS_ANY || f->thread == thread);
 }
 
 /* "n2 steps -120ms at 10s". @return buf. */

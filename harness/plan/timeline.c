@@ -123,6 +123,11 @@ static int64_t restart_of(const struct ks_fault *f)
 	return (f->amount ? KS_RESTART_NODE : 0) | (f->kept ? KS_RESTART_KEPT : 0);
 }
 
+static int64_t stopped_core(const struct ks_fault *f)
+{
+	return f->of_core ? KS_CORES_EXTRA(f->cores, f->core) : 0;
+}
+
 static void expand(struct sink *s, size_t fault, uint32_t node)
 {
 	const struct ks_fault *f = &s->plan->fault[fault];
@@ -146,8 +151,8 @@ static void expand(struct sink *s, size_t fault, uint32_t node)
 			emit(s, fault, node, begin, KS_FAULT_PLACE, f->amount);
 			break;
 		}
-		emit(s, fault, node, begin, KS_FAULT_STOP, 0);
-		emit(s, fault, node, end, KS_FAULT_RUN, 0);
+		emit_for(s, fault, node, begin, KS_FAULT_STOP, 0, stopped_core(f));
+		emit_for(s, fault, node, end, KS_FAULT_RUN, 0, stopped_core(f));
 		break;
 	case KS_FAULT_STROBE:
 	case KS_FAULT_JITTER:
@@ -516,6 +521,15 @@ static bool makes_clocks(const struct ks_fault *f)
 	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_ROLLBACK || (op == KS_FAULT_RESTART && f->amount);
 }
 
+static bool share_a_node(const struct ks_fault *f, const struct ks_fault *g)
+{
+	for (uint32_t i = 0; i < f->nnodes; i++)
+		for (uint32_t j = 0; j < g->nnodes; j++)
+			if (f->nodes[i] == g->nodes[j])
+				return true;
+	return false;
+}
+
 /* Faults that hold clocks, or bend them, undo each other when they overlap on a node: what ends first would end both. */
 static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 {
@@ -528,13 +542,14 @@ static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 	             (makes_clocks(g) && (hold_f || bend_f || f->kind->op == KS_FAULT_COARSE));
 	if (!((hold_f && hold_g) || (bend_f && bend_g) || alike || lives))
 		return false;
-	if (f->at_ns > lasts_until(g) || g->at_ns > lasts_until(f))
-		return false;
-	for (uint32_t i = 0; i < f->nnodes; i++)
-		for (uint32_t j = 0; j < g->nnodes; j++)
-			if (f->nodes[i] == g->nodes[j])
-				return true;
-	return false;
+	return f->at_ns <= lasts_until(g) && g->at_ns <= lasts_until(f) && share_a_node(f, g);
+}
+
+/* Whom the stop of a core stops is said once for the whole run: by how many cores there are, on which threads stay. */
+static bool disagree_on_cores(const struct ks_fault *f, const struct ks_fault *g)
+{
+	bool both = (f->of_core || f->kind->op == KS_FAULT_CORES) && (g->of_core || g->kind->op == KS_FAULT_CORES);
+	return both && (f->of_core || g->of_core) && (f->cores != g->cores || f->hop_ns || g->hop_ns) && share_a_node(f, g);
 }
 
 static int check_overlaps(struct ks_reader *r, const struct ks_tree *root)
@@ -545,6 +560,9 @@ static int check_overlaps(struct ks_reader *r, const struct ks_tree *root)
 			if (excludes(&plan->fault[i], &plan->fault[j]))
 				return ks_bad(r, item_of(root, "faults", i), "fault '%s' overlaps fault '%s' on a node",
 				              plan->fault[i].name, plan->fault[j].name);
+			else if (disagree_on_cores(&plan->fault[i], &plan->fault[j]))
+				return ks_bad(r, item_of(root, "faults", i), "fault '%s' has threads on other cores than fault '%s' on a node, expected the same "
+				              "'cores', and no 'hop'", plan->fault[i].name, plan->fault[j].name);
 	return 0;
 }
 

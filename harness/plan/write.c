@@ -214,7 +214,9 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 		fprintf(out, ", hz: %lld", (long long)f->hz);
 	if (f->kind->keys & KS_KEY_SECOND)
 		fprintf(out, ", second: %s", f->second ? "delete" : "insert");
-	if (f->kind->keys & KS_KEY_CORES)
+	if (f->of_core)
+		fprintf(out, ", core: %u", f->core);
+	if (f->of_core || f->kind->op == KS_FAULT_CORES)
 		fprintf(out, ", cores: %u", f->cores);
 	if (f->kind->keys & KS_KEY_HOP && f->hop_ns)
 		fprintf(out, ", hop: %s", ks_dur_format(text, f->hop_ns));
@@ -425,6 +427,8 @@ static void add_fault(const struct ks_plan *p, const struct ks_fault *f, char *b
 		add(buf, size, " process %u", f->process);
 	if (f->thread != KS_ANY)
 		add(buf, size, " thread %u", f->thread);
+	if (f->of_core)
+		add(buf, size, " core %u of %u", f->core, f->cores);
 	add_what(f, one, buf, size);
 	if (f->kind->keys & KS_KEY_FOR && f->for_ns)
 		add(buf, size, " for %s", ks_dur_format(at, f->for_ns));

@@ -103,7 +103,7 @@ static const char *foreign_lacks(const struct ks_plan *plan, const struct ks_fau
 	bool stop = e->op == KS_FAULT_STOP || e->op == KS_FAULT_RUN;
 	bool sleep = e->op == KS_FAULT_SUSPEND || e->op == KS_FAULT_RESUME;
 
-	if (e->op == KS_FAULT_DOWN || e->op == KS_FAULT_UP || e->op == KS_FAULT_RTC || (e->op == KS_FAULT_STEP && !is_move(plan, e)) || (stop && e->thread == KS_ANY) ||
+	if (e->op == KS_FAULT_DOWN || e->op == KS_FAULT_UP || e->op == KS_FAULT_RTC || (e->op == KS_FAULT_STEP && !is_move(plan, e)) || (stop && e->thread == KS_ANY && !ks_fault_stops_by_core(e)) ||
 	    (sleep && e->amount == KS_SUSPEND_HOST_STOP))
 		return NULL;
 	if (stop)

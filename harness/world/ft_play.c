@@ -219,8 +219,8 @@ static int signal_all(struct ks_ft_play *play, const struct ks_fault_event *e, i
 	return 0;
 }
 
-/* One thread stops by itself, in a handler of its own: the others of its process run on. */
-static int hold_thread(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
+/* A thread stops by itself, in a handler of its own: the others of its process run on. */
+static int hold_threads(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 {
 	const struct ks_fault_event *e = &play->event[k];
 
@@ -228,12 +228,22 @@ static int hold_thread(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 		struct ks_ft_process *p = ks_ft_process(play, i);
 		if (!hits(e, p) || !p->area.head)
 			continue;
-		struct ks_area_lane *lane = &p->area.lane[e->thread];
-		atomic_store(&lane->hold_ns, play->plan->fault[e->fault].for_ns);
-		if (syscall(SYS_tgkill, p->proc.pid, lane->tid, KS_HOLD_SIGNAL) != 0 && errno != ESRCH)
-			return no_signal(play, p, err);
+		for (uint32_t t = 0; t < play->plan->threads; t++) {
+			struct ks_area_lane *lane = &p->area.lane[t];
+			if (!ks_fault_names(e, p->process, t, play->plan->threads))
+				continue;
+			atomic_store(&lane->hold_ns, play->plan->fault[e->fault].for_ns);
+			if (syscall(SYS_tgkill, p->proc.pid, lane->tid, KS_HOLD_SIGNAL) != 0 && errno != ESRCH)
+				return no_signal(play, p, err);
+		}
 	}
 	return 0;
+}
+
+/* Does it stop all that a process is? */
+static bool is_whole(const struct ks_fault_event *e)
+{
+	return e->thread == KS_ANY && !ks_fault_stops_by_core(e);
 }
 
 /* ---- in time ---- */
@@ -244,9 +254,9 @@ static int do_event(struct ks_ft_play *play, uint32_t k, struct ks_err *err)
 
 	switch (e->op) {
 	case KS_FAULT_STOP:
-		return e->thread == KS_ANY ? signal_all(play, e, SIGSTOP, err) : hold_thread(play, k, err);
+		return is_whole(e) ? signal_all(play, e, SIGSTOP, err) : hold_threads(play, k, err);
 	case KS_FAULT_RUN:
-		return e->thread == KS_ANY ? signal_all(play, e, SIGCONT, err) : 0;
+		return is_whole(e) ? signal_all(play, e, SIGCONT, err) : 0;
 	case KS_FAULT_SUSPEND: /* no thread sees its clocks change */
 		return signal_all(play, e, SIGSTOP, err) || bend(play, k, err) ? -1 : 0;
 	case KS_FAULT_RESUME:

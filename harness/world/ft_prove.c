@@ -438,9 +438,9 @@ static int prove_stop(const struct ctx *c, uint32_t k)
 }
 
 /* A thread tells itself when it was held and when it went on. */
-static int prove_thread(const struct ctx *c, uint32_t k)
+static int prove_thread(const struct ctx *c, uint32_t k, uint32_t thread)
 {
-	uint32_t begin = begin_of(c, k), thread = c->play->event[k].thread;
+	uint32_t begin = begin_of(c, k);
 	const struct ks_area *a = &c->p->area;
 	uint32_t n = a->head->nholds < KS_AREA_HOLDS ? a->head->nholds : KS_AREA_HOLDS;
 
@@ -457,6 +457,17 @@ static int prove_thread(const struct ctx *c, uint32_t k)
 		return put(c, k, proof);
 	}
 	return unproven(c, k, "the thread did not tell that it was held");
+}
+
+/* Each of those of the process that it names. */
+static int prove_threads(const struct ctx *c, uint32_t k)
+{
+	const struct ks_fault_event *e = &c->play->event[k];
+
+	for (uint32_t t = 0; t < c->plan->threads; t++)
+		if (ks_fault_names(e, c->p->process, t, c->plan->threads) && prove_thread(c, k, t) != 0)
+			return -1;
+	return 0;
 }
 
 /* Nobody reads the RTC but a resume from s3: what the wall clock then shows tells what the RTC was set to. */
@@ -614,7 +625,7 @@ static int prove_event(const struct ctx *c, uint32_t k)
 	case KS_FAULT_RELEASE:
 		return prove_hold(c, k);
 	case KS_FAULT_RUN:
-		return e->thread == KS_ANY ? prove_stop(c, k) : prove_thread(c, k);
+		return e->thread == KS_ANY && !ks_fault_stops_by_core(e) ? prove_stop(c, k) : prove_threads(c, k);
 	case KS_FAULT_RESUME:
 		return prove_stop(c, k);
 	case KS_FAULT_SNAPSHOT:

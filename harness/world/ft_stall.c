@@ -6,10 +6,11 @@
 /* And one that is started anew needs longer. */
 #define START_NS (500 * KS_MS)
 
-static bool hits(const struct ks_fault_event *e, const struct ks_ft_process *p, uint32_t thread)
+static bool hits(const struct ks_plan *plan, const struct ks_fault_event *e, const struct ks_ft_process *p, uint32_t thread)
 {
-	return e->node == p->node && (e->process == KS_ANY || e->process == p->process) &&
-	       (e->thread == KS_ANY || e->thread == thread);
+	if (ks_fault_stops_by_core(e) && thread == KS_ANY)
+		return false;
+	return e->node == p->node && ks_fault_names(e, p->process, thread, plan->threads);
 }
 
 /* Was this thread (KS_ANY: the process) stopped by a fault at some time in [from, to]? */
@@ -19,7 +20,7 @@ static bool stopped(const struct ks_ft_play *play, const struct ks_ft_process *p
 
 	for (uint32_t k = 0; k < play->n; k++) {
 		const struct ks_fault_event *e = &play->event[k];
-		if (!hits(e, p, thread))
+		if (!hits(play->plan, e, p, thread))
 			continue;
 		if (e->op == KS_FAULT_STOP || e->op == KS_FAULT_SUSPEND || e->op == KS_FAULT_DOWN)
 			since = play->done[k].begin_ns;

@@ -1,10 +1,12 @@
 /* What fault events do to a node. */
 #include "engine_private.h"
 
+/* Background threads are on no core that a fault can stop: they run wherever there is one. */
 static bool is_named(const struct lane *l, const struct ks_fault_event *event)
 {
-	return (event->process == KS_ANY || event->process == l->process->index) &&
-	       (event->thread == KS_ANY || event->thread == l->thread);
+	if (l->thread == THREAD_NONE && ks_fault_stops_by_core(event))
+		return false;
+	return ks_fault_names(event, l->process->index, l->thread, l->env.engine->sim->threads);
 }
 
 /* Stops may overlap: a thread runs on when the last of them ends. What it was about to do waits. */

@@ -89,7 +89,8 @@ enum ks_fault_op {
 	KS_FAULT_HOLD,    /* amount: mask of clocks that stand from now on */
 	KS_FAULT_RELEASE, /* amount: mask of clocks that run on from where they stand */
 	KS_FAULT_LEAP,    /* amount: ns, -1 s inserts a second, +1 s deletes one; REALTIME alone */
-	KS_FAULT_STOP,    /* the threads named by process and thread stop */
+	KS_FAULT_STOP,    /* the threads named by process and thread stop; extra: 0, or KS_CORES_EXTRA(cores, core): those on that
+	                     core alone */
 	KS_FAULT_RUN,     /* and run on */
 	KS_FAULT_SUSPEND, /* amount: enum ks_suspend; the clocks as it says, all threads stop */
 	KS_FAULT_RESUME,  /* amount: enum ks_suspend; extra: wake error, ns */
@@ -141,6 +142,10 @@ struct ks_place {
  * (k + hops) modulo cores. */
 #define KS_CORES_MAX 1024
 #define KS_CORES_EXTRA(cores, hops) ((int64_t)(hops) << 16 | (cores))
+static inline bool ks_core_has(uint32_t cores, uint32_t core, uint32_t thread_of_node)
+{
+	return thread_of_node % cores == core;
+}
 
 struct ks_fault_event {
 	int64_t at_ns;
@@ -151,6 +156,19 @@ struct ks_fault_event {
 	struct ks_place place;
 	uint32_t fault;  /* index of the fault in the plan; KS_NO_FAULT: a keeper's act */
 };
+
+/* Is it a stop, or a run, of what is on one core? Pure. */
+static inline bool ks_fault_stops_by_core(const struct ks_fault_event *e)
+{
+	return (e->op == KS_FAULT_STOP || e->op == KS_FAULT_RUN) && e->extra;
+}
+/* Does it name this thread of this process? threads: of a process. Pure. */
+static inline bool ks_fault_names(const struct ks_fault_event *e, uint32_t process, uint32_t thread, uint32_t threads)
+{
+	if (ks_fault_stops_by_core(e))
+		return ks_core_has((uint32_t)(e->extra & 0xffff), (uint32_t)(e->extra >> 16), process * threads + thread);
+	return (e->process == KS_ANY || e->process == process) && (e->thread == KS_ANY || e->thread == thread);
+}
 
 /* What the node's clocks showed just before and just after a fault event, read the way a subject reads them. */
 struct ks_fault_seen {

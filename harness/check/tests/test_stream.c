@@ -199,6 +199,7 @@ static const char *const runs[] = {
 	"duration: 4s\nfleet: 3\nfaults: [{at: 2s, node: n2, step: 120ms}, {at: 3s, node: n2, step: -120ms}]",
 	"duration: 2s\nfleet: {nodes: 2, threads: 3}\nfaults: [{at: 500ms, node: n1, strobe: 20ms, period: 2ms, for: 1s}]",
 	"duration: 2s\nfleet: {nodes: 2, threads: 3}\nfaults: [{at: 500ms, node: n1, pause: 100ms, thread: 1}]",
+	"duration: 2s\nfleet: {nodes: 2, threads: 3}\nfaults: [{at: 500ms, node: n1, pause: 100ms, core: 0}]",
 	"duration: 2s\nfleet: 2\nfaults: [{at: 500ms, node: n1, suspend: s3, for: 300ms}, {at: 1s, node: n2, drift: 400ppm}]",
 	"duration: 2s\nfleet: {nodes: [{name: a}, {name: b, offset: +8ms}], threads: 2}\nworkload: {rate: 2000/s, model: closed}",
 	"duration: 2s\nworkload: {rate: 3000/s, on_refuse: retry}\nfaults: [{at: 1s, step: -50ms}, {at: 1500ms, slew: -500ppm, for: 200ms}]",

@@ -433,7 +433,7 @@ static void all_by_simulation(void)
 	    "{at: 500ms, node: n2, strobe: 100ms, period: 10ms, for: 500ms}", "{at: 500ms, node: n2, jitter: 5ms, period: 20ms, for: 500ms}",
 	    "{at: 500ms, node: n2, freeze: [realtime, monotonic], for: 300ms}", "{at: 500ms, node: n2, suspend: s3, for: 500ms}",
 	    "{at: 500ms, suspend: vm-stop, for: 500ms}", "{at: 500ms, node: n1, suspend: host-stop, for: 500ms}",
-	    "{at: 500ms, node: n1, thread: 0, pause: 60ms}", "{at: 500ms, node: n1, stop-world: 60ms}", "{at: 0s, coarse: 4ms}",
+	    "{at: 500ms, node: n1, thread: 0, pause: 60ms}", "{at: 500ms, node: n1, core: 1, pause: 60ms}", "{at: 500ms, node: n1, stop-world: 60ms}", "{at: 0s, coarse: 4ms}",
 	    "{at: 500ms, node: n2, step: -120ms}, {at: 900ms, node: n2, step: 30ms}",
 	    "{at: 500ms, node: n2, step: -120ms}, {at: 900ms, node: n2, step: to-true}", "{at: 0s, node: n2, leap: insert}",
 	    "{at: 0s, node: n1, leap: delete}", "{at: 0s, node: n2, smear: linear, for: 20s}",

@@ -403,7 +403,7 @@ static void test_round_trip(void)
 		"  - {at: 1s, slew: -500ppm, for: 4s}\n  - {at: 6s, strobe: 200ms, period: 1ms, for: 1s}\n"
 		"  - {at: 8s, jitter: 5ms, for: 1s}\n  - {at: 10s, freeze: [tai, realtime], for: 1s}\n"
 		"  - {at: 12s, suspend: s3, for: 1s, wake_error: -3ms}\n  - {at: 14s, node: n2, process: 1, thread: 2, pause: 5ms}\n"
-		"  - {at: 15s, process: 0, stop-world: 5ms}",
+		"  - {at: 15s, process: 0, stop-world: 5ms}\n  - {at: 16s, node: n1, core: 3, cores: 5, pause: 5ms}",
 		"keyskew: 1\nfleet: {nodes: 2, processes: 2, threads: 3, node_id: lease, host: container, network: {delay: 5ms, jitter: 1ms}}\n"
 		"workload: {messages: {rate: 5/s, from: n2, to: n1}}\nfaults:\n"
 		"  - {at: 1s, node: n1, snapshot: warm}\n  - {at: 2s, clone: warm, as: n9, vmgenid: false}\n"
@@ -419,6 +419,35 @@ static void test_round_trip(void)
 		round_trip(&p);
 		ks_plan_release(&p);
 	}
+}
+
+/* A stop of a core names no thread, but all that run there; what the file leaves out is two cores. */
+static void test_core(void)
+{
+	struct ks_plan p = must("keyskew: 1\nfleet: {nodes: 2, processes: 2, threads: 3}\nfaults: [{name: steal, at: 2s, node: n2, core: 1, pause: 1s}]");
+	struct ks_fault_event *e;
+	struct ks_err err;
+	char text[200];
+	uint32_t n;
+	CU_ASSERT_STRING_EQUAL(ks_fault_text(&p, p.fault, text, sizeof text), "n2 core 1 of 2 pauses 1s at 2s");
+	CU_ASSERT_EQUAL_FATAL(ks_plan_events(&p, 1, &e, &n, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(n, 2);
+	CU_ASSERT_TRUE(e[0].op == KS_FAULT_STOP && e[0].at_ns == 2 * SEC && e[1].op == KS_FAULT_RUN && e[1].at_ns == 3 * SEC);
+	for (uint32_t process = 0; process < 2; process++)
+		for (uint32_t thread = 0; thread < 3; thread++) {
+			bool there = (process * 3 + thread) % 2 == 1;
+			CU_ASSERT_EQUAL(ks_fault_names(&e[0], process, thread, 3), there);
+			CU_ASSERT_EQUAL(ks_fault_names(&e[1], process, thread, 3), there);
+			CU_ASSERT_EQUAL(ks_fault_stops(&p, p.fault, process, thread), there);
+		}
+	ks_free(e);
+	ks_plan_release(&p);
+	p = must("keyskew: 1\nfleet: {threads: 2}\nfaults: [{core: 0, pause: 1s}, {at: 3s, thread: 1, pause: 1s}]");
+	char *effective = write_plan(&p);
+	CU_ASSERT_PTR_NOT_NULL(strstr(effective, "pause: 1s, core: 0, cores: 2}\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(effective, "pause: 1s, thread: 1}\n"));
+	free(effective);
+	ks_plan_release(&p);
 }
 
 static void test_effective_text(void)
@@ -763,7 +792,27 @@ static const struct {
 	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm}", NULL, NULL, "bad.yaml:3:5: fault 'slew' needs 'for'"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, slew: -500ppm, for: 0s}", NULL, NULL,
 	 "bad.yaml:3:34: bad for '0s', expected a duration, 1ns..36500d"},
-	{"keyskew: 1\nfaults:\n  - {at: 1s, pause: 50ms}", NULL, NULL, "bad.yaml:3:5: fault 'pause' needs 'thread'"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, pause: 50ms}", NULL, NULL, "bad.yaml:3:5: fault 'pause' needs 'thread', or 'core'"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 2, pause: 50ms}", NULL, NULL, "bad.yaml:4:20: no core 2, the machine has 2"},
+	{"keyskew: 1\nfaults:\n  - {at: 1s, core: 1, pause: 50ms}", NULL, NULL, "bad.yaml:3:5: 1 thread on 2 cores, expected a thread a core"},
+	{"keyskew: 1\nfleet: {threads: 3}\nfaults:\n  - {at: 1s, core: 1, cores: 4, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:4:5: 3 threads on 4 cores, expected a thread a core"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 1, thread: 0, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:4:23: 'thread' beside 'core', which stops all threads on it wherever they are"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 1, process: 0, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:4:23: 'process' beside 'core', which stops all threads on it wherever they are"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 1, pause: 50ms, call: 3}", NULL, NULL,
+	 "bad.yaml:4:36: 'call' beside 'core', which stops all threads on it wherever they are"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 1, pause: 50ms, where: any}", NULL, NULL,
+	 "bad.yaml:4:36: 'where' beside 'core', which stops all threads on it wherever they are"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, thread: 1, cores: 2, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:4:25: 'cores' without 'core', which says which of them pauses"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 1, step: 50ms}", NULL, NULL,
+	 "bad.yaml:4:14: 'core' does not belong to fault 'step'"},
+	{"keyskew: 1\nfleet: {threads: 4}\nfaults:\n  - {at: 1s, core: 1, pause: 50ms}\n  - {at: 2s, core: 1, cores: 4, pause: 50ms}", NULL, NULL,
+	 "bad.yaml:5:5: fault 'pause-2' has threads on other cores than fault 'pause-1' on a node, expected the same 'cores', and no 'hop'"},
+	{"keyskew: 1\nfleet: {threads: 2}\nfaults:\n  - {at: 1s, core: 1, pause: 50ms}\n  - {at: 2s, cpu-skew: 1ms, hop: 50ms}", NULL, NULL,
+	 "bad.yaml:5:5: fault 'cpu-skew-2' has threads on other cores than fault 'pause-1' on a node, expected the same 'cores', and no 'hop'"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, thread: 1, pause: 50ms}", NULL, NULL,
 	 "bad.yaml:3:22: no thread 1, a process has 1"},
 	{"keyskew: 1\nfaults:\n  - {at: 1s, process: 2, stop-world: 50ms}", NULL, NULL,
@@ -1103,7 +1152,7 @@ int main(void)
 		{"node ids and drift", test_node_ids_and_drift},
 		{"about", test_about},
 		{"round trip", test_round_trip},
-		{"effective text", test_effective_text},
+		{"a core", test_core}, {"effective text", test_effective_text},
 		{"set", test_set},
 		{"sets in order", test_sets_in_order},
 		{"claims", test_claims},

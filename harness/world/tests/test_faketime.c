@@ -282,6 +282,7 @@ static void every_fault(void)
 	    {"suspend: host-stop, for: 400ms", 400 * KS_MS, false},
 	    {"stop-world: 300ms, process: 1", 300 * KS_MS, false},
 	    {"pause: 300ms, process: 1, thread: 1", 300 * KS_MS, false},
+	    {"pause: 300ms, core: 1, cores: 4", 300 * KS_MS, false},
 	};
 	const char *longer = getenv("KEYSKEW_TEST_LONG");
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
@@ -549,6 +550,9 @@ static void carries(void)
 		snprintf(yaml, sizeof(yaml), fault, row[i].fault);
 		not_carried(yaml, row[i].generator, row[i].reason);
 	}
+	static const char core[] = "keyskew: 1\nfleet: {threads: 2}\nfaults:\n- {at: 1s, core: 0, pause: 500ms}\n";
+	not_carried(core, "nanotime", NULL);
+	not_carried(core, "exec:true", "told apart");
 	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "unixmilli", NULL);
 	not_carried("keyskew: 1\nfleet: {nodes: 1, clock: free, drift: 20ppm}\n", "nanotime", "drifts");
 	static const char clone[] = "keyskew: 1\nfaults:\n- {at: 1s, node: n1, snapshot: warm}\n- {at: 2s, clone: warm, as: n2}\n";

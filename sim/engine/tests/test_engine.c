@@ -238,6 +238,31 @@ static void a_pause_stops_one_thread(void)
 	ks_sim_result_release(&result);
 }
 
+/* Of 2 processes of 3 threads, those that run on core 1 of 2 are 0.1, 1.0 and 1.2: they stop, and no other. */
+static void a_core_stops_its_threads(void)
+{
+	struct ks_err err;
+	struct ks_sim_result result;
+	int locked = 0, waited = 0;
+	struct ks_fault_event e[2] = {event_at(100, KS_FAULT_STOP, 0), event_at(200, KS_FAULT_RUN, 0)};
+	e[0].extra = e[1].extra = KS_CORES_EXTRA(2, 1);
+	struct ks_sim sim = sim_of(&racy, 1, 2, 3, 600);
+	sim.cfg = &locked;
+	sim.events = e;
+	sim.nevents = 2;
+	CU_ASSERT_EQUAL_FATAL(ks_sim_run(&sim, &result, &err), 0);
+	for (size_t i = 0; i < result.records.n; i++) {
+		struct ks_record r = ks_record_get(&result.records, i);
+		const struct ks_lane *lane = &result.records.lanes[r.lane];
+		bool there = (lane->process * 3 + lane->thread) % 2 == 1;
+		bool paused = there && r.due_ns >= 100 * KS_MS && r.due_ns < 200 * KS_MS;
+		CU_ASSERT_EQUAL(r.call_ns >= 200 * KS_MS && r.due_ns < 200 * KS_MS, paused);
+		waited += paused;
+	}
+	CU_ASSERT(waited > 20);
+	ks_sim_result_release(&result);
+}
+
 /* The holder of a lock is stopped inside the call: whoever comes next waits for it. */
 static void a_pause_inside_a_lock(void)
 {
@@ -524,6 +549,7 @@ int main(void)
 	                                       {"waits follow their clock", waits_follow_their_clock},
 	                                       {"sleeps under stops", sleeps_under_stops},
 	                                       {"a pause stops one thread", a_pause_stops_one_thread},
+	                                       {"a core stops its threads", a_core_stops_its_threads},
 	                                       {"a pause inside a lock", a_pause_inside_a_lock},
 	                                       {"the registry tells processes apart", the_registry_tells_processes_apart},
 	                                       {"a livelock is lost", livelock_is_lost},
