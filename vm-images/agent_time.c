@@ -78,21 +78,34 @@ void ks_agent_time_init(const char *source)
 	                     : (uint64_t)(((unsigned __int128)(last - first) << 60) / (counter.tsc - begin));
 }
 
+static int64_t ns_of(uint64_t tsc)
+{
+	__int128 counts = (int64_t)(tsc - counter.tsc);
+
+	return counter.base_ns + (int64_t)((counts * counter.ns_q60) >> 60);
+}
+
 void ks_agent_time_move(int64_t ns)
 {
 	atomic_fetch_add(&counter.moved_ns, ns);
 }
 
+/* A thread that is held up between its look at the counter and at what was added to it would tell a time from before a stop as one
+ * from after it, which nobody could take for what it is. */
 int64_t ks_true_ns(void)
 {
-	return ks_agent_time_at(read_tsc());
+	int64_t moved_ns, at_ns;
+
+	do {
+		moved_ns = atomic_load(&counter.moved_ns);
+		at_ns = ns_of(read_tsc());
+	} while (moved_ns != atomic_load(&counter.moved_ns));
+	return at_ns + moved_ns;
 }
 
 int64_t ks_agent_time_at(uint64_t tsc)
 {
-	__int128 counts = (int64_t)(tsc - counter.tsc);
-
-	return counter.base_ns + (int64_t)((counts * counter.ns_q60) >> 60) + atomic_load_explicit(&counter.moved_ns, memory_order_relaxed);
+	return ns_of(tsc) + atomic_load(&counter.moved_ns);
 }
 
 int64_t ks_true_unix_ns(void)

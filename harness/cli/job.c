@@ -519,10 +519,11 @@ static int write_files(struct attempt *a, struct ks_job *job, struct ks_err *err
 	return ks_series_write(&a->facts, first_witness(&a->facts), job->folder, err);
 }
 
-static json_t *not_judged(struct ks_job *job, const char *status, const char *reason)
+/* world: what is known of it, or NULL. */
+static json_t *not_judged(struct ks_job *job, const char *status, const char *reason, const struct ks_run_output *world)
 {
 	struct ks_run_facts f = {.id = job->id, .generator = job->gen->text, .world = job->world->name, .seed = job->seed,
-	                         .status = status, .reason = reason, .plan = job->plan, .gen = job->gen,
+	                         .status = status, .reason = reason, .plan = job->plan, .gen = job->gen, .output = world,
 	                         .reproduce = job->reproduce};
 	f.as_expected = !strcmp(status, "untested");
 	return ks_result_run(&f);
@@ -530,7 +531,7 @@ static json_t *not_judged(struct ks_job *job, const char *status, const char *re
 
 int ks_job_skip(struct ks_job *job, const char *reason)
 {
-	job->result = not_judged(job, "untested", reason);
+	job->result = not_judged(job, "untested", reason, NULL);
 	return job->result ? 0 : ks_fail(&job->err, KS_E_INTERNAL, "out of memory for the result");
 }
 
@@ -580,9 +581,9 @@ static int run_it(struct ks_job *job)
 	int status;
 	if (job->world->carries(job->plan, job->gen, why, sizeof why)) {
 		bool required = job->plan->require >> job->world->id & 1;
-		job->result = not_judged(job, required ? "failed" : "untested", why);
+		job->result = not_judged(job, required ? "failed" : "untested", why, NULL);
 	} else if (job->world->available(why, sizeof why)) {
-		job->result = not_judged(job, job->asked ? "failed" : "untested", why);
+		job->result = not_judged(job, job->asked ? "failed" : "untested", why, NULL);
 	} else {
 		json_t *first = NULL;
 		status = attempts(&a, job, &first);
@@ -593,7 +594,7 @@ static int run_it(struct ks_job *job)
 		if (status == 0)
 			job->result = ks_result_run(&a.facts);
 		else if (job->err.code == KS_E_JUDGE)
-			job->result = not_judged(job, "failed", job->err.text);
+			job->result = not_judged(job, "failed", job->err.text, &a.run);
 		if (first && job->result)
 			json_object_set(job->result, "first_attempt", first);
 		json_decref(first);

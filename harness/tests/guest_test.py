@@ -92,6 +92,8 @@ def a_guest_that_panics(t):
     says = "Kernel panic - not syncing: out of .[31mpatience"
     reason = reasons(t.json("r.json")).get("counter", "")
     t.check(says in reason and says in result.out + result.err, "%r: %s" % (reason, tail(result)))
+    detail = t.json("r.json")["runs"][0]["world_detail"]
+    t.check(detail.startswith("tcg, linux ") and "QEMU 0.0.0" in detail, "a failed run says of its world %r" % detail)
 
 
 # "hangs": the run's time-out ends it
@@ -99,6 +101,7 @@ def a_guest_that_panics(t):
 def a_guest_that_hangs(t):
     result = t.run("run", small(t), "-w", "qemu", "-g", "counter", "--timeout", "2s", "--json", "r.json", code=3, env=fake(t, "hang"))
     t.check("time-out after 2s; console of node 'n1': watchdog: soft lockup" in str(reasons(t.json("r.json"))), tail(result))
+    t.check(t.json("r.json")["runs"][0]["world_detail"].startswith("tcg, linux "), "a run that is timed out does not say of what world")
 
 
 # "QEMU is killed: exit 3, finished runs kept, nothing left"

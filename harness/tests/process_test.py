@@ -163,6 +163,7 @@ def not_reached(t, program):
     run = t.json("r.json")["runs"][0]
     t.check(run["status"] == "failed" and "libfaketime" in run["reason"], "%s: %s" % (run["status"], run.get("reason")))
     t.check(not run.get("as_expected"), "it is green")
+    t.check(run["world_detail"].startswith("libfaketime"), "a failed run says of its world %r" % run["world_detail"])
 
 
 # "A static Go program under faketime must end that way": exit 3, never green

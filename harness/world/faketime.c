@@ -203,18 +203,20 @@ static int run(const struct ks_run_request *request, struct ks_run_output *outpu
 	bool busy;
 
 	*output = (struct ks_run_output){.records.limit = request->memory};
+	ks_ft_describe(output->detail, sizeof(output->detail));
 	for (int try = 1;; try++) {
 		busy = false;
 		status = is_exec(request->gen) ? ks_ft_run_exec(request, output, &busy, err)
 					       : ks_ft_run_host(request, output, &busy, err);
 		if (status == 0 || !busy || try == TRIES)
 			break;
-		ks_run_output_release(output);
+		ks_run_output_fail(output);
+		output->records.limit = request->memory;
 	}
 	if (status == 0 && ks_records_sort(&output->records) != 0)
 		status = ks_fail(err, KS_E_INTERNAL, "out of memory");
 	if (status != 0)
-		ks_run_output_release(output);
+		ks_run_output_fail(output);
 	return status;
 }
 

@@ -19,18 +19,21 @@ static bool reading_ok(const struct ks_wire_account *a, const struct ks_wire_rec
 	       (w->outcome == KS_LOST || w->read_at_ns <= w->return_ns);
 }
 
-static bool times_ok(const struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
+static bool times_ok(const struct ks_wire_account *a, const struct ks_wire_record *w)
 {
 	if (a->lines)
 		return w->due_ns == KS_NO_TIME && w->call_ns == KS_NO_TIME && w->outcome == KS_KEY && w->return_ns >= 0 &&
-		       w->return_ns >= a->thread[w->thread].return_ns && w->return_ns <= until_ns;
+		       w->return_ns >= a->thread[w->thread].return_ns;
 	if (w->due_ns < 0 || w->due_ns >= a->duration_ns || w->call_ns < w->due_ns ||
-	    w->call_ns > a->duration_ns + LATE_MAX_NS || w->call_ns > until_ns ||
-	    w->call_ns < a->thread[w->thread].return_ns)
+	    w->call_ns > a->duration_ns + LATE_MAX_NS || w->call_ns < a->thread[w->thread].return_ns)
 		return false;
-	if (w->outcome == KS_LOST)
-		return w->return_ns == KS_NO_TIME;
-	return w->return_ns >= w->call_ns && w->return_ns <= until_ns;
+	return w->outcome == KS_LOST ? w->return_ns == KS_NO_TIME : w->return_ns >= w->call_ns;
+}
+
+/* KS_NO_TIME is before all times. */
+static bool has_come(const struct ks_wire_record *w, int64_t until_ns)
+{
+	return w->call_ns <= until_ns && w->return_ns <= until_ns;
 }
 
 static bool knows_reason(const struct ks_wire_account *a, uint8_t why)
@@ -39,7 +42,7 @@ static bool knows_reason(const struct ks_wire_account *a, uint8_t why)
 }
 
 /* @return NULL, or what is wrong with it. */
-static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
+static const char *wrong(struct ks_wire_account *a, const struct ks_wire_record *w, int64_t until_ns)
 {
 	if (w->thread >= a->threads)
 		return "of a thread that there is not";
@@ -49,8 +52,11 @@ static const char *wrong(const struct ks_wire_account *a, const struct ks_wire_r
 		return "of an unknown kind";
 	if (w->outcome == KS_REFUSE && !knows_reason(a, w->why))
 		return "refused for an unknown reason";
-	if (!times_ok(a, w, until_ns))
+	if (!times_ok(a, w))
 		return "at an impossible time";
+	a->ahead = !has_come(w, until_ns);
+	if (a->ahead)
+		return "of a time that is still to come";
 	if (!reading_ok(a, w))
 		return "with an impossible clock reading";
 	if (w->outcome == KS_KEY && ks_gen_issues_texts(a->spec) && a->text == a->text_end)

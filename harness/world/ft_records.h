@@ -20,6 +20,7 @@ struct ks_wire_account {
 	uint32_t whys;
 	/* Of a free-running program, else NULL: nothing is known of its calls but when each returned, and what its keys tell. */
 	const struct ks_run_request *lines;
+	bool ahead; /* the last record was refused for this alone: by the subject's own time it was made later than now */
 	uint64_t text, text_end; /* keys that are texts: those of the next records, in the texts */
 	struct {
 		uint32_t seq;      /* of the next record */

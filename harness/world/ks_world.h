@@ -73,7 +73,8 @@ struct ks_world {
 	int (*available)(char *why, size_t size);
 	/* Can it carry this plan with this generator? @return 0, or -1 with the reason in why (the run is untested). */
 	int (*carries)(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size);
-	/* @return 0, or -1: KS_E_JUDGE when it could not be judged. Leaves no process, file, socket behind. */
+	/* @return 0, or -1: KS_E_JUDGE when it could not be judged; then output has detail alone, as far as it was known. Leaves no process,
+	 * file, socket behind. */
 	int (*run)(const struct ks_run_request *request, struct ks_run_output *output, struct ks_err *err);
 	bool runs_control; /* false: real time, a control would double it */
 };
@@ -82,5 +83,7 @@ extern const struct ks_world ks_world_sim, ks_world_faketime, ks_world_qemu;
 extern const struct ks_world *const ks_worlds[]; /* ends with NULL */
 
 void ks_run_output_release(struct ks_run_output *output);
+/* The same, of a run that failed: detail stays. */
+void ks_run_output_fail(struct ks_run_output *output);
 
 #endif

@@ -11,6 +11,7 @@
 #define WATCH_NS (60 * KS_MS)  /* and so long before QEMU is stopped the agent begins to look, and as long after */
 #define READY_NS (2 * KS_MS)   /* poll may come back a little late */
 #define ANSWER_NS (30 * KS_SEC)
+#define LASTS_OFF_NS (50 * KS_MS) /* a stop that much longer or shorter than it is to be is another one */
 #define LOOK_NS (40 * KS_MS)   /* after a midnight */
 #define RATE_MAX_PPB 100000000 /* of a kernel's discipline: its tick, +-10 % */
 #define HZ 250                 /* of Debian's cloud kernels */
@@ -365,6 +366,19 @@ static int tell(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	return send(p, d, err);
 }
 
+/* Tells QEMU's main loop to stop the machine or to let it go on, and looks when that was. */
+static int command(struct ks_guest_play *p, const char *what, struct ks_err *err)
+{
+	int64_t sent_ns = ks_host_raw_ns();
+	char text[KS_TIME_TEXT];
+
+	if (ks_qmp_command(ks_vm_qmp(p->vm), what, ks_host_ns() + ANSWER_NS, err) != 0)
+		return -1;
+	int64_t took_ns = ks_host_raw_ns() - sent_ns;
+	p->busy = took_ns > LASTS_OFF_NS;
+	return p->busy ? ks_fail(err, KS_E_JUDGE, "QEMU took %s to %s: this machine is too busy", ks_dur_format(text, took_ns), what) : 0;
+}
+
 static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 {
 	d->stood_ns = since_of(p, ks_host_raw_ns());
@@ -374,7 +388,7 @@ static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 			return ks_fail(err, KS_E_JUDGE, "cannot stop QEMU");
 		return 0;
 	}
-	return ks_qmp_command(ks_vm_qmp(p->vm), "stop", ks_host_ns() + ANSWER_NS, err);
+	return command(p, "stop", err);
 }
 
 /* It is kept while it stands, which takes some 50 ms. */
@@ -406,7 +420,7 @@ static int go_on(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	case KS_DEED_VM_STOP:
 		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns + CONT_TAKES_NS - STOP_TAKES_NS;
 		d->act.amount = d->value;
-		return send(p, d, err) || ks_qmp_command(q, "cont", ks_host_ns() + ANSWER_NS, err) ? -1 : 0;
+		return send(p, d, err) || command(p, "cont", err) ? -1 : 0;
 	default:
 		if (ks_qmp_wait(q, KS_QMP_SUSPEND, ks_host_ns() + ANSWER_NS, err) != 0)
 			return -1;
@@ -446,27 +460,41 @@ int ks_guest_play_run(struct ks_guest_play *p, struct ks_err *err)
 
 /* ---- answers ---- */
 
-/* What it told between the stop and when it knew of it, which the reading after that bounds, is by so much too early. */
-static void stood(struct ks_guest_play *p, const struct ks_deed *d)
+static int too_busy(struct ks_guest_play *p, const struct ks_deed *d, const char *how, int64_t ns, struct ks_err *err)
 {
-	int64_t until_ns = d->after.raw_ns - d->value, latest_ns = d->stood_ns + d->value;
+	char text[KS_TIME_TEXT];
 
+	p->busy = true;
+	return ks_fail(err, KS_E_JUDGE, "fault '%s' %s %s: this machine is too busy", name_of(p, d), how, ks_dur_format(text, ns));
+}
+
+/* What it told between the stop and when it knew of it is too early by how long it stood. It knew between its two readings: what it
+ * told before is earlier than the second one, what it tells knowing is later than the first one and how long it stood. A guest that
+ * ran on for longer than it had stood may have told the same time twice, and nobody knows which of them is meant. */
+static int stood(struct ks_guest_play *p, const struct ks_deed *d, int64_t knew_ns, struct ks_err *err)
+{
+	int64_t until_ns = d->after.raw_ns - d->value;
+
+	if (until_ns > knew_ns + d->value)
+		return too_busy(p, d, "was known to the guest only after it had run on for", until_ns - d->stood_ns, err);
 	if (p->nstood == sizeof(p->stood) / sizeof(p->stood[0]))
-		return;
-	p->stood[p->nstood].from_ns = d->stood_ns;
-	p->stood[p->nstood].until_ns = until_ns < latest_ns ? until_ns : latest_ns;
+		return 0;
+	p->stood[p->nstood].from_ns = d->kind == KS_DEED_BORN ? INT64_MIN : d->stood_ns; /* all that a clone tells is of after its birth */
+	p->stood[p->nstood].until_ns = until_ns;
 	p->stood[p->nstood++].by_ns = d->value;
+	return 0;
 }
 
 static int late(struct ks_guest_play *p, const struct ks_deed *d, int64_t did_ns, struct ks_err *err)
 {
-	char text[KS_TIME_TEXT];
+	int64_t off = did_ns - d->at_ns, length = d->until_ns - d->at_ns;
 
-	if (did_ns - d->at_ns <= KS_GUEST_LATE_MAX_NS)
+	if (off > KS_GUEST_LATE_MAX_NS)
+		return too_busy(p, d, "came late by", off, err);
+	if (d->kind != KS_DEED_VM_STOP && d->kind != KS_DEED_HOST_STOP)
 		return 0;
-	p->busy = true;
-	return ks_fail(err, KS_E_JUDGE, "fault '%s' came %s late: this machine is too busy", name_of(p, d),
-		       ks_dur_format(text, did_ns - d->at_ns));
+	off = d->value < length ? length - d->value : d->value - length;
+	return off > LASTS_OFF_NS ? too_busy(p, d, d->value < length ? "was shorter by" : "was longer by", off, err) : 0;
 }
 
 int ks_guest_play_clocks(struct ks_guest_play *p, const struct ks_wire_clocks *clocks, struct ks_err *err)
@@ -496,7 +524,8 @@ int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *act
 	struct ks_wire_clocks before = since(p, &acted->before);
 	d->after = since(p, &acted->after);
 	if (d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_SAVE) {
-		stood(p, d);
+		if (stood(p, d, before.raw_after_ns, err) != 0)
+			return -1;
 	} else {
 		d->before = before;
 		if (d->kind == KS_DEED_HOST_STOP)
@@ -556,7 +585,8 @@ int ks_guest_play_born(struct ks_guest_play *p, const struct ks_guest_play *owne
 	d->after = since(p, &acted.after);
 	d->stood_ns = of->stood_ns;
 	d->until_ns = d->at_ns;
-	stood(p, d);
+	if (stood(p, d, acted.before.raw_after_ns - p->start_ns, err) != 0)
+		return -1;
 	d->state = KS_DEED_DONE;
 	p->next = 1;
 	return late(p, d, of->stood_ns + d->value, err);

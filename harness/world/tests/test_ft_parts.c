@@ -183,6 +183,29 @@ static void bad_records(void)
 	REFUSE_FIRST(bad.call_ns = INT64_MAX);
 }
 
+/* A record of a later time than now may be a slip of who aligned the clocks; an impossible one never is. */
+static void records_ahead(void)
+{
+	struct ks_wire_record later = good, impossible = good;
+	struct ks_wire_account account = {.spec = &spec, .threads = 2, .duration_ns = KS_SEC};
+	struct ks_records records = {0};
+
+	account.thread = ks_alloc(2, sizeof(*account.thread));
+	later.return_ns = KS_SEC + 1;
+	impossible.return_ns = impossible.call_ns - 1;
+	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &later, sizeof(later), KS_SEC, &records, &err), -1);
+	CU_ASSERT(account.ahead);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "still to come"));
+	account.ahead = false;
+	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &impossible, sizeof(impossible), KS_SEC, &records, &err), -1);
+	CU_ASSERT_FALSE(account.ahead);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "impossible time"));
+	CU_ASSERT_EQUAL(ks_wire_account_add(&account, &later, sizeof(later), KS_SEC + 1, &records, &err), 0);
+	CU_ASSERT_FALSE(account.ahead);
+	ks_free(account.thread);
+	ks_records_release(&records);
+}
+
 static void bad_second_records(void)
 {
 	struct ks_records records = {0};
@@ -249,7 +272,7 @@ int main(void)
 	    {"no key times", no_key_times},
 	    {"good records", good_records},
 	    {"bad records", bad_records},
-	    {"bad second records", bad_second_records},
+	    {"bad second records", bad_second_records}, {"records ahead", records_ahead},
 	    {"text keys", text_keys},
 	    {NULL, NULL},
 	};

@@ -263,12 +263,66 @@ static void test_clone_records(void)
 	ks_guest_told_release(&b);
 }
 
+/* A machine that stood from 2 s on for stood_ns, and was told so when it had run on for knew_ns. */
+static int stop(struct run *r, int64_t stood_ns, int64_t knew_ns, int64_t took_ns)
+{
+	struct ks_wire_acted acted = {.kind = KS_ACT_TRUE, .before = reading(T(2000) + knew_ns, none), .after = reading(T(2000) + knew_ns + took_ns + stood_ns, none)};
+
+	make(r, "suspend", "tsc");
+	r->event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_SUSPEND, .amount = KS_SUSPEND_VM_STOP};
+	r->deed[0] = (struct ks_deed){.kind = KS_DEED_VM_STOP, .state = KS_DEED_ENDS, .end = 1, .at_ns = T(2000), .until_ns = T(2000) + stood_ns,
+	                              .stood_ns = T(2000), .value = stood_ns, .act = {.kind = KS_ACT_TRUE, .amount = stood_ns}};
+	return ks_guest_play_acted(&r->play, &acted, &err);
+}
+
+/* Times that a guest tells one after the other have to come one after the other, however late it learns that it stood. */
+static void test_order_of_times(void)
+{
+	static const int64_t knew[] = {T(1), T(30), T(45), T(700)};
+	const int64_t stood = T(40), took = KS_MS / 2;
+	struct run r;
+
+	for (size_t i = 0; i < sizeof(knew) / sizeof(knew[0]); i++) {
+		int64_t last = INT64_MIN;
+		CU_ASSERT_EQUAL_FATAL(stop(&r, stood, knew[i], took), 0);
+		for (int64_t at = T(1990); at < T(2800); at += KS_MS / 4) {
+			int64_t told = at + (at > T(2000) + knew[i] + took / 2 ? stood : 0), is = ks_guest_play_true(&r.play, told);
+			CU_ASSERT(is >= last);
+			CU_ASSERT_EQUAL(is, at + (at >= T(2000) ? stood : 0));
+			last = is;
+		}
+	}
+}
+
+/* Where one time may mean two, or a stop was another one than the plan's, the machine was too busy, and another try may do better. */
+static void test_busy_stops(void)
+{
+	struct run r;
+
+	CU_ASSERT_EQUAL(stop(&r, T(40), T(5), T(39)), 0);
+	CU_ASSERT_FALSE(r.play.busy);
+	CU_ASSERT_EQUAL(stop(&r, T(40), T(5), T(41)), -1);
+	CU_ASSERT(r.play.busy);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "too busy"));
+	stop(&r, T(200), T(5), KS_MS);
+	CU_ASSERT_FALSE(r.play.busy);
+	for (int off = -1; off < 2; off += 2) { /* it ended 60 ms off */
+		struct ks_wire_acted acted = {.kind = KS_ACT_TRUE, .before = reading(T(2005), none), .after = reading(T(2206), none)};
+		r.play.next = 0;
+		r.play.busy = false;
+		r.deed[0].state = KS_DEED_ENDS;
+		r.deed[0].until_ns = T(2200 + 60 * off);
+		CU_ASSERT_EQUAL(ks_guest_play_acted(&r.play, &acted, &err), -1);
+		CU_ASSERT(r.play.busy);
+	}
+}
+
 int main(void)
 {
 	static const struct ks_test tests[] = {
 		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"clock sources", test_sources},
 		{"a leap second", test_leap}, {"what is not carried", test_lacks},
-		{"records of a clone", test_clone_records}, {NULL, NULL},
+		{"records of a clone", test_clone_records}, {"times around a stop", test_order_of_times}, {"busy stops", test_busy_stops}, {NULL, NULL},
 	};
 	return ks_test_main("qemu-prove", tests);
 }
