@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "agent_act.h"
+#include "agent_disk.h"
 #include "agent_jumps.h"
 #include "agent_keep.h"
 #include "agent_run.h"
@@ -27,6 +28,7 @@
 #define PORT "keyskew"
 /* Memory for records: most of what the guest has (ks_vm_start gives it 384 MB; the host pays for what is used). */
 #define RECORD_BYTES ((size_t)256 << 20)
+#define STATE "/tmp" /* what generators persist */
 #define PORT_TRIES 500   /* of 10 ms */
 #define SETTLE_TRIES 500 /* of 10 ms */
 
@@ -160,12 +162,18 @@ static void describe(char *text, size_t size)
 	snprintf(text, size, "linux %.64s %.32s", u.release, source);
 }
 
+static int tell_last(int (*send)(void *host, uint32_t type, const void *payload, uint32_t length), void *host)
+{
+	int status = ks_agent_tell_disk(STATE, send, host);
+	return status ? status : ks_agent_tell_jumps(send, host);
+}
+
 int main(void)
 {
 	char system[120];
-	struct ks_subject_hooks hooks = {.system = system, .state_dir = "/tmp", .record_bytes = RECORD_BYTES,
+	struct ks_subject_hooks hooks = {.system = system, .state_dir = STATE, .record_bytes = RECORD_BYTES,
 	                                 .act = ks_agent_act, .stir = ks_agent_stir, .take = ks_agent_take,
-	                                 .spec_of = ks_agent_spec, .work = ks_agent_listen, .last = ks_agent_tell_jumps, .tells = true};
+	                                 .spec_of = ks_agent_spec, .work = ks_agent_listen, .last = tell_last, .tells = true};
 
 	mount_all();
 	load_modules();

@@ -590,20 +590,27 @@ static int send_records(struct host *h, const struct ks_lane_thread *l, size_t n
 	return GO_ON;
 }
 
+static void close_lane(struct ks_lane_thread *l)
+{
+	if (!l->closed)
+		l->told = ks_area_close(l->area, &l->inside);
+	l->closed = true;
+}
+
 /* Who maps the area reads the records there, and the call that is lost too. */
 static int end_lane(struct host *h, struct ks_lane_thread *l, struct ks_wire_done *done)
 {
 	struct ks_area_lane *a = l->area;
 	struct ks_wire_record lost;
-	bool inside, send = !h->area_fd;
-	size_t n = ks_area_close(a, &inside);
+	bool send = !h->area_fd;
 
-	if (send && send_records(h, l, n) != GO_ON)
+	close_lane(l);
+	if (send && send_records(h, l, l->told) != GO_ON)
 		return FAILED;
-	ks_area_lost(a, l->number, n, &lost);
-	if (send && inside && answer(h, KS_WIRE_RECORDS, &lost, sizeof(lost)) != GO_ON)
+	ks_area_lost(a, l->number, l->told, &lost);
+	if (send && l->inside && answer(h, KS_WIRE_RECORDS, &lost, sizeof(lost)) != GO_ON)
 		return FAILED;
-	done->records += n + inside;
+	done->records += l->told + l->inside;
 	done->clock_reads += a->reads;
 	if (a->worst_late_ns > done->worst_late_ns)
 		done->worst_late_ns = a->worst_late_ns;
@@ -834,6 +841,42 @@ static int hold_lanes(struct host *h, const struct ks_wire_act *a, struct ks_wir
 	return !n ? ESRCH : acted->value < 0 ? ETIMEDOUT : 0;
 }
 
+/* @return 0, or errno. */
+static int keep(struct host *h, const struct ks_wire_act *a, struct ks_wire_acted *acted)
+{
+	ks_true_wait(a->at_raw_ns);
+	if (!hold_all(h))
+		return ETIMEDOUT;
+	ks_subject_clocks(&acted->before);
+	acted->after = acted->before;
+	return 0;
+}
+
+static int end_all(struct host *h, const struct ks_wire_act *a, struct ks_wire_acted *acted)
+{
+	ks_true_wait(a->at_raw_ns);
+	atomic_store(&h->crew.halted, true);
+	for (uint32_t i = 0; i < h->lanes; i++)
+		close_lane(&h->lane[i]);
+	ks_subject_clocks(&acted->before);
+	acted->after = acted->before;
+	return 0;
+}
+
+static bool is_of_lanes(uint32_t kind)
+{
+	return kind == KS_ACT_HOLD || kind == KS_ACT_KEEP || kind == KS_ACT_END;
+}
+
+static int act_on_lanes(struct host *h, const struct ks_wire_act *a, struct ks_wire_acted *acted)
+{
+	if (a->kind == KS_ACT_HOLD)
+		return hold_lanes(h, a, acted);
+	if (h->phase != RUNNING || !h->crew.spec.gen)
+		return EINVAL;
+	return a->kind == KS_ACT_KEEP ? keep(h, a, acted) : end_all(h, a, acted);
+}
+
 static int act(struct host *h, uint32_t length)
 {
 	struct ks_wire_act a;
@@ -844,17 +887,20 @@ static int act(struct host *h, uint32_t length)
 	if (length != sizeof(a))
 		return fail(h, "the act has the wrong size");
 	memcpy(&a, h->frame, sizeof(a));
-	if (a.kind == KS_ACT_HOLD) {
+	if (is_of_lanes(a.kind)) {
 		acted.kind = a.kind;
-		acted.error = hold_lanes(h, &a, &acted);
+		acted.error = act_on_lanes(h, &a, &acted);
 	} else {
 		h->hooks->act(&a, &acted);
 	}
 	if (a.kind == KS_ACT_BORN)
-		atomic_store(&h->crew.born_ns, ks_true_ns() - h->crew.start_ns);
+		atomic_store(&h->crew.born_ns, (a.until ? a.until : ks_true_ns()) - h->crew.start_ns);
+	if (a.kind == KS_ACT_TRUE || a.kind == KS_ACT_BORN)
+		let_go(h);
 	if (a.kind == KS_ACT_TRUE || a.kind == KS_ACT_S3 || a.kind == KS_ACT_BORN)
 		wake_lanes(h);
-	return answer(h, KS_WIRE_ACTED, &acted, sizeof(acted));
+	int status = answer(h, KS_WIRE_ACTED, &acted, sizeof(acted));
+	return status == GO_ON && a.kind == KS_ACT_END && !acted.error ? finish(h) : status;
 }
 
 /* A clone has the random state of the machine that it was copied from, until it is given bytes of its own. */
@@ -867,6 +913,21 @@ static int wake(struct host *h, uint32_t length)
 	if (length && h->hooks->stir(h->frame, length) != 0)
 		return fail(h, "the random source cannot be stirred");
 	return say_hello(h);
+}
+
+static int skip(struct host *h, uint32_t length)
+{
+	uint64_t n;
+
+	if (h->phase != CONFIGURED || length != h->lanes * sizeof(n))
+		return fail(h, "arrivals to skip that fit no threads");
+	for (uint32_t i = 0; i < h->lanes; i++) {
+		memcpy(&n, h->frame + i * sizeof(n), sizeof(n));
+		if (n > h->lane[i].cap)
+			return fail(h, "more arrivals to skip than there are");
+		h->lane[i].area->skip = n;
+	}
+	return GO_ON;
 }
 
 /* What only some hosts know. */
@@ -906,6 +967,8 @@ static int serve(struct host *h)
 	case KS_WIRE_START:
 		return h->phase == CONFIGURED ? start(h, length)
 					      : fail(h, "started twice, or before it was configured");
+	case KS_WIRE_SKIP:
+		return skip(h, length);
 	case KS_WIRE_FILE:
 	case KS_WIRE_PROGRAM:
 	case KS_WIRE_CAPTURE:

@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 9u
+#define KS_WIRE_VERSION 10u
 #define KS_WIRE_STIR_MAX 512u    /* bytes of WAKE */
 
 enum ks_wire_type {
@@ -34,7 +34,8 @@ enum ks_wire_type {
 	KS_WIRE_TOLD,      /* harness: the same, with the answer */
 	KS_WIRE_WAKE,      /* harness: bytes to stir the machine's random source with, at most KS_WIRE_STIR_MAX, or none. Subject
 			      (a guest that may be a clone) answers HELLO */
-	KS_WIRE_FILE,      /* harness, before CONFIG, to a guest: struct ks_wire_file, path, then bytes */
+	KS_WIRE_FILE,      /* harness, before CONFIG, to a guest: struct ks_wire_file, path, then bytes. Subject (a guest), before DONE:
+			      the same, of what it persisted */
 	KS_WIRE_PROGRAM,   /* harness, before CONFIG, to a guest: struct ks_wire_program, then texts: keys come from a program */
 	KS_WIRE_REASONS,   /* subject, before the first RECORDS, if there are any: what refusals of a program said, by `why`:
 			      KS_REASON_TEXT bytes each */
@@ -43,7 +44,9 @@ enum ks_wire_type {
 	KS_WIRE_CAPTURE,   /* harness, before CONFIG, to a guest: struct ks_wire_capture: capture jumps of the clock */
 	KS_WIRE_JUMPS,     /* subject, before DONE: struct ks_wire_jump[n] */
 	KS_WIRE_KEEP,      /* harness, before CONFIG, to a guest: the configuration of chronyd, which keeps its clock from now on */
-	KS_WIRE_LAST = KS_WIRE_KEEP
+	KS_WIRE_SKIP,      /* harness, between CONFIG and START: uint64_t for each thread: arrivals that the incarnation before
+			      has had */
+	KS_WIRE_LAST = KS_WIRE_SKIP
 };
 
 struct ks_wire_header {
@@ -126,9 +129,13 @@ enum ks_wire_act_kind {
 	KS_ACT_WATCH,        /* looks at its clocks until `until`, on the core `amount`. before, after: the first look and the last;
 	                        value: the longest time that it did not get to look, ns */
 	KS_ACT_TRUE,         /* at once: moves true time by amount ns: so long the guest stood and could not know */
-	KS_ACT_BORN,         /* the same, of a machine that is a clone: what fell due meanwhile was another's to do */
+	KS_ACT_BORN,         /* the same, of a machine that goes on from where another one was kept: what fell due before `until`
+	                        (0: before now) was that one's to do */
 	KS_ACT_HOPS,         /* amount: readings, each on another core than the one before after `until` of them; value: how
 	                        many were before their predecessor; after.clock_ns[0]: the largest such, ns */
+	KS_ACT_KEEP,         /* from the end of their calls on its threads begin none, and then the clocks are read: the machine may
+	                        be kept. TRUE and BORN let them go on */
+	KS_ACT_END,          /* the machine ends: whatever its threads are inside of is lost. RECORDS and DONE follow ACTED */
 };
 struct ks_wire_act {
 	uint32_t kind, pad;

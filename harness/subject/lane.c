@@ -9,19 +9,28 @@
 /* Only this thread writes what is stored relaxed: others see it with the next change of the state. */
 #define NOTE(where, value) atomic_store_explicit(where, value, memory_order_relaxed)
 
-/* @return false when the lane was closed meanwhile. */
-static bool enter(struct ks_area_lane *a, uint64_t n)
+/* @return false when the lane was closed meanwhile. *waited: it was held first. */
+static bool enter(struct ks_area_lane *a, uint64_t n, bool *waited)
 {
 	const struct timespec nap = {.tv_nsec = 20 * KS_US};
 	uint64_t now = 4 * n + KS_LANE_IDLE;
 
+	*waited = false;
 	while (!atomic_compare_exchange_strong(&a->state, &now, 4 * n + KS_LANE_INSIDE)) {
 		if (now != 4 * n + KS_LANE_HELD)
 			return false;
+		*waited = true;
 		syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
 		now = 4 * n + KS_LANE_IDLE;
 	}
 	return true;
+}
+
+/* Back to before the call. @return false when the lane was closed meanwhile. */
+static bool step_back(struct ks_area_lane *a, uint64_t n)
+{
+	uint64_t inside = 4 * n + KS_LANE_INSIDE;
+	return atomic_compare_exchange_strong(&a->state, &inside, 4 * n + KS_LANE_IDLE);
 }
 
 static bool leave(struct ks_area_lane *a, uint64_t n)
@@ -90,21 +99,28 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 	struct ks_wire_record *r = &l->record[n];
 	struct ks_key key = {0, 0};
 	uint8_t why = 0;
+	bool waited;
 
 	l->env.has_read = 0;
 	if (c->reads_beside)
 		take_beside(l);
 	l->env.seq = (uint32_t)n;
 	int64_t call_ns = begin_ns > *return_ns ? ks_true_wait(c->start_ns + begin_ns) - c->start_ns : *return_ns;
-	if (due_ns < atomic_load_explicit(&c->born_ns, memory_order_relaxed))
+	if (due_ns < atomic_load(&c->born_ns))
 		return SKIPPED;
 	NOTE(&a->reads, l->env.reads);
 	NOTE(&a->due_ns, due_ns);
 	NOTE(&a->call_ns, call_ns);
 	if (call_ns - begin_ns > atomic_load_explicit(&a->worst_late_ns, memory_order_relaxed))
 		NOTE(&a->worst_late_ns, call_ns - begin_ns);
-	if (!enter(a, n))
+	if (!enter(a, n, &waited))
 		return KS_LOST;
+	if (waited && due_ns < atomic_load(&c->born_ns)) /* when it was held it was another machine */
+		return step_back(a, n) ? SKIPPED : KS_LOST;
+	if (waited) {
+		call_ns = ks_true_ns() - c->start_ns;
+		NOTE(&a->call_ns, call_ns);
+	}
 	NOTE(&a->taken, atomic_load_explicit(&a->drawn, memory_order_relaxed));
 	enum ks_outcome outcome = c->spec.gen->next(&l->env, c->spec.cfg, c->shared, l->local, &key, &why);
 	*return_ns = ks_true_ns() - c->start_ns;
@@ -160,7 +176,9 @@ static void work(struct ks_lane_thread *l)
 
 bool ks_lane_note(struct ks_lane_thread *l, uint64_t n, const char *text, size_t len, int64_t return_ns)
 {
-	if (n >= l->cap || l->text_used + sizeof(uint16_t) + len > l->crew->area.head->size.texts || !enter(l->area, n))
+	bool waited;
+
+	if (n >= l->cap || l->text_used + sizeof(uint16_t) + len > l->crew->area.head->size.texts || !enter(l->area, n, &waited))
 		return false;
 	struct ks_key key = ks_env_text(&l->env, text, len);
 	if (!keep_text(l, &key))

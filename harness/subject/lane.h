@@ -28,7 +28,7 @@ struct ks_crew {
 	pthread_cond_t opened;
 	bool open;
 	int64_t start_ns; /* true time of the scenario's start */
-	_Atomic int64_t born_ns; /* of a machine that is a clone: arrivals before that are the other's */
+	_Atomic int64_t born_ns; /* of a machine that goes on from another: arrivals before that are the other's */
 	atomic_bool halted; /* nothing is begun any more */
 	atomic_bool held;   /* and this: for the moment */
 	pthread_mutex_t reading; /* guards the next one */
@@ -53,6 +53,8 @@ struct ks_lane_thread {
 	struct ks_area_lane *area;     /* how far it is, for those who look from outside */
 	struct ks_wire_record *record; /* cap of them */
 	char *text; /* keys that are texts */
+	bool closed, inside; /* by the host, and where it was then; */
+	size_t told;         /* with so many records */
 	uint64_t cap, text_used;
 };
 

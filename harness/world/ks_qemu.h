@@ -82,6 +82,8 @@ int ks_qmp_execute(struct ks_qmp *qmp, const char *command, json_t *arguments, j
 		   struct ks_err *err);
 /* Hands an open file over under a name, for commands that take "fd:NAME". */
 int ks_qmp_give_file(struct ks_qmp *qmp, const char *name, int fd, int64_t deadline_ns, struct ks_err *err);
+/* The same for "/dev/fdset/SET", in place of a file of QEMU's own. */
+int ks_qmp_add_file(struct ks_qmp *qmp, int set, int fd, int64_t deadline_ns, struct ks_err *err);
 int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err);
 
 /* ---- A guest ---- */
@@ -113,6 +115,8 @@ struct ks_vm;
 struct ks_vm *ks_vm_start(struct ks_vm_loop *loop, const struct ks_vm_options *options, struct ks_err *err);
 /* Waits until monitor and agent have answered; lets a clone go first, see ks_vm_clone. */
 int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err);
+/* For who takes its frames himself: this one was KS_WIRE_HELLO. */
+int ks_vm_take_hello(struct ks_vm *vm, const void *payload, uint32_t length, int64_t deadline_ns, struct ks_err *err);
 /* Kills and reaps it. NULL is fine. */
 void ks_vm_free(struct ks_vm *vm);
 
@@ -163,6 +167,11 @@ struct ks_vm_saved;
 struct ks_vm_saved *ks_vm_save(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err);
 /* After its clones were started. NULL is fine. */
 void ks_vm_saved_free(struct ks_vm_saved *saved);
+
+/* Snapshots in a guest that stands and stays the same process: its memory and devices go back, and so do clocks that count QEMU's virtual time (hpet,
+ * acpi_pm); the processor's counter does not, under TCG. Some 100 ms each. number: of the guest's snapshots. @return 0, or -1 with KS_E_JUDGE. */
+int ks_vm_savevm(struct ks_vm *vm, uint32_t number, int64_t deadline_ns, struct ks_err *err);
+int ks_vm_loadvm(struct ks_vm *vm, uint32_t number, int64_t deadline_ns, struct ks_err *err);
 
 /* Starts a clone, which waits until ks_vm_wait_hello lets it go: start it before it is needed and it answers within some
  * 50 ms then. Options: those that the guest was saved with, but for vmgenid, which may be a new one, savable and same_random. Its

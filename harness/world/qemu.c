@@ -9,6 +9,7 @@
 #include "ks_mem.h"
 #include "ks_subject.h"
 #include "qemu_fleet.h"
+#include "qemu_loop.h"
 #include "qemu_jumps.h"
 #include "qemu_program.h"
 #include "qemu_seats.h"
@@ -47,11 +48,26 @@ static const void *in_true_time(const struct ks_guests *f, const struct ks_guest
 	return w;
 }
 
+/* Of its own: a call that tries again has the arrival of the one before. */
+static void count_arrivals(struct ks_guest *g, const void *payload, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct ks_wire_record w;
+		memcpy(&w, (const char *)payload + i * sizeof(w), sizeof(w));
+		if (w.thread >= g->account.threads || (g->taken[w.thread].n && g->taken[w.thread].due_ns == w.due_ns))
+			continue;
+		g->taken[w.thread].due_ns = w.due_ns;
+		g->taken[w.thread].n++;
+	}
+}
+
 static int add_records(struct ks_guests *f, struct ks_guest *g, int type, const void *payload, uint32_t len)
 {
 	int64_t now = ks_host_raw_ns() + g->ahead_ns - g->start_raw_ns + AHEAD_MAX_NS;
 	struct ks_err first;
 
+	if (type == KS_WIRE_RECORDS)
+		count_arrivals(g, payload, len / (uint32_t)sizeof(struct ks_wire_record));
 	int status = type == KS_WIRE_TEXTS
 			     ? ks_wire_account_texts(&g->account, payload, len, &f->output->records, &first)
 			     : ks_wire_account_add(&g->account, in_true_time(f, g, payload, len), len, now, &f->output->records, &first);
@@ -63,47 +79,66 @@ static int add_records(struct ks_guests *f, struct ks_guest *g, int type, const 
 	return ks_vm_fail(g->vm, f->err, "%s", first.text);
 }
 
-/* Those of a clone are sorted out when its owner has told all of its own. */
+/* Is any machine kept, for another one to go on from there? */
+static bool is_kept(const struct ks_guests *f)
+{
+	for (uint32_t i = 0; i < f->nevents; i++)
+		if (f->events[i].op == KS_FAULT_SNAPSHOT)
+			return true;
+	return false;
+}
+
+/* Those of one that went on from another are sorted out when that one has told all of its own. */
 static int take_records(struct ks_guests *f, struct ks_guest *g, int type, const void *payload, uint32_t len)
 {
-	if (f->plan->clones && type == KS_WIRE_RECORDS && ks_guest_told_add(&g->told, payload, len, f->err) != 0)
+	if (is_kept(f) && type == KS_WIRE_RECORDS && ks_guest_told_add(&g->told, payload, len, f->err) != 0)
 		return -1;
 	return g->owner ? 0 : add_records(f, g, type, payload, len);
 }
 
-/* A call that was going on when its machine was kept goes on in the clone: it is one of the clone's from its birth on. */
-static void begin_at_birth(struct ks_wire_record *w, int64_t born_ns)
+/* What goes on from where a machine was kept has what that one told in its memory, and tells it, too. By birth, the last one first: then
+ * whose records another one's are held against are still whole. */
+static void take_away_what_others_told(struct ks_guests *f)
 {
-	w->due_ns = w->due_ns < born_ns ? born_ns : w->due_ns;
-	w->call_ns = w->call_ns < w->due_ns ? w->due_ns : w->call_ns;
-	if (w->return_ns != KS_NO_TIME && w->return_ns < w->call_ns) /* its machine's counter and ours differ a little */
-		w->return_ns = w->call_ns;
-	if (w->read_at_ns != KS_NO_TIME && w->read_at_ns < w->call_ns)
-		w->read_at_ns = w->call_ns;
+	for (uint32_t k = f->nevents; k-- > 0;)
+		for (uint32_t i = 0; i < f->lives; i++)
+			if (f->guest[i].born == k && f->guest[i].owner)
+				ks_guest_told_own(&f->guest[i].told, &f->guest[i].owner->told, f->threads);
 }
 
-static int sort_out(struct ks_guests *f, struct ks_guest *g)
+/* A machine that was put back goes on with the numbers of its node's calls. */
+static int add_told(struct ks_guests *f, struct ks_guest *g)
 {
 	const uint32_t some = KS_WIRE_MAX / sizeof(struct ks_wire_record) / 2;
-	int64_t born_ns = g->play.deed[0].stood_ns + g->play.deed[0].value;
+	struct ks_guest_told *t = &g->told;
 
-	ks_guest_told_own(&g->told, &g->owner->told, f->threads);
-	for (size_t i = 0; i < g->told.n; i++) {
-		struct ks_wire_record *w = &g->told.v[i];
-		w->call_ns = ks_guest_play_true(&g->play, w->call_ns);
-		if (w->return_ns != KS_NO_TIME)
-			w->return_ns = ks_guest_play_true(&g->play, w->return_ns);
-		if (w->read_at_ns != KS_NO_TIME)
-			w->read_at_ns = ks_guest_play_true(&g->play, w->read_at_ns);
-		begin_at_birth(w, born_ns);
+	for (uint32_t i = 0; g->before && i < f->threads; i++) {
+		g->account.thread[i] = g->before->account.thread[i];
+		g->account.thread[i].lost = false;
 	}
-	g->play.nstood = 0; /* they are in true time now */
-	for (size_t at = 0; at < g->told.n; at += some) {
-		size_t n = g->told.n - at < some ? g->told.n - at : some;
-		if (add_records(f, g, KS_WIRE_RECORDS, g->told.v + at, (uint32_t)(n * sizeof(*g->told.v))) != 0)
+	for (size_t i = 0; g->before && i < t->n; i++)
+		t->v[i].seq += t->v[i].thread < f->threads ? g->before->account.thread[t->v[i].thread].seq : 0;
+	for (size_t at = 0; at < t->n; at += some) {
+		size_t n = t->n - at < some ? t->n - at : some;
+		if (add_records(f, g, KS_WIRE_RECORDS, t->v + at, (uint32_t)(n * sizeof(*t->v))) != 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int sort_out(struct ks_guests *f)
+{
+	take_away_what_others_told(f);
+	for (uint32_t k = 0; k < f->nevents; k++)
+		for (uint32_t i = 0; i < f->lives; i++)
+			if (f->guest[i].born == k && f->guest[i].owner && add_told(f, &f->guest[i]) != 0)
+				return ks_fail_in(f->err, "node '%s'", f->plan->node[f->guest[i].node].name);
+	return 0;
+}
+
+static bool lives(const struct ks_guest *g)
+{
+	return g->stage == KS_GUEST_LIVES;
 }
 
 static int take_frame(struct ks_guests *f, struct ks_guest *g, int64_t deadline_ns)
@@ -114,6 +149,10 @@ static int take_frame(struct ks_guests *f, struct ks_guest *g, int64_t deadline_
 
 	if (type < 0)
 		return -1;
+	if (!lives(g))
+		return ks_guests_take_birth(f, g, type, payload, len);
+	if (type == KS_WIRE_FILE)
+		return ks_guests_take_file(f, g, payload, len);
 	if (type == KS_WIRE_CLOCKS && len == sizeof(struct ks_wire_clocks)) {
 		struct ks_wire_clocks clocks;
 		memcpy(&clocks, payload, sizeof(clocks));
@@ -143,73 +182,6 @@ static bool is_over(const struct ks_guest *g)
 	return g->done && ks_guest_play_over(&g->play);
 }
 
-/* ---- Clones ---- */
-
-static const struct ks_fault_event *birth_of(const struct ks_guests *f, uint32_t node)
-{
-	for (uint32_t i = 0; i < f->nevents; i++)
-		if (f->events[i].node == node && f->events[i].op == KS_FAULT_CLONE)
-			return &f->events[i];
-	return NULL;
-}
-
-/* A new generation id is what tells the machine that it is another one; without, its random source goes on as the other's. */
-static int make(struct ks_guests *f, struct ks_guest *g, const struct ks_fault_event *e)
-{
-	struct ks_vm_options options = f->options;
-	char generation[] = KS_GUEST_GENERATION;
-
-	generation[sizeof(generation) - 2] = (char)('2' + g->node);
-	options.savable = false;
-	options.same_random = true;
-	if (e->extra & KS_REVIVE_RESEED)
-		options.vmgenid = generation;
-	g->vm = ks_vm_clone(f->loop, f->snapshot[e->amount].saved, &options, f->err);
-	return g->vm ? 0 : -1;
-}
-
-static int give_birth(struct ks_guests *f, struct ks_guest *g)
-{
-	const struct ks_fault_event *e = birth_of(f, g->node);
-	const struct ks_guest_snapshot *of = &f->snapshot[e->amount];
-
-	g->owner = &f->guest[of->node];
-	g->ahead_ns = g->owner->ahead_ns;
-	g->start_raw_ns = g->owner->start_raw_ns;
-	if (ks_guests_account(f, g) != 0 || ks_vm_wait_hello(g->vm, ks_guests_within(f, KS_GUEST_ANSWER_NS), f->err) != 0 ||
-	    ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, f->err) != 0)
-		return -1;
-	memcpy(g->account.clock_base_ns, g->owner->account.clock_base_ns, sizeof(g->account.clock_base_ns));
-	return ks_guest_play_born(&g->play, &g->owner->play, of, f->err);
-}
-
-/* So long before its birth a clone's QEMU is started. */
-#define MAKE_NS KS_SEC
-/* And so long before it, it is let go: it takes its time to answer. */
-#define GO_NS (60 * KS_MS)
-
-/* @return when something is due for a clone that is not born yet, ks_host_raw_ns; INT64_MIN: an error. */
-static int64_t await_birth(struct ks_guests *f, struct ks_guest *g)
-{
-	const struct ks_fault_event *e = birth_of(f, g->node);
-	const struct ks_guest *first = &f->guest[0]; /* all guests' times are aligned */
-	int64_t at = e->at_ns + first->start_raw_ns - first->ahead_ns, now = ks_host_raw_ns();
-	bool kept = f->snapshot[e->amount].saved;
-
-	if (!g->vm && now >= at - MAKE_NS && kept && make(f, g, e) != 0)
-		return INT64_MIN;
-	if (!g->vm)
-		return now >= at - MAKE_NS ? now + 10 * KS_MS : at - MAKE_NS;
-	if (now < at - GO_NS)
-		return at - GO_NS;
-	return give_birth(f, g) != 0 ? INT64_MIN : now;
-}
-
-static bool is_born(const struct ks_guest *g)
-{
-	return g->owner || g->play.deed;
-}
-
 /* Does what is due in any guest. *next_ns: when something will be again, ks_host_ns. */
 static int do_what_is_due(struct ks_guests *f, int64_t *next_ns)
 {
@@ -217,15 +189,16 @@ static int do_what_is_due(struct ks_guests *f, int64_t *next_ns)
 
 	for (uint32_t i = 0; i < f->n; i++) {
 		struct ks_guest_play *p = &f->guest[i].play;
-		if (!is_born(&f->guest[i])) {
-			int64_t wanted = await_birth(f, &f->guest[i]);
+		const char *name = f->plan->node[f->guest[i].node].name;
+		if (!lives(&f->guest[i])) {
+			int64_t wanted = ks_guests_await(f, &f->guest[i]);
 			if (wanted == INT64_MIN)
-				return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+				return ks_fail_in(f->err, "node '%s'", name);
 			next = wanted < next ? wanted : next;
 			continue;
 		}
 		if (ks_guest_play_run(p, f->err) != 0)
-			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+			return ks_fail_in(f->err, "node '%s'", name);
 		int64_t due = ks_guest_play_due(p);
 		next = due < next ? due : next;
 	}
@@ -236,8 +209,8 @@ static int do_what_is_due(struct ks_guests *f, int64_t *next_ns)
 /* Waits for any guest that is not done, and meanwhile does to them what is due. @return it, or NULL with an error. */
 static struct ks_guest *wait_any(struct ks_guests *f, int64_t deadline_ns)
 {
-	struct ks_guest *guest[KS_GUESTS_MAX];
-	struct ks_vm *vm[KS_GUESTS_MAX];
+	struct ks_guest *guest[KS_GUEST_LIVES_MAX];
+	struct ks_vm *vm[KS_GUEST_LIVES_MAX];
 	int64_t next_ns = INT64_MAX;
 	int n, ready;
 
@@ -246,15 +219,23 @@ static struct ks_guest *wait_any(struct ks_guests *f, int64_t deadline_ns)
 			return NULL;
 		n = 0;
 		for (uint32_t i = 0; i < f->n; i++)
-			if (is_born(&f->guest[i]) && !is_over(&f->guest[i])) {
+			if (f->guest[i].vm && f->guest[i].stage != KS_GUEST_UNBORN && !is_over(&f->guest[i])) {
 				guest[n] = &f->guest[i];
 				vm[n++] = f->guest[i].vm;
 			}
+		if (!n) { /* a machine is off, and another one is not on yet */
+			if (ks_vm_loop_turn(f->loop, next_ns < deadline_ns ? next_ns : deadline_ns, f->err) < 0)
+				return NULL;
+			ready = -1;
+			continue;
+		}
 		if (ks_vm_wait_any(vm, n, next_ns < deadline_ns ? next_ns : deadline_ns, &ready, f->err) != 0)
 			return NULL;
 	} while (ready < 0 && ks_host_ns() < deadline_ns);
-	if (ready < 0)
+	if (ready < 0 && n)
 		ks_vm_fail(vm[0], f->err, "guests did not finish in time");
+	else if (ready < 0)
+		ks_fail(f->err, KS_E_JUDGE, "guests did not begin in time");
 	return ready < 0 ? NULL : guest[ready];
 }
 
@@ -286,15 +267,16 @@ static int prove(struct ks_guests *f)
 	for (uint32_t i = 0; i < f->n; i++) {
 		struct ks_guest_play *p = &f->guest[i].play;
 		struct ks_guest_keeper *k = &f->guest[i].keeper;
+		const char *name = f->plan->node[f->guest[i].node].name;
 		if (ks_guest_play_end(p, f->err) != 0)
-			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+			return ks_fail_in(f->err, "node '%s'", name);
 		k->first = p->first;
 		k->last = p->last;
-		bool kept = ks_guest_is_kept(f->plan, i);
+		bool kept = ks_guest_is_kept(f->plan, f->guest[i].node);
 		if (kept ? ks_guest_keeper_prove(k, f->output, f->err) == 0 : ks_guest_prove(p, f->output, f->err) == 0)
 			continue;
 		p->busy |= !strcmp(p->source, "jiffies"); /* ticks that a busy machine did not let come look like a clock that went wrong */
-		return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
+		return ks_fail_in(f->err, "node '%s'", name);
 	}
 	return 0;
 }
@@ -311,15 +293,8 @@ static int play(struct ks_guests *f)
 	for (uint32_t i = 0; i < f->n; i++)
 		if (ks_guests_hand_over(f, &f->guest[i]) != 0)
 			return -1;
-	f->n = f->plan->nodes; /* clones, which begin later */
-	for (uint32_t i = f->plan->nodes - f->plan->clones; i < f->n; i++)
-		f->guest[i].node = i;
-	if (collect(f) != 0)
-		return -1;
-	for (uint32_t i = 0; i < f->n; i++)
-		if (f->guest[i].owner && sort_out(f, &f->guest[i]) != 0)
-			return ks_fail_in(f->err, "node '%s'", f->plan->node[i].name);
-	return prove(f);
+	f->n = f->lives; /* with those that begin later */
+	return collect(f) || sort_out(f) || prove(f) ? -1 : 0;
 }
 
 /* What a guest that has not answered would have been. */
@@ -334,10 +309,20 @@ static const char *system_of(const struct ks_guests *f, char *text, size_t size)
 	return text;
 }
 
+/* Of the first node: it may have ended, and booted anew. */
+static struct ks_vm *any_of(const struct ks_guests *f)
+{
+	uint32_t i = 0;
+
+	while (i < KS_GUEST_LIVES_MAX && !f->guest[i].vm)
+		i++;
+	return i < KS_GUEST_LIVES_MAX ? f->guest[i].vm : NULL;
+}
+
 /* "tcg, linux 6.1.0-56-cloud-amd64 tsc, QEMU 7.2.22"; of a run that failed, what of it was known by then. */
 static void describe(struct ks_guests *f, char *detail, size_t size)
 {
-	struct ks_vm *vm = f->guest[0].vm;
+	struct ks_vm *vm = any_of(f);
 	const char *system = vm ? ks_vm_system(vm) : "", *qemu = vm ? ks_qmp_version(ks_vm_qmp(vm)) : "";
 	char planned[120];
 	bool capped = false;
@@ -351,16 +336,15 @@ static void describe(struct ks_guests *f, char *detail, size_t size)
 static int reserve(struct ks_guests *f)
 {
 	struct ks_run_output *out = f->output;
-	uint32_t lanes = f->plan->nodes * f->threads;
-
 	out->injection = ks_alloc(f->nevents + 1, sizeof(*out->injection));
-	out->records.lanes = ks_alloc(lanes, sizeof(*out->records.lanes));
+	out->records.lanes = ks_alloc(f->lanes, sizeof(*out->records.lanes));
 	f->frame = ks_alloc(1, KS_WIRE_MAX);
 	if (!f->frame || !out->injection || !out->records.lanes)
-		return ks_fail(f->err, KS_E_INTERNAL, "out of memory for %u lanes", lanes);
-	out->records.nlanes = lanes;
-	for (uint32_t i = 0; i < lanes; i++)
-		out->records.lanes[i] = (struct ks_lane){.node = i / f->threads, .thread = i % f->threads};
+		return ks_fail(f->err, KS_E_INTERNAL, "out of memory for %u lanes", f->lanes);
+	out->records.nlanes = f->lanes;
+	for (uint32_t i = 0; i < f->lives; i++)
+		for (uint32_t k = 0; k < f->threads; k++)
+			out->records.lanes[f->guest[i].first_lane + k] = (struct ks_lane){.node = f->guest[i].node, .incarnation = f->guest[i].incarnation, .thread = k};
 	return 0;
 }
 
@@ -373,7 +357,7 @@ static void tell_console(struct ks_guests *f)
 	while (i < f->n && is_over(&f->guest[i]))
 		i++;
 	if (i < f->n && f->guest[i].vm && *ks_vm_console(f->guest[i].vm, text))
-		ks_fail(f->err, KS_E_JUDGE, "interrupted; console of node '%s': %s", f->plan->node[i].name, text);
+		ks_fail(f->err, KS_E_JUDGE, "interrupted; console of node '%s': %s", f->plan->node[f->guest[i].node].name, text);
 }
 
 /* A machine that was too busy to act in time gets another chance, as nothing was judged yet. */
@@ -390,6 +374,8 @@ static int try_once(const struct ks_run_request *request, struct ks_run_output *
 	*output = (struct ks_run_output){.noise_ns = ticks ? TICKS_NOISE_NS : KS_READ_WIDTH_MAX_NS, .records.limit = request->memory};
 	if (!request->control)
 		failed = ks_plan_events(request->plan, request->seed, &f.events, &f.nevents, err);
+	if (!failed)
+		ks_guests_lay_out(&f);
 	failed = failed || reserve(&f) != 0 || play(&f) != 0;
 	if (!failed) {
 		ks_guest_jumps_sort(output);
@@ -400,13 +386,9 @@ static int try_once(const struct ks_run_request *request, struct ks_run_output *
 		tell_console(&f);
 	describe(&f, output->detail, sizeof(output->detail));
 	*busy = false;
-	for (uint32_t i = 0; i < KS_GUESTS_MAX; i++) {
+	for (uint32_t i = 0; i < KS_GUEST_LIVES_MAX; i++) {
 		*busy = *busy || f.guest[i].play.busy;
-		ks_vm_free(f.guest[i].vm);
-		ks_guest_play_release(&f.guest[i].play);
-		ks_guest_keeper_release(&f.guest[i].keeper);
-		ks_guest_told_release(&f.guest[i].told);
-		ks_free(f.guest[i].account.thread);
+		ks_guest_release(&f.guest[i]);
 	}
 	for (int i = 0; i < KS_GUEST_SNAPSHOTS_MAX; i++)
 		ks_vm_saved_free(f.snapshot[i].saved);

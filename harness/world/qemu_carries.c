@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "ks_mem.h"
+#include "qemu_fleet.h"
 #include "qemu_keeper.h"
 #include "qemu_play.h"
 #include "qemu_program.h"
 
 #define CALLS_MAX 1500000 /* of a node: what the guest's memory holds twice over (chance, retries) */
-#define THREADS_MAX 256   /* of a guest */
 #define SETTABLE_UNIX_NS INT64_C(8277292036000000000) /* 2232-04-18: Linux keeps 30 years up to the end of its time */
 
 static int refuse(char *why, size_t size, const char *reason)
@@ -19,9 +19,22 @@ static int refuse(char *why, size_t size, const char *reason)
 	return -1;
 }
 
+static bool meets(const struct ks_plan *plan, int op)
+{
+	for (size_t i = 0; i < plan->faults; i++)
+		if (op == plan->fault[i].kind->op)
+			return true;
+	return false;
+}
+
 const char *ks_guests_source(const struct ks_plan *plan)
 {
-	return plan->clocksource ? ks_clocksource_names[plan->clocksource] : NULL;
+	if (plan->clocksource)
+		return ks_clocksource_names[plan->clocksource];
+	for (size_t i = 0; i < plan->faults; i++) /* takes one that goes back with its machine */
+		if (plan->fault[i].kind->op == KS_FAULT_ROLLBACK && !plan->fault[i].clocks_run)
+			return "hpet";
+	return NULL;
 }
 
 static bool too_many_calls(const struct ks_plan *plan)
@@ -43,6 +56,27 @@ static int carries_drift(const struct ks_plan *plan, unsigned clocks, char *why,
 	return 0;
 }
 
+static bool ends_machine(enum ks_fault_op op)
+{
+	return op == KS_FAULT_ROLLBACK || op == KS_FAULT_DOWN;
+}
+
+static int carries_lives(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, char *why, size_t size)
+{
+	uint32_t lives = plan->nodes;
+
+	for (uint32_t i = 0; i < n; i++) {
+		bool ends = ends_machine(event[i].op);
+		const char *over = ends || (event[i].op == KS_FAULT_SNAPSHOT && meets(plan, KS_FAULT_ROLLBACK)) ? ks_guest_outlives(plan, event, n, i) : NULL;
+		if (over) {
+			snprintf(why, size, "fault '%s' goes on while '%s' takes its machine", over, plan->fault[event[i].fault].name);
+			return -1;
+		}
+		lives += ends;
+	}
+	return lives <= KS_GUEST_LIVES_MAX ? 0 : refuse(why, size, "machines begin anew more than 16 times in all");
+}
+
 static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, unsigned clocks, char *why,
 			  size_t size)
 {
@@ -53,7 +87,7 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 			snprintf(why, size, "fault '%s' is a %s: %s", f->name, f->kind->name, lacks);
 			return -1;
 		}
-		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < KS_SEC; k++)
+		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < 3 * KS_SEC; k++)
 			if (ks_guest_clash(&event[i], &event[k])) {
 				snprintf(why, size, "faults '%s' and '%s' are too near for a guest to prove each", f->name,
 				         plan->fault[event[k].fault].name);
@@ -76,7 +110,7 @@ static int carries_faults(const struct ks_plan *plan, const struct ks_gen_spec *
 		snprintf(why, size, "%s", err.text);
 		return -1;
 	}
-	int status = carries_events(plan, events, n, clocks, why, size) || ks_guest_keeper_carries(plan, events, n, why, size) ? -1 : 0;
+	int status = carries_lives(plan, events, n, why, size) || carries_events(plan, events, n, clocks, why, size) || ks_guest_keeper_carries(plan, events, n, why, size) ? -1 : 0;
 	ks_free(events);
 	return status;
 }
@@ -103,10 +137,10 @@ bool ks_guests_have_generation(const struct ks_plan *plan)
 	return ks_guest_has_vmgenid(ks_guests_kernel(plan));
 }
 
-static int carries_clones(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
+static int carries_kept(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
 	if (!gen->gen || ks_gen_issues_texts(gen))
-		return refuse(why, size, "what a clone in a guest issues is told apart from its owner's by keys that are numbers, and these are texts");
+		return refuse(why, size, "what a machine issues that goes on from a snapshot is told apart from what it had issued by keys that are numbers, and these are texts");
 	for (size_t i = 0; i < plan->faults; i++) {
 		const struct ks_fault *f = &plan->fault[i];
 		if (f->kind->op == KS_FAULT_SNAPSHOT && f->amount >= KS_GUEST_SNAPSHOTS_MAX)
@@ -114,6 +148,15 @@ static int carries_clones(const struct ks_plan *plan, const struct ks_gen_spec *
 		if (f->kind->op == KS_FAULT_CLONE && f->vmgenid && !ks_guests_have_generation(plan))
 			return refuse(why, size, "the guest image's kernel has no driver of a generation id, so a clone does not learn that it is one");
 	}
+	return 0;
+}
+
+static int carries_restarts(const struct ks_gen_spec *gen, const struct ks_plan *plan, char *why, size_t size)
+{
+	if (!gen->gen)
+		return refuse(why, size, "programs in guests are not started anew");
+	if (meets(plan, KS_FAULT_SNAPSHOT))
+		return refuse(why, size, "guests carry restarts or snapshots, not both");
 	return 0;
 }
 
@@ -127,7 +170,7 @@ int ks_guests_carry(const struct ks_plan *plan, const struct ks_gen_spec *gen, c
 		return refuse(why, size, ks_plan_sim_only(plan));
 	if (plan->nodes > KS_GUESTS_MAX)
 		return refuse(why, size, "at most 4 nodes: each is a guest");
-	if (plan->processes != 1 || plan->threads > THREADS_MAX)
+	if (plan->processes != 1 || plan->threads > KS_GUEST_THREADS_MAX)
 		return refuse(why, size, "one process of at most 256 threads a guest");
 	if (plan->start_unix_ns + plan->duration_ns > SETTABLE_UNIX_NS)
 		return refuse(why, size, "no Linux clock can be set beyond 2232-04-18");
@@ -135,7 +178,9 @@ int ks_guests_carry(const struct ks_plan *plan, const struct ks_gen_spec *gen, c
 		return refuse(why, size, "more than 1500000 calls of a node: a guest's memory does not hold them");
 	if (plan->clocksource == KS_CLOCKSOURCE_KVM && strcmp(ks_qemu_accel(), "kvm"))
 		return refuse(why, size, "the clock source kvm-clock is there under KVM only, and this machine has TCG");
-	if (plan->clones && carries_clones(plan, gen, why, size) != 0)
+	if (meets(plan, KS_FAULT_SNAPSHOT) && carries_kept(plan, gen, why, size) != 0)
+		return -1;
+	if (meets(plan, KS_FAULT_RESTART) && carries_restarts(gen, plan, why, size) != 0)
 		return -1;
 	if (!gen->gen && ks_guest_program_carries(plan, gen, why, size) != 0)
 		return -1;

@@ -5,6 +5,7 @@
 #include "ks_world.h"
 
 #define KS_GUESTS_MAX 4 /* that two cores can run and still be on time */
+#define KS_GUEST_THREADS_MAX 256
 
 /* For struct ks_world: can guests run it? @return 0, or -1 with the reason. */
 int ks_guests_carry(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size);

@@ -9,6 +9,8 @@
 
 #define TELL_NS (50 * KS_MS)   /* so long before its instant the agent is told */
 #define WATCH_NS (60 * KS_MS)  /* and so long before QEMU is stopped the agent begins to look, and as long after */
+#define KEPT_WAITING_NS KS_SEC
+#define RTC_TAKES_NS (4 * KS_SEC) /* the agent sets it, and looks when it goes on to its next second, twice */
 #define READY_NS (2 * KS_MS)   /* poll may come back a little late */
 #define ANSWER_NS (30 * KS_SEC)
 #define LASTS_OFF_NS (50 * KS_MS) /* a stop that much longer or shorter than it is to be is another one */
@@ -65,6 +67,27 @@ static const char *lacks_suspend(const struct ks_fault_event *e)
 	return NULL;
 }
 
+/* Under TCG the processor's counter does not go back with the rest (QEMU: cpu_get_ticks). */
+static const char *lacks_rollback(const struct ks_fault_event *e, const char *source)
+{
+	bool runs = !source || !strcmp(source, "tsc");
+
+	if (e->extra & KS_REVIVE_RESEED)
+		return "a machine that is put back in the same QEMU keeps its generation id";
+	if (e->extra & KS_REVIVE_CLOCKS_RUN && !runs)
+		return "clocks that count QEMU's time go back with a machine (fleet.clocksource: tsc counts the processor's)";
+	return e->extra & KS_REVIVE_CLOCKS_RUN || !runs ? NULL : "clocks that count the processor's time do not go back with a machine (fleet.clocksource: hpet, or the rollback's clocks: run)";
+}
+
+static const char *lacks_restart(const struct ks_plan *plan, const struct ks_fault_event *e)
+{
+	if (!(e->amount & KS_RESTART_NODE))
+		return "a process of a guest is not restarted, its machine is (restart: node)";
+	if (e->amount & KS_RESTART_KEPT)
+		return "no state outlives a reboot but what is on the disk";
+	return plan->fault[e->fault].for_ns < KS_GUEST_BOOT_NS ? "a guest needs 5 s to boot (restart: node, for: 5s)" : NULL;
+}
+
 const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_event *e, unsigned clocks, const char *source)
 {
 	switch (e->op) {
@@ -92,9 +115,13 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 		return "a kernel's clocks have no ticks that could be ordered (fleet.clocksource: jiffies has those of its timer)";
 	case KS_FAULT_SNAPSHOT:
 	case KS_FAULT_CLONE:
+	case KS_FAULT_RTC:
 		return NULL;
 	case KS_FAULT_ROLLBACK:
-		return "guests carry clones of a snapshot, not going back to it";
+		return lacks_rollback(e, source);
+	case KS_FAULT_DOWN:
+	case KS_FAULT_UP:
+		return lacks_restart(plan, e);
 	case KS_FAULT_CORES:
 		return "the cores of a guest share a clock";
 	case KS_FAULT_PLACE:
@@ -104,19 +131,54 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 	}
 }
 
+/* The harness waits for a machine that is written down, or read back, and has no time for another one meanwhile. */
+static bool keeps_waiting(enum ks_fault_op op)
+{
+	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_ROLLBACK;
+}
+
 /* Does the agent, or the whole machine, stand from it on until another event? */
 static bool stands(enum ks_fault_op op)
 {
-	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_SUSPEND || op == KS_FAULT_RESUME || op == KS_FAULT_STOP || op == KS_FAULT_RUN;
+	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_ROLLBACK || op == KS_FAULT_DOWN || op == KS_FAULT_UP || op == KS_FAULT_SUSPEND || op == KS_FAULT_RESUME || op == KS_FAULT_STOP || op == KS_FAULT_RUN;
 }
 
 bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b)
 {
 	int64_t apart = a->at_ns < b->at_ns ? b->at_ns - a->at_ns : a->at_ns - b->at_ns;
 
-	if (a->node != b->node || a->fault == b->fault)
+	if (a->fault == b->fault)
 		return false;
+	if (keeps_waiting(a->op) || keeps_waiting(b->op))
+		return apart < KEPT_WAITING_NS;
+	if (a->node != b->node)
+		return false;
+	if (a->op == KS_FAULT_RTC || b->op == KS_FAULT_RTC)
+		return apart < RTC_TAKES_NS;
 	return apart < (stands(a->op) || stands(b->op) ? 2 * WATCH_NS : 2 * KS_MS);
+}
+
+/* Is it something that has an end, or will happen by itself? */
+static bool lasts(enum ks_fault_op op)
+{
+	return op == KS_FAULT_STOP || op == KS_FAULT_SUSPEND || op == KS_FAULT_SLEW || op == KS_FAULT_DRIFT || op == KS_FAULT_SMEAR || op == KS_FAULT_ARM_LEAP;
+}
+
+const char *ks_guest_outlives(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, uint32_t ends)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		bool over = false;
+		if (event[i].node != event[ends].node || event[i].fault == event[ends].fault || !lasts(event[i].op) || event[i].at_ns > event[ends].at_ns)
+			continue;
+		for (uint32_t k = i + 1; k < ends; k++)
+			over = over || (event[k].fault == event[i].fault && event[k].node == event[i].node && !event[k].amount);
+		if (!over && event[i].op != KS_FAULT_STOP && event[i].op != KS_FAULT_SUSPEND)
+			return plan->fault[event[i].fault].name;
+		for (uint32_t k = ends + 1; k < n; k++)
+			if (event[k].fault == event[i].fault && event[k].node == event[i].node)
+				return plan->fault[event[i].fault].name;
+	}
+	return NULL;
 }
 
 /* ---- the deeds of a plan ---- */
@@ -202,6 +264,21 @@ static void add_event(struct ks_guest_play *p, uint32_t k)
 	case KS_FAULT_CLONE:
 		add(p, KS_DEED_BORN, k, k, (struct ks_wire_act){.kind = KS_ACT_BORN});
 		break;
+	case KS_FAULT_RTC:
+		add(p, KS_DEED_ACT, k, k, (struct ks_wire_act){.kind = KS_ACT_RTC, .amount = e->amount});
+		break;
+	case KS_FAULT_ROLLBACK:
+		if (k == p->born)
+			add(p, KS_DEED_BACK, k, k, (struct ks_wire_act){.kind = KS_ACT_BORN});
+		else
+			add(p, KS_DEED_END, k, k, (struct ks_wire_act){.kind = KS_ACT_END});
+		break;
+	case KS_FAULT_DOWN:
+		add(p, KS_DEED_END, k, k, (struct ks_wire_act){.kind = KS_ACT_END});
+		break;
+	case KS_FAULT_UP:
+		add(p, KS_DEED_BOOT, k, k, (struct ks_wire_act){0});
+		break;
 	default:
 		break; /* an end */
 	}
@@ -220,10 +297,10 @@ static void sort(struct ks_guest_play *p)
 }
 
 int ks_guest_play_init(struct ks_guest_play *p, struct ks_vm *vm, const struct ks_run_request *request, uint32_t node,
-		       const struct ks_fault_event *event, uint32_t nevents, struct ks_err *err)
+		       const struct ks_fault_event *event, uint32_t nevents, uint32_t born, uint32_t died, struct ks_err *err)
 {
 	*p = (struct ks_guest_play){.vm = vm, .plan = request->plan, .event = event, .nevents = nevents, .node = node,
-	                            .seed = request->seed};
+	                            .born = born, .died = died, .seed = request->seed};
 	int major = 0, minor = 0;
 	sscanf(ks_vm_system(vm), "linux %d.%d%*s %31s", &major, &minor, p->source);
 	p->kernel = major * 1000 + minor;
@@ -232,7 +309,7 @@ int ks_guest_play_init(struct ks_guest_play *p, struct ks_vm *vm, const struct k
 	if (!p->deed)
 		return ks_fail(err, KS_E_INTERNAL, "out of memory");
 	for (uint32_t k = 0; k < nevents; k++)
-		if (event[k].node == node)
+		if (event[k].node == node && (born == KS_ANY || k >= born) && (died == KS_ANY || k <= died))
 			add_event(p, k);
 	p->drift_ppb = ks_plan_node_drift(request->plan, request->seed, node);
 	sort(p);
@@ -358,7 +435,12 @@ static int send(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 /* A deed that is not begun: the agent is told of it. */
 static int tell(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 {
-	if (d->kind == KS_DEED_LOOK || d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_SAVE) {
+	if (d->kind == KS_DEED_SAVE) { /* between calls */
+		struct ks_wire_act keep = {.kind = KS_ACT_KEEP, .at_raw_ns = p->start_ns + d->at_ns};
+		d->state = KS_DEED_ASKED;
+		return ks_vm_send(p->vm, KS_WIRE_ACT, &keep, sizeof(keep), err);
+	}
+	if (d->kind == KS_DEED_LOOK || d->kind == KS_DEED_VM_STOP) {
 		d->state = KS_DEED_ASKED;
 		return ks_vm_send(p->vm, KS_WIRE_PING, NULL, 0, err);
 	}
@@ -391,16 +473,29 @@ static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	return command(p, "stop", err);
 }
 
-/* It is kept while it stands, which takes some 50 ms. */
+/* Is the snapshot one for this? */
+static bool is_for(const struct ks_guest_play *p, enum ks_fault_op op, int64_t number)
+{
+	for (uint32_t i = 0; i < p->nevents; i++)
+		if (p->event[i].op == op && p->event[i].amount == number)
+			return true;
+	return false;
+}
+
+/* It is kept while it stands, which takes some 50 ms, or 300. */
 static int save(struct ks_guest_play *p, const struct ks_deed *d, struct ks_err *err)
 {
-	struct ks_guest_snapshot *s = &p->snapshot[p->event[d->event].amount];
+	int64_t number = p->event[d->event].amount, deadline = ks_host_ns() + ANSWER_NS;
+	struct ks_guest_snapshot *s = &p->snapshot[number];
 
-	s->node = p->node;
+	s->life = p->life;
 	s->stood_ns = d->stood_ns;
 	s->before = d->before;
-	s->saved = ks_vm_save(p->vm, ks_host_ns() + ANSWER_NS, err);
-	return s->saved ? 0 : -1;
+	if (is_for(p, KS_FAULT_ROLLBACK, number) && ks_vm_savevm(p->vm, (uint32_t)number, deadline, err) != 0)
+		return -1;
+	if (is_for(p, KS_FAULT_CLONE, number) && !(s->saved = ks_vm_save(p->vm, deadline, err)))
+		return -1;
+	return 0;
 }
 
 /* The guest is told how long it stood before it runs on, so that it knows as soon as it does. */
@@ -419,6 +514,8 @@ static int go_on(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 		/* fall through */
 	case KS_DEED_VM_STOP:
 		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns + CONT_TAKES_NS - STOP_TAKES_NS;
+		if (d->kind == KS_DEED_SAVE)
+			p->snapshot[p->event[d->event].amount].stood_for_ns = d->value;
 		d->act.amount = d->value;
 		return send(p, d, err) || command(p, "cont", err) ? -1 : 0;
 	default:
@@ -479,7 +576,7 @@ static int stood(struct ks_guest_play *p, const struct ks_deed *d, int64_t knew_
 		return too_busy(p, d, "was known to the guest only after it had run on for", until_ns - d->stood_ns, err);
 	if (p->nstood == sizeof(p->stood) / sizeof(p->stood[0]))
 		return 0;
-	p->stood[p->nstood].from_ns = d->kind == KS_DEED_BORN ? INT64_MIN : d->stood_ns; /* all that a clone tells is of after its birth */
+	p->stood[p->nstood].from_ns = d->stood_ns;
 	p->stood[p->nstood].until_ns = until_ns;
 	p->stood[p->nstood++].by_ns = d->value;
 	return 0;
@@ -513,20 +610,31 @@ int ks_guest_play_clocks(struct ks_guest_play *p, const struct ks_wire_clocks *c
 	return 0;
 }
 
+static int stop_to_keep(struct ks_guest_play *p, struct ks_deed *d, const struct ks_wire_acted *acted, struct ks_err *err)
+{
+	if (acted->error)
+		return ks_vm_fail(p->vm, err, "fault '%s': its calls did not return to be kept: %s", name_of(p, d), strerror(acted->error));
+	d->before = d->after = since(p, &acted->before);
+	d->until_ns = d->at_ns;
+	return stop(p, d, err) ? ks_fail_in(err, "fault '%s'", name_of(p, d)) : 0;
+}
+
 int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *acted, struct ks_err *err)
 {
 	struct ks_deed *d = current(p);
 
+	if (d && d->kind == KS_DEED_SAVE && d->state == KS_DEED_ASKED && acted->kind == KS_ACT_KEEP)
+		return stop_to_keep(p, d, acted, err);
 	if (!d || d->state != KS_DEED_ENDS || acted->kind != d->act.kind)
 		return ks_vm_fail(p->vm, err, "guest acted on its clock unasked");
 	if (acted->error)
 		return ks_vm_fail(p->vm, err, "fault '%s': the guest's kernel refuses: %s", name_of(p, d), strerror(acted->error));
 	struct ks_wire_clocks before = since(p, &acted->before);
 	d->after = since(p, &acted->after);
-	if (d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_SAVE) {
+	if (d->kind == KS_DEED_VM_STOP) {
 		if (stood(p, d, before.raw_after_ns, err) != 0)
 			return -1;
-	} else {
+	} else if (d->kind != KS_DEED_SAVE) { /* of that its calls know nothing */
 		d->before = before;
 		if (d->kind == KS_DEED_HOST_STOP)
 			d->gap_ns = acted->value;
@@ -549,12 +657,16 @@ int ks_guest_play_end(struct ks_guest_play *p, struct ks_err *err)
 	struct ks_vm_clocks c;
 	char text[KS_TIME_TEXT];
 
+	if (p->deeds && p->deed[p->deeds - 1].kind == KS_DEED_END) {
+		p->last = p->deed[p->deeds - 1].after;
+		return 0;
+	}
 	if (ks_vm_clocks(p->vm, 8, &c, err) != 0)
 		return -1;
 	p->last = since(p, &c.guest);
 	int64_t ahead = p->last.raw_ns - since_of(p, c.host_raw_ns), limit = ALIGNED_NS + c.width_ns + p->last.raw_ns / 1000000 * UNEVEN_PPM;
 	for (uint32_t i = 0; i < p->deeds; i++) /* a busy machine stops later than it was told to, and begins later */
-		if (p->deed[i].kind == KS_DEED_VM_STOP || p->deed[i].kind == KS_DEED_BORN)
+		if (p->deed[i].kind == KS_DEED_VM_STOP || p->deed[i].kind == KS_DEED_BORN || p->deed[i].kind == KS_DEED_BACK)
 			limit += p->deed[i].value / 5 < STOP_LATE_NS ? p->deed[i].value / 5 : STOP_LATE_NS;
 		else if (p->deed[i].kind == KS_DEED_SAVE)
 			limit += STOP_LATE_NS / 4;
@@ -564,30 +676,62 @@ int ks_guest_play_end(struct ks_guest_play *p, struct ks_err *err)
 	return ks_vm_fail(p->vm, err, "guest's counter is ahead of its host's by %s that no fault explains", ks_dur_format(text, ahead));
 }
 
-int ks_guest_play_born(struct ks_guest_play *p, const struct ks_guest_play *owner, const struct ks_guest_snapshot *of,
-		       struct ks_err *err)
+/* Where it was kept no calls were going on, and none begins before it knows how late it is: what its agent tells is right from then on. */
+static int wake(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 {
-	struct ks_deed *d = p->deed;
+	struct ks_wire_act act = {.kind = KS_ACT_BORN, .until = d->kind == KS_DEED_BACK ? p->start_ns + d->at_ns : 0};
 	struct ks_wire_acted acted;
 	struct ks_vm_clocks c;
 
-	p->start_ns = owner->start_ns;
-	p->ahead_ns = owner->ahead_ns;
-	p->first = of->before;
-	if (!p->deeds || d->kind != KS_DEED_BORN)
-		return ks_fail(err, KS_E_INTERNAL, "a clone whose first fault is not its birth");
 	if (ks_vm_clocks(p->vm, 4, &c, err) != 0)
 		return -1;
-	d->value = since_of(p, c.host_raw_ns) - (c.guest.raw_ns + (c.guest.raw_after_ns - c.guest.raw_ns) / 2 - p->start_ns);
-	if (ks_vm_act(p->vm, KS_ACT_BORN, 0, d->value, &acted, ks_host_ns() + ANSWER_NS, err) != 0)
+	d->value = act.amount = since_of(p, c.host_raw_ns) - (c.guest.raw_ns + (c.guest.raw_after_ns - c.guest.raw_ns) / 2 - p->start_ns);
+	if (ks_vm_send(p->vm, KS_WIRE_ACT, &act, sizeof(act), err) != 0 ||
+	    ks_vm_expect(p->vm, KS_WIRE_ACTED, &acted, sizeof(acted), ks_host_ns() + ANSWER_NS, err) != 0)
+		return -1;
+	d->after = since(p, &acted.after);
+	return 0;
+}
+
+/* So long after its instant a machine may be put back: it is stopped, and its memory is read, after all that it told was taken. */
+#define BACK_LATE_NS KS_SEC
+
+int ks_guest_play_born(struct ks_guest_play *p, int64_t start_ns, int64_t ahead_ns, const struct ks_guest_snapshot *of,
+		       struct ks_err *err)
+{
+	struct ks_deed *d = p->deed;
+
+	p->start_ns = start_ns;
+	p->ahead_ns = ahead_ns;
+	p->first = of->before;
+	if (!p->deeds || (d->kind != KS_DEED_BORN && d->kind != KS_DEED_BACK))
+		return ks_fail(err, KS_E_INTERNAL, "a machine that goes on, whose first fault is another");
+	if (wake(p, d, err) != 0)
 		return ks_fail_in(err, "fault '%s'", name_of(p, d));
 	d->before = of->before;
-	d->after = since(p, &acted.after);
 	d->stood_ns = of->stood_ns;
 	d->until_ns = d->at_ns;
-	if (stood(p, d, acted.before.raw_after_ns - p->start_ns, err) != 0)
-		return -1;
 	d->state = KS_DEED_DONE;
 	p->next = 1;
-	return late(p, d, of->stood_ns + d->value, err);
+	if (d->kind == KS_DEED_BORN)
+		return late(p, d, of->stood_ns + d->value, err);
+	bool runs = p->event[d->event].extra & KS_REVIVE_CLOCKS_RUN; /* and stood only while it was kept, and put back */
+	d->gap_ns = CONT_TAKES_NS - STOP_TAKES_NS + (runs ? of->stood_for_ns + of->went_on_ns - of->stopped_ns : of->went_on_ns - of->stood_ns);
+	return late(p, d, of->went_on_ns - BACK_LATE_NS + KS_GUEST_LATE_MAX_NS, err);
+}
+
+int ks_guest_play_booted(struct ks_guest_play *p, const struct ks_guest_play *before, int64_t launched_ns, int64_t rtc_ns,
+			 struct ks_err *err)
+{
+	struct ks_deed *d = p->deed;
+
+	if (!p->deeds || d->kind != KS_DEED_BOOT || !before->deeds)
+		return ks_fail(err, KS_E_INTERNAL, "a machine that boots, whose first fault is another");
+	p->launched_ns = launched_ns;
+	p->rtc_ns = rtc_ns;
+	d->before = before->deed[before->deeds - 1].after;
+	d->after = p->first;
+	d->state = KS_DEED_DONE;
+	p->next = 1;
+	return late(p, d, p->first.raw_ns, err);
 }

@@ -11,6 +11,8 @@
 
 /* A fault later than this is another scenario. */
 #define KS_GUEST_LATE_MAX_NS (100 * KS_MS)
+/* From the end of a machine to when it has booted anew. */
+#define KS_GUEST_BOOT_NS (5 * KS_SEC)
 
 enum ks_deed_kind {
 	KS_DEED_ACT,       /* the agent changes a clock */
@@ -21,6 +23,9 @@ enum ks_deed_kind {
 	KS_DEED_HOST_STOP, /* QEMU itself is stopped */
 	KS_DEED_SAVE,      /* the machine stands while it is kept */
 	KS_DEED_BORN,      /* the machine begins, as a clone of what was kept */
+	KS_DEED_BACK,      /* it is put back to where it was kept */
+	KS_DEED_END,       /* it ends: what it goes on with is another life */
+	KS_DEED_BOOT,      /* it begins, booted anew */
 };
 
 /* In what order a deed gets done. */
@@ -35,14 +40,16 @@ struct ks_deed {
 	struct ks_wire_clocks before, after; /* in true time since the start */
 	int64_t value;            /* as the agent said, or how long the machine stood */
 	int64_t stood_ns;         /* since when */
-	int64_t gap_ns;           /* of a stop of QEMU: for how long the agent did not get to look at its clocks */
+	int64_t gap_ns;           /* of a stop of QEMU: for how long the agent did not get to look at its clocks; of a machine that was put
+	                             back: by how much its clocks are behind for it */
 };
 
 /* A machine that was kept. */
 struct ks_guest_snapshot {
 	struct ks_vm_saved *saved;     /* NULL: not yet */
-	uint32_t node;                 /* whose it is */
-	int64_t stood_ns;              /* since when it stood, true, since the start */
+	uint32_t life;                 /* whose it is: a number of the fleet */
+	int64_t stood_ns, stood_for_ns; /* since when it stood, true, since the start; and for how long while it was kept */
+	int64_t stopped_ns, went_on_ns; /* when a machine was stopped to be put back to it, and went on, true, since the start */
 	struct ks_wire_clocks before;  /* a reading before that */
 };
 #define KS_GUEST_SNAPSHOTS_MAX 8
@@ -52,6 +59,8 @@ struct ks_guest_play {
 	const struct ks_plan *plan;
 	const struct ks_fault_event *event; /* of all nodes, borrowed */
 	uint32_t nevents, node;
+	uint32_t life;       /* a number of the fleet */
+	uint32_t born, died; /* events: what is before the one, or after the other, is done to another life of its node. KS_ANY: none */
 	uint64_t seed;
 	char source[32];     /* the clock source of its kernel */
 	int kernel;          /* its version: 6012 is 6.12 */
@@ -61,6 +70,7 @@ struct ks_guest_play {
 	struct ks_deed *deed;
 	uint32_t deeds, next;
 	struct ks_wire_clocks first, last; /* before all and after all */
+	int64_t launched_ns, rtc_ns; /* of one that booted: when, true, since the start; what its battery-backed clock showed then, unix */
 	struct ks_guest_snapshot *snapshot; /* the fleet's, by number; NULL: none are taken */
 	struct {
 		int64_t from_ns, until_ns, by_ns;
@@ -77,15 +87,22 @@ bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event 
 /* The same for the drift that a node has from its start. */
 const char *ks_guest_lacks_drift(int64_t ppb, unsigned clocks, const char *source);
 
+/* Two events of one node of which the first one lasts, and the second one takes the machine that it lasts on. Pure. */
+const char *ks_guest_outlives(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, uint32_t ends);
+
 /* events: the whole plan's. @return 0, or -1. */
 int ks_guest_play_init(struct ks_guest_play *play, struct ks_vm *vm, const struct ks_run_request *request, uint32_t node,
-		       const struct ks_fault_event *event, uint32_t nevents, struct ks_err *err);
+		       const struct ks_fault_event *event, uint32_t nevents, uint32_t born, uint32_t died, struct ks_err *err);
 void ks_guest_play_release(struct ks_guest_play *play);
 /* The start is agreed on and REALTIME set: takes the first reading. */
 int ks_guest_play_start(struct ks_guest_play *play, int64_t start_ns, int64_t ahead_ns, struct ks_err *err);
-/* In place of ks_guest_play_start, of a clone that has just answered: tells it how late it is. owner: whose clone it is. */
-int ks_guest_play_born(struct ks_guest_play *play, const struct ks_guest_play *owner, const struct ks_guest_snapshot *of,
+/* In place of ks_guest_play_start, of one that has just gone on from what was kept: tells it how late it is. start_ns, ahead_ns: those of the
+ * machine that was kept. */
+int ks_guest_play_born(struct ks_guest_play *play, int64_t start_ns, int64_t ahead_ns, const struct ks_guest_snapshot *of,
 		       struct ks_err *err);
+/* After ks_guest_play_start, of one that has booted anew. before: the life of its node that has ended. */
+int ks_guest_play_booted(struct ks_guest_play *play, const struct ks_guest_play *before, int64_t launched_ns, int64_t rtc_ns,
+			 struct ks_err *err);
 /* @return when there is something to do, ks_host_raw_ns; INT64_MAX: nothing, or the guest has to answer first. */
 int64_t ks_guest_play_due(const struct ks_guest_play *play);
 /* Does what is due by now. */

@@ -24,11 +24,12 @@ bool ks_guests_run_free(const struct ks_guests *f)
 
 int ks_guests_account(struct ks_guests *f, struct ks_guest *g)
 {
-	g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = g->node * f->threads,
+	g->account = (struct ks_wire_account){.spec = f->request->gen, .first_lane = g->first_lane,
 	                                      .threads = f->threads, .duration_ns = f->plan->duration_ns,
 	                                      .lines = ks_guests_run_free(f) ? f->request : NULL,
 	                                      .thread = ks_alloc(f->threads, sizeof(*g->account.thread))};
-	return g->account.thread ? 0 : ks_fail(f->err, KS_E_INTERNAL, "out of memory");
+	g->taken = ks_alloc(f->threads, sizeof(*g->taken));
+	return g->account.thread && g->taken ? 0 : ks_fail(f->err, KS_E_INTERNAL, "out of memory");
 }
 
 /* Does a machine sleep in this run? Such a one boots slower. */
@@ -40,10 +41,11 @@ static bool sleeps(const struct ks_guests *f)
 	return false;
 }
 
-static bool is_kept(const struct ks_guests *f)
+/* Is a machine kept for clones of it? */
+static bool is_cloned(const struct ks_guests *f)
 {
 	for (uint32_t i = 0; i < f->nevents; i++)
-		if (f->events[i].op == KS_FAULT_SNAPSHOT)
+		if (f->events[i].op == KS_FAULT_CLONE)
 			return true;
 	return false;
 }
@@ -51,7 +53,7 @@ static bool is_kept(const struct ks_guests *f)
 int ks_guests_boot(struct ks_guests *f)
 {
 	f->options = (struct ks_vm_options){.cpus = f->threads > 1 ? 2 : 1, .clocksource = ks_guests_source(f->plan), .kernel = ks_guests_kernel(f->plan),
-	                                    .s3 = sleeps(f), .savable = is_kept(f), .vmgenid = is_kept(f) && ks_guests_have_generation(f->plan) ? KS_GUEST_GENERATION : NULL,
+	                                    .s3 = sleeps(f), .savable = is_cloned(f), .vmgenid = is_cloned(f) && ks_guests_have_generation(f->plan) ? KS_GUEST_GENERATION : NULL,
 	                                    .memory_mb = f->request->gen->gen ? 0 : ks_guest_program_memory_mb(f->request)};
 	int64_t deadline = ks_guests_within(f, BOOT_NS);
 	struct ks_vm_saved *saved = NULL;
@@ -67,7 +69,7 @@ int ks_guests_boot(struct ks_guests *f)
 		return -1;
 	for (f->n = 0; f->n < f->plan->nodes - f->plan->clones; f->n++) {
 		struct ks_guest *g = &f->guest[f->n];
-		g->node = f->n;
+		g->stage = KS_GUEST_LIVES;
 		g->vm = saved ? ks_vm_clone(f->loop, saved, &f->options, f->err) : ks_vm_start(f->loop, &f->options, f->err);
 		if (!g->vm || ks_guests_account(f, g) != 0)
 			return -1;
@@ -78,7 +80,7 @@ int ks_guests_boot(struct ks_guests *f)
 	return 0;
 }
 
-int ks_guests_configure(struct ks_guests *f, struct ks_guest *g)
+int ks_guests_send_config(struct ks_guests *f, struct ks_guest *g)
 {
 	const struct ks_load *load = &f->plan->load;
 	struct {
@@ -105,7 +107,12 @@ int ks_guests_configure(struct ks_guests *f, struct ks_guest *g)
 		return -1;
 	int len = snprintf(message.text, sizeof(message.text), "%s", f->request->gen->text);
 
-	if (ks_vm_send(g->vm, KS_WIRE_CONFIG, &message, (uint32_t)(sizeof(message.config) + (size_t)len + 1), f->err) != 0)
+	return ks_vm_send(g->vm, KS_WIRE_CONFIG, &message, (uint32_t)(sizeof(message.config) + (size_t)len + 1), f->err);
+}
+
+int ks_guests_configure(struct ks_guests *f, struct ks_guest *g)
+{
+	if (ks_guests_send_config(f, g) != 0)
 		return -1;
 	return ks_vm_expect(g->vm, KS_WIRE_READY, NULL, 0, ks_guests_within(f, KS_GUEST_ANSWER_NS), f->err);
 }
@@ -126,16 +133,24 @@ static int64_t apart(int64_t a, int64_t b)
 	return a < b ? b - a : a - b;
 }
 
-/* Lets REALTIME show the scenario's date when the scenario starts, and makes sure that it does. */
-static int set_date(struct ks_guests *f, struct ks_guest *g, int64_t start_host_raw_ns)
+int ks_guests_align(struct ks_guests *f, struct ks_guest *g)
 {
-	int64_t date = f->plan->start_unix_ns + f->plan->node[g->node].offset_ns;
-	struct ks_wire_acted acted;
 	struct ks_vm_clocks c;
 
 	if (ks_vm_clocks(g->vm, 16, &c, f->err) != 0)
 		return -1;
 	g->ahead_ns = middle(&c.guest) - c.host_raw_ns;
+	return 0;
+}
+
+/* Lets REALTIME show the scenario's date when the scenario starts, and makes sure that it does. */
+static int set_date(struct ks_guests *f, struct ks_guest *g, int64_t start_host_raw_ns)
+{
+	int64_t date = f->plan->start_unix_ns + f->plan->node[g->node].offset_ns;
+	struct ks_wire_acted acted;
+
+	if (ks_guests_align(f, g) != 0)
+		return -1;
 	g->start_raw_ns = start_host_raw_ns + g->ahead_ns;
 	if (ks_vm_act(g->vm, KS_ACT_SET_REALTIME, g->start_raw_ns, date, &acted, ks_guests_within(f, KS_GUEST_ANSWER_NS), f->err) != 0)
 		return -1;
@@ -172,9 +187,10 @@ int ks_guests_hand_over(struct ks_guests *f, struct ks_guest *g)
 {
 	struct ks_wire_start start = {g->start_raw_ns, f->plan->start_unix_ns};
 
-	if (ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, f->err) != 0)
+	if (ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, g->born, g->died, f->err) != 0)
 		return -1;
 	g->play.snapshot = f->snapshot;
+	g->play.life = (uint32_t)(g - f->guest);
 	if (ks_guest_is_kept(f->plan, g->node))
 		g->play.drift_ppb = 0; /* its own oscillator's is what chronyd corrects */
 	if (ks_vm_send(g->vm, KS_WIRE_START, &start, sizeof(start), f->err) != 0)

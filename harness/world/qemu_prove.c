@@ -14,6 +14,7 @@
 #define TICK_NS (4 * KS_MS)      /* of a guest's timer */
 #define TICKS_LOST_PPB 50000000  /* while a busy machine does not run a guest that counts them */
 #define LATE_NS (60 * KS_MS)     /* stops from outside, and what ends them, on a busy machine */
+#define RTC_NS (150 * KS_MS)     /* when a battery-backed clock of whole seconds goes on to the next one, seen from a program */
 #define ASLEEP_NS (900 * KS_MS)  /* a kernel takes its time to fall asleep and to wake */
 #define BRIDGED_NS (1200 * KS_MS) /* and asks the RTC how long it slept, which counts whole seconds */
 /* The counter of ACPI's timer has 24 bits and counts 3579545 a second. */
@@ -287,6 +288,52 @@ static int prove_s3(struct ctx *c, const struct ks_deed *d)
 	return compare(c, &d->after, d, slack) || put(c, d, d->until_ns - d->at_ns, observed, ASLEEP_NS) ? -1 : 0;
 }
 
+/* Its memory is that of the snapshot, and its clocks are where they were then, or stood only while QEMU was at it. */
+static int prove_back(struct ctx *c, const struct ks_deed *d)
+{
+	static const int64_t slack[KS_NCLOCKS] = {LATE_NS, LATE_NS, LATE_NS, LATE_NS, LATE_NS};
+	int64_t runs = c->play->event[d->event].extra & KS_REVIVE_CLOCKS_RUN, behind = moved(&d->before, &d->after, KS_REALTIME);
+
+	freeze(c, middle(&d->before), d->gap_ns);
+	return compare(c, &d->after, d, slack) ||
+	       put(c, d, runs ? 0 : -d->gap_ns, runs ? behind + d->gap_ns : behind, LATE_NS + tolerance(c, &d->before, &d->after)) ? -1 : 0;
+}
+
+static int no_boot(const struct ctx *c, const struct ks_deed *d, enum ks_clock_id id, int64_t off_ns, const char *what)
+{
+	char text[KS_TIME_TEXT];
+
+	return ks_fail(c->err, KS_E_JUDGE, "fault '%s' is not proven: clock '%s' is %s %s", fault_of(c, d)->name, ks_clock_names[id],
+		       ks_dur_format(text, off_ns), what);
+}
+
+/* What counts from the boot on has not been longer on than the machine; the wall clock shows what the battery-backed one showed, which
+ * the kernel reads in whole seconds; and nobody has told it how far TAI is ahead. */
+static int prove_boot(struct ctx *c, const struct ks_deed *d)
+{
+	const struct ks_guest_play *p = c->play;
+	int64_t on_ns = middle(&d->after) - p->launched_ns, was = d->before.clock_ns[KS_MONOTONIC], is = d->after.clock_ns[KS_MONOTONIC];
+	static const enum ks_clock_id since_boot[] = {KS_MONOTONIC, KS_BOOTTIME, KS_RAW};
+
+	for (size_t i = 0; i < sizeof(since_boot) / sizeof(since_boot[0]); i++)
+		if (d->after.clock_ns[since_boot[i]] < on_ns / 4 || d->after.clock_ns[since_boot[i]] > on_ns)
+			return no_boot(c, d, since_boot[i], d->after.clock_ns[since_boot[i]], "after a boot");
+	int64_t lags = p->rtc_ns + on_ns - d->after.clock_ns[KS_REALTIME], tai = d->after.clock_ns[KS_TAI] - d->after.clock_ns[KS_REALTIME];
+	if (lags < -RTC_NS || lags > KS_SEC + RTC_NS)
+		return no_boot(c, d, KS_REALTIME, lags, "behind the battery-backed clock after a boot");
+	if (distance(tai, 0) > TOLERANCE_NS + d->after.raw_after_ns - d->after.raw_ns)
+		return no_boot(c, d, KS_TAI, tai, "ahead of the wall clock after a boot");
+	return put(c, d, -was, is - was, KS_GUEST_BOOT_NS);
+}
+
+/* It counts seconds, and when it goes on to the next one nobody can order (vm-images/agent_act.c). */
+static int prove_rtc(struct ctx *c, const struct ks_deed *d)
+{
+	int64_t shows = c->play->event[d->event].amount;
+
+	return compare(c, &d->after, d, NULL) || put(c, d, shows, shows + d->value, RTC_NS + KS_SEC / 2) ? -1 : 0;
+}
+
 static int prove_act(struct ctx *c, const struct ks_deed *d)
 {
 	switch (d->act.kind) {
@@ -294,6 +341,8 @@ static int prove_act(struct ctx *c, const struct ks_deed *d)
 		return prove_rate(c, d);
 	case KS_ACT_LEAP:
 		return announce(c, d);
+	case KS_ACT_RTC:
+		return prove_rtc(c, d);
 	default:
 		return prove_step(c, d);
 	}
@@ -303,9 +352,15 @@ static int prove(struct ctx *c, const struct ks_deed *d)
 {
 	if (d->kind == KS_DEED_LOOK)
 		return prove_leap(c, d);
+	if (d->kind == KS_DEED_BOOT)
+		return prove_boot(c, d);
 	if (compare(c, &d->before, NULL, NULL) != 0)
 		return -1;
 	switch (d->kind) {
+	case KS_DEED_END:
+		return 0;
+	case KS_DEED_BACK:
+		return prove_back(c, d);
 	case KS_DEED_ACT:
 		return prove_act(c, d);
 	case KS_DEED_HOLD:

@@ -170,6 +170,11 @@ int ks_qmp_give_file(struct ks_qmp *q, const char *name, int fd, int64_t deadlin
 	return execute(q, "getfd", json_pack("{s:s}", "fdname", name), fd, NULL, deadline_ns, err);
 }
 
+int ks_qmp_add_file(struct ks_qmp *q, int set, int fd, int64_t deadline_ns, struct ks_err *err)
+{
+	return execute(q, "add-fd", json_pack("{s:i}", "fdset-id", set), fd, NULL, deadline_ns, err);
+}
+
 int ks_qmp_wait(struct ks_qmp *q, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err)
 {
 	struct ks_qmp_message m;

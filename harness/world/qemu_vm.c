@@ -377,6 +377,18 @@ int ks_vm_wait_hello(struct ks_vm *vm, int64_t deadline_ns, struct ks_err *err)
 	return check_hello(vm, err);
 }
 
+int ks_vm_take_hello(struct ks_vm *vm, const void *payload, uint32_t length, int64_t deadline_ns, struct ks_err *err)
+{
+	struct ks_err first;
+
+	if (length != sizeof(vm->hello))
+		return ks_vm_fail(vm, err, "guest sent a greeting of %u bytes", length);
+	memcpy(&vm->hello, payload, sizeof(vm->hello));
+	if (ks_qmp_greet(vm->qmp, deadline_ns, &first) != 0)
+		return ks_vm_fail(vm, err, "%s", first.text);
+	return check_hello(vm, err);
+}
+
 int ks_vm_clocks(struct ks_vm *vm, int tries, struct ks_vm_clocks *best, struct ks_err *err)
 {
 	for (int i = 0; i < tries; i++) {

@@ -12,6 +12,7 @@ struct ks_vm {
 	struct ks_vm_loop *loop;
 	struct ks_vm_options options;
 	bool savable;
+	bool disk;                /* that for snapshots is plugged in */
 	int ram;                  /* the file of its memory, or -1 */
 	struct ks_vm_saved *from; /* of a clone */
 	struct ks_flow channel, console;
