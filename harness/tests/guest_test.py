@@ -85,6 +85,18 @@ def a_run(t):
     t.compare("k", "r.json")
 
 
+# What a call is about is drawn from its node, thread and number: the key shows the same user as the key file, in every node.
+@test("fake")
+def what_calls_are_about(t):
+    t.write("s.yaml", scenario(duration="300ms", fleet="2", faults="", workload="{rate: 1000/s}"))
+    t.run("run", "s.yaml", "-w", "qemu", "-g", "unixmilli:user", "--keys", "k.tsv", code=(0, 1), env=fake(t, "good"))
+    rows = [line.split("\t") for line in t.read("k.tsv").decode().splitlines() if not line.startswith("#")]
+    node, key, context = (rows[0].index(name) for name in ("node", "key", "context"))
+    t.need({row[node] for row in rows[1:]} == {"0", "1"}, "%d rows are not of two nodes" % len(rows))
+    wrong = [row for row in rows[1:] if "user=%s," % row[key].split(":")[1] not in row[context]]
+    t.check(not wrong, "%d of %d keys are about another user than their calls: %s" % (len(wrong), len(rows) - 1, wrong[:1]))
+
+
 # "guest panics: exit 3 with the console's tail in the message"; test_fleet has the other ways to misbehave
 @test("fake")
 def a_guest_that_panics(t):
