@@ -415,14 +415,6 @@ static void put_capture(FILE *out, const json_t *run)
 		return;
 	fputs("<h3>What the kernel was seen doing to the clock</h3>\n<ul class=plain>\n", out);
 	ks_rp_capture(run, 24, 12, put_captured, out);
-	const json_t *missing = json_object_get(json_object_get(run, "capture"), "missing");
-	size_t i;
-	json_t *name;
-	json_array_foreach(missing, i, name) {
-		fputs("<li>this kernel has no ", out);
-		ks_html_put(out, json_string_value(name));
-		fputs(" to watch</li>\n", out);
-	}
 	fputs("</ul>\n", out);
 }
 

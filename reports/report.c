@@ -362,6 +362,10 @@ size_t ks_rp_capture(const json_t *run, size_t max, size_t max_stretches, void (
 		snprintf(text, sizeof text, "suspicious: %" PRId64 " calls within a minute set the clock of %s", ks_rp_int(e, "calls"), ks_rp_str(e, "node"));
 		put(to, text);
 	}
+	json_array_foreach(json_object_get(c, "missing"), i, e) {
+		snprintf(text, sizeof text, "this kernel has no %s to watch", json_string_value(e));
+		put(to, text);
+	}
 	const json_t *events = json_object_get(c, "events");
 	for (int stretches = 0; stretches < 2; stretches++) /* moves first: on a busy machine there are many stretches */
 		for (size_t n = 1, k = 0; k < json_array_size(events) && shown < (stretches ? max_stretches : max); k += n, n = 1) {

@@ -1,5 +1,5 @@
-/* keyskew-guest-jumps EVERY_NS STRETCH_NS: captures what sets, bends or moves the clocks of the machine that it runs on, and writes
- * a struct ks_wire_jump for each to its standard output until it gets SIGTERM. Runs in guests only, as root, and changes nothing.
+/* keyskew-guest-jumps EVERY_NS STRETCH_NS [FUNCTION]...: captures what sets, bends or moves the clocks of the machine that it runs on, and writes
+ * a struct ks_wire_jump for each to its standard output until it gets SIGTERM. FUNCTION: one more of the kernel that is watched. Runs in guests only, as root, and changes nothing.
  *
  * The half in the kernel is jumps.bpf.c, whose object is part of this program. What a record calls at_ns is a count of the
  * processor here: the agent makes true time of it. */
@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "jumps.h"
-#include "ks_wire.h"
+#include "jumps_hooks.h"
 
 __asm__(".section .rodata\n"
 	".balign 16\n"
@@ -25,25 +24,9 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char jumps_object[], jumps_object_end[];
 
-/* After what clock_was_set tells of is done; before, and after, what all others do. */
-static const struct hook {
-	const char *symbol, *name;
-	enum ks_jump_layer layer;
-	int after, arg;
-} hooks[] = {
-	{"__x64_sys_clock_settime", "clock_settime", KS_JUMP_CALL, 0, ARG_CLOCK},
-	{"__x64_sys_settimeofday", "settimeofday", KS_JUMP_CALL, 0, ARG_NONE},
-	{"__x64_sys_adjtimex", "adjtimex", KS_JUMP_CALL, 0, ARG_USER_MODES},
-	{"__x64_sys_clock_adjtime", "clock_adjtime", KS_JUMP_CALL, 0, ARG_USER_MODES_2},
-	{"do_settimeofday64", "do_settimeofday64", KS_JUMP_KERNEL, 0, ARG_NONE},
-	{"do_adjtimex", "do_adjtimex", KS_JUMP_KERNEL, 0, ARG_MODES},
-	{"timekeeping_inject_offset", "timekeeping_inject_offset", KS_JUMP_KERNEL, 0, ARG_NONE},
-	{"timekeeping_inject_sleeptime64", "timekeeping_inject_sleeptime64", KS_JUMP_KERNEL, 0, ARG_NONE},
-	{"timekeeping_resume", "timekeeping_resume", KS_JUMP_KERNEL, 0, ARG_NONE},
-	{"clock_was_set", "clock_was_set", KS_JUMP_KERNEL, 1, ARG_NONE},
-	{"clock_was_set_delayed", "clock_was_set_delayed", KS_JUMP_KERNEL, 1, ARG_NONE},
-};
-#define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
+/* Those of the table, and more that the command line names. */
+static struct ks_jump_hook hooks[KS_JUMP_HOOKS_MAX];
+static size_t nhooks;
 #define FIND_LOOKS 6
 
 static volatile sig_atomic_t stop;
@@ -70,7 +53,7 @@ static uint64_t counter(void)
 
 static void put(const struct ks_wire_jump *jump)
 {
-	if (told++ < KS_WIRE_JUMPS_MAX - HOOKS - 4) {
+	if (told++ < KS_WIRE_JUMPS_MAX - KS_JUMP_HOOKS_MAX - 4) {
 		ssize_t n = write(1, jump, sizeof(*jump)); /* one at a time: a record is whole */
 		(void)n;
 	}
@@ -105,7 +88,7 @@ static int take(void *context, void *data, size_t size)
 	const bool *looking = context;
 	int64_t age = clock_ns(CLOCK_MONOTONIC) - (int64_t)e->mono_ns;
 
-	if (size < sizeof(*e) || e->what >= HOOKS)
+	if (size < sizeof(*e) || e->what >= nhooks)
 		return 0;
 	seen = *e;
 	if (*looking)
@@ -135,36 +118,53 @@ static void measure_counter(void)
 static unsigned long long address_of(const char *symbol)
 {
 	FILE *f = fopen("/proc/kallsyms", "re");
-	char name[128];
-	unsigned long long at, found = 0;
+	unsigned long long found = f ? ks_kallsyms_find(f, symbol) : 0;
 
-	while (f && !found && fscanf(f, "%llx %*c %127s%*[^\n]", &at, name) == 2)
-		if (!strcmp(name, symbol))
-			found = at;
 	if (f)
 		fclose(f);
 	return found;
 }
 
-/* @return how many ends were attached. */
+static void add_hooks(char *const *symbol)
+{
+	for (; nhooks < KS_JUMP_HOOKS; nhooks++)
+		hooks[nhooks] = ks_jump_hooks[nhooks];
+	for (; *symbol && nhooks < KS_JUMP_HOOKS_MAX; symbol++)
+		hooks[nhooks++] = (struct ks_jump_hook){*symbol, *symbol, KS_JUMP_KERNEL, 0, ARG_NONE};
+}
+
+/* @return false when an end of it cannot be watched. */
+static bool attach_one(struct bpf_program *begin, struct bpf_program *end, size_t i)
+{
+	const struct ks_jump_hook *h = &hooks[i];
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .bpf_cookie = JUMP_COOKIE(i, h->after, h->arg));
+	struct bpf_link *first = bpf_program__attach_kprobe_opts(begin, h->symbol, &opts);
+
+	opts.retprobe = true;
+	if (first && bpf_program__attach_kprobe_opts(end, h->symbol, &opts))
+		return true;
+	bpf_link__destroy(first);
+	return false;
+}
+
+/* @return how many were attached. A kernel that tells no names is asked for each. */
 static unsigned attach(struct bpf_object *object)
 {
 	struct bpf_program *begin = bpf_object__find_program_by_name(object, "on_begin");
 	struct bpf_program *end = bpf_object__find_program_by_name(object, "on_end");
+	FILE *names = fopen("/proc/kallsyms", "re");
+	bool lacks[KS_JUMP_HOOKS_MAX] = {false};
 	unsigned n = 0;
 
-	for (size_t i = 0; i < HOOKS; i++) {
-		const struct hook *h = &hooks[i];
-		LIBBPF_OPTS(bpf_kprobe_opts, opts, .bpf_cookie = JUMP_COOKIE(i, h->after, h->arg));
-		struct bpf_link *first = bpf_program__attach_kprobe_opts(begin, h->symbol, &opts);
-		opts.retprobe = true;
-		struct bpf_link *second = first ? bpf_program__attach_kprobe_opts(end, h->symbol, &opts) : NULL;
-		n += second != NULL;
-		if (!second) {
-			bpf_link__destroy(first);
-			say(KS_JUMP_MISSING, h->name, 0);
-		}
+	if (names) {
+		ks_jump_hooks_lacking(names, hooks, nhooks, lacks);
+		fclose(names);
 	}
+	for (size_t i = 0; i < nhooks; i++)
+		if (!lacks[i] && attach_one(begin, end, i))
+			n++;
+		else
+			say(KS_JUMP_MISSING, hooks[i].name, 0);
 	return n;
 }
 
@@ -255,8 +255,9 @@ int main(int argc, char **argv)
 	unsigned long long lost = 0;
 	unsigned zero = 0;
 
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
+	add_hooks(argv + 3);
 	every_ns = strtoll(argv[1], NULL, 10);
 	stretch_ns = strtoll(argv[2], NULL, 10);
 	signal(SIGTERM, on_term);
@@ -281,8 +282,8 @@ int main(int argc, char **argv)
 		ring_buffer__poll(ring, 100);
 	ring_buffer__poll(ring, 0);
 	bpf_map_lookup_elem(map_of(object, "lost"), &zero, &lost);
-	if (told > KS_WIRE_JUMPS_MAX - HOOKS - 4)
-		lost += told - (KS_WIRE_JUMPS_MAX - HOOKS - 4);
+	if (told > KS_WIRE_JUMPS_MAX - KS_JUMP_HOOKS_MAX - 4)
+		lost += told - (KS_WIRE_JUMPS_MAX - KS_JUMP_HOOKS_MAX - 4);
 	if (lost)
 		say(KS_JUMP_LOST, "", lost < UINT32_MAX ? (uint32_t)lost : UINT32_MAX);
 	return 0;

@@ -97,6 +97,15 @@ def what_calls_are_about(t):
     t.check(not wrong, "%d of %d keys are about another user than their calls: %s" % (len(wrong), len(rows) - 1, wrong[:1]))
 
 
+# "missing symbols are reported": in the result, on the terminal and on the page
+@test("fake")
+def a_kernel_that_lacks_a_function(t):
+    result = t.run("run", small(t), "-w", "qemu", "-g", "counter", "--set", "capture.jump=100ms", "-o", "o", code=0, env=fake(t, "good"))
+    t.check(t.json("o/result.json")["runs"][0]["capture"]["missing"] == ["do_.[31madjtimex"], "%r" % t.json("o/result.json")["runs"][0]["capture"])
+    says = "this kernel has no do_.[31madjtimex to watch"
+    t.check(says in result.out and says in t.read("o/index.html").decode(), "nobody is told: %s" % tail(result))
+
+
 # "guest panics: exit 3 with the console's tail in the message"; test_fleet has the other ways to misbehave
 @test("fake")
 def a_guest_that_panics(t):

@@ -182,6 +182,22 @@ static int stir(const void *random, size_t size)
 	return random && size ? 0 : EINVAL;
 }
 
+static bool captures;
+
+/* Its kernel has nothing to watch but a function that no other one lacks. */
+static const char *take(uint32_t type, const void *payload, uint32_t length)
+{
+	(void)payload, (void)length;
+	captures = type == KS_WIRE_CAPTURE;
+	return captures ? NULL : "a fake runs no programs";
+}
+
+static int tell(int (*send)(void *host, uint32_t type, const void *payload, uint32_t length), void *host)
+{
+	const struct ks_wire_jump told[] = {{.layer = KS_JUMP_MISSING, .name = "do_\033[31madjtimex"}, {.layer = KS_JUMP_READY}};
+	return captures ? send(host, KS_WIRE_JUMPS, told, sizeof(told)) : 0;
+}
+
 static void *chatter(void *arg)
 {
 	(void)arg;
@@ -207,7 +223,7 @@ static void wait_for_life(void)
 int main(int argc, char **argv)
 {
 	const struct ks_subject_hooks hooks = {.system = "linux 0.0 fake", .state_dir = "/nonexistent", .record_bytes = 64 << 20,
-	                                       .act = act, .stir = stir};
+	                                       .act = act, .stir = stir, .take = take, .last = tell};
 	pthread_t thread;
 
 	pthread_create(&thread, NULL, monitor, NULL);
