@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -202,27 +204,90 @@ static int on_core(int64_t core)
 	return sched_setaffinity(0, sizeof(set), &set) ? errno : 0;
 }
 
-/* Clocks at the first look and at the last, and the longest gap between two. True time tells how long it was, whatever the clocks
- * say; they may stand on after it, and who sleeps by them with them: so it is not the looks around the gap that tell. */
-static int watch(int64_t core, int64_t until_ns, struct ks_wire_acted *acted)
-{
-	struct ks_wire_clocks last, now;
-	cpu_set_t before;
+/* What somebody who looks at the clocks all the time saw. */
+struct watcher {
+	int64_t core, until_ns;
+	int error;
+	int64_t gap_ns; /* the longest between two looks; -1: there were none */
+	struct ks_wire_clocks first, last;
+	atomic_bool begun;
+};
 
-	sched_getaffinity(0, sizeof(before), &before);
-	int error = on_core(core);
+/* True time tells how long a gap was, whatever the clocks say; they may stand on after it, and who sleeps by them with them: so it
+ * is not the looks around the gap that tell. The thread that watches stays on the core. */
+static void *watch(void *watcher)
+{
+	struct watcher *w = watcher;
+	struct ks_wire_clocks last, now;
+
+	w->error = on_core(w->core);
 	ks_subject_look(&last);
-	acted->before = acted->after = last;
-	for (acted->value = -1; !error && ks_true_ns() < until_ns; last = now) {
+	w->first = w->last = last;
+	atomic_store(&w->begun, true);
+	for (w->gap_ns = -1; !w->error && ks_true_ns() < w->until_ns; last = now) {
 		int tries = 0;
 		do {
 			nap(WATCH_NS);
 			ks_subject_look(&now);
 		} while (now.raw_after_ns - now.raw_ns > LOOK_MAX_NS && ++tries < 100);
 		int64_t gap = now.raw_ns - last.raw_after_ns;
-		acted->value = gap > acted->value ? gap : acted->value;
-		acted->after = now;
+		w->gap_ns = gap > w->gap_ns ? gap : w->gap_ns;
+		w->last = now;
 	}
+	return NULL;
+}
+
+static int watch_here(int64_t core, int64_t until_ns, struct ks_wire_acted *acted)
+{
+	struct watcher w = {.core = core, .until_ns = until_ns};
+	cpu_set_t before;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	watch(&w);
+	sched_setaffinity(0, sizeof(before), &before);
+	acted->before = w.first;
+	acted->after = w.last;
+	acted->value = w.gap_ns;
+	return w.error;
+}
+
+#define CORES_MAX 8
+
+/* The clocks when all have looked once: should a core stop before that, nobody would see when. */
+static void await_first_looks(struct watcher *w, int n, struct ks_wire_clocks *clocks)
+{
+	for (int i = 0; i < n; i++)
+		while (!atomic_load(&w[i].begun))
+			nap(WATCH_NS);
+	ks_subject_clocks(clocks);
+}
+
+/* One on each core. This thread must not be on the one that stops, for it could not begin the others. */
+static int watch_cores(int64_t core, int64_t at_ns, int64_t until_ns, struct ks_wire_acted *acted)
+{
+	struct watcher w[CORES_MAX];
+	pthread_t thread[CORES_MAX];
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t before;
+	int n = 0, error = core < 0 || core >= cores || cores < 2 || cores > CORES_MAX ? EINVAL : 0;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	error = error ? error : on_core(core ? 0 : 1);
+	if (!error)
+		wait_true(at_ns);
+	for (; !error && n < cores; n += !error) {
+		w[n] = (struct watcher){.core = n, .until_ns = until_ns};
+		error = pthread_create(&thread[n], NULL, watch, &w[n]);
+	}
+	await_first_looks(w, n, &acted->before);
+	acted->value = acted->beside_ns = -1;
+	for (int i = 0; i < n; i++) {
+		pthread_join(thread[i], NULL);
+		error = error ? error : w[i].error;
+		int64_t *gap = i == core ? &acted->value : &acted->beside_ns;
+		*gap = w[i].gap_ns > *gap ? w[i].gap_ns : *gap;
+	}
+	ks_subject_clocks(&acted->after);
 	sched_setaffinity(0, sizeof(before), &before);
 	return error;
 }
@@ -294,10 +359,12 @@ void ks_agent_act(const struct ks_wire_act *act, struct ks_wire_acted *acted)
 		return;
 	}
 	go_first(1);
-	if (!at_once && act->at_raw_ns)
+	if (!at_once && act->at_raw_ns && act->kind != KS_ACT_WATCH_CORE)
 		wait_true(act->at_raw_ns);
 	if (act->kind == KS_ACT_WATCH) {
-		acted->error = watch(act->amount, act->until, acted);
+		acted->error = watch_here(act->amount, act->until, acted);
+	} else if (act->kind == KS_ACT_WATCH_CORE) {
+		acted->error = watch_cores(act->amount, act->at_raw_ns, act->until, acted);
 	} else {
 		ks_subject_clocks(&acted->before);
 		acted->error = do_act(act, acted);

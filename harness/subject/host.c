@@ -114,7 +114,8 @@ static bool sane(const struct ks_wire_config *c)
 	       c->duration_ns <= 366 * KS_DAY && c->rate_count > 0 && c->rate_per_ns > 0 && c->phase_ns >= 0 &&
 	       c->phase_ns <= KS_HOUR && c->probe_ns >= 0 && c->arrival <= KS_ARRIVAL_BURST && c->model <= KS_MODEL_CLOSED &&
 	       c->on_refuse <= KS_REFUSE_RETRY && c->worker_rule <= KS_WORKER_MAC && c->way_ns >= 0 && c->way_ns <= KS_HOUR && c->user_low >= 0 && c->user_low <= c->user_high &&
-	       c->depth_low >= 0 && c->depth_low <= c->depth_high;
+	       c->depth_low >= 0 && c->depth_low <= c->depth_high && c->cores <= KS_CORES_MAX &&
+	       (c->core_beside < KS_CORES_MAX || c->core_beside == KS_ANY);
 }
 
 /* The area that the harness made. Its records get their pages now: a call would pay for them later. */
@@ -367,6 +368,24 @@ static uint64_t hash_of_state(const struct host *h)
 	return hash;
 }
 
+/* ---- threads, each on its core ---- */
+
+/* core: KS_ANY: wherever. A thread begins where the one is that makes it. */
+static bool make_thread(const pthread_attr_t *attr, uint32_t core, void *(*run)(void *), void *context)
+{
+	cpu_set_t before, one;
+	pthread_t thread;
+
+	if (core == KS_ANY)
+		return pthread_create(&thread, attr, run, context) == 0;
+	CPU_ZERO(&one);
+	CPU_SET(core, &one);
+	if (sched_getaffinity(0, sizeof(before), &before) != 0 || sched_setaffinity(0, sizeof(one), &one) != 0)
+		return false;
+	bool made = pthread_create(&thread, attr, run, context) == 0;
+	return sched_setaffinity(0, sizeof(before), &before) == 0 && made;
+}
+
 /* ---- beside the lanes ---- */
 
 static void wait_for_gate(struct ks_crew *c)
@@ -485,21 +504,20 @@ static void *background(void *context)
 	return NULL;
 }
 
-static bool start_beside(struct host *h, const pthread_attr_t *attr)
+static bool start_beside(struct host *h, const pthread_attr_t *attr, uint32_t core)
 {
 	static const struct ks_background nothing[KS_BACKGROUND_MAX];
 	const struct ks_gen *gen = h->crew.spec.gen;
 	const struct ks_background *what = gen ? ks_gen_background(gen, h->crew.spec.cfg) : nothing;
-	pthread_t thread;
 
-	if (h->crew.area.head->size.probes && h->probe_ns && pthread_create(&thread, attr, probe, h) != 0)
+	if (h->crew.area.head->size.probes && h->probe_ns && !make_thread(attr, core, probe, h))
 		return false;
 	for (int i = 0; i < KS_BACKGROUND_MAX && what[i].period_ns; i++) {
 		struct background *b = malloc(sizeof(*b));
 		if (!b)
 			return false;
 		*b = (struct background){h, &what[i]};
-		if (pthread_create(&thread, attr, background, b) != 0)
+		if (!make_thread(attr, core, background, b))
 			return false;
 	}
 	return true;
@@ -511,7 +529,6 @@ static int configure(struct host *h, uint32_t length)
 	struct ks_err err = {0};
 	const char *text = (const char *)h->frame + sizeof(c);
 	pthread_attr_t attr;
-	pthread_t thread;
 
 	if (length < sizeof(c) + 2 || h->frame[length - 1] != '\0')
 		return fail(h, "the configuration is cut short");
@@ -547,10 +564,10 @@ static int configure(struct host *h, uint32_t length)
 	if (h->ended != GO_ON)
 		return h->ended;
 	for (uint32_t i = 0; i < h->lanes; i++)
-		if (pthread_create(&thread, &attr, ks_lane_run, &h->lane[i]) != 0)
-			return fail(h, "out of threads");
+		if (!make_thread(&attr, c.cores ? (c.lanes_before + i) % c.cores : KS_ANY, ks_lane_run, &h->lane[i]))
+			return fail(h, c.cores ? "out of threads, or of cores for them" : "out of threads");
 	h->probe_ns = c.probe_ns;
-	if (!start_beside(h, &attr) || ks_lane_catch_holds() != 0)
+	if (!start_beside(h, &attr, c.cores ? c.core_beside : KS_ANY) || ks_lane_catch_holds() != 0)
 		return fail(h, "out of threads");
 	h->phase = CONFIGURED;
 	return answer(h, KS_WIRE_READY, NULL, 0);

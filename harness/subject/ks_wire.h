@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 10u
+#define KS_WIRE_VERSION 11u
 #define KS_WIRE_STIR_MAX 512u    /* bytes of WAKE */
 
 enum ks_wire_type {
@@ -77,6 +77,8 @@ struct ks_wire_config {
 	uint32_t own_random, reseed; /* 1: random words are drawn in the process, see ks_env_random_fill; and begin anew now */
 	uint64_t caller;    /* ks_caller of thread 0 */
 	int64_t user_low, user_high, depth_low, depth_high; /* what calls are about: struct ks_call_ranges */
+	uint32_t cores;       /* of the machine; thread k of its node stays on core k modulo cores. 0: wherever its kernel puts it */
+	uint32_t core_beside; /* where what runs beside the threads stays then; UINT32_MAX: wherever */
 					    /* then: generator text, NUL-terminated */
 };
 
@@ -136,6 +138,8 @@ enum ks_wire_act_kind {
 	KS_ACT_KEEP,         /* from the end of their calls on its threads begin none, and then the clocks are read: the machine may
 	                        be kept. TRUE and BORN let them go on */
 	KS_ACT_END,          /* the machine ends: whatever its threads are inside of is lost. RECORDS and DONE follow ACTED */
+	KS_ACT_WATCH_CORE,   /* WATCH, but the clocks are read on another core; value: of the core `amount`; beside_ns: the same of
+	                        all other cores together, the longest */
 };
 struct ks_wire_act {
 	uint32_t kind, pad;
@@ -148,6 +152,7 @@ struct ks_wire_acted {
 	int32_t error; /* 0 or errno */
 	int64_t value;
 	struct ks_wire_clocks before, after;
+	int64_t beside_ns;
 };
 
 /* A record as the subject saw it; times are true, since the start. */

@@ -84,6 +84,9 @@ int ks_qmp_execute(struct ks_qmp *qmp, const char *command, json_t *arguments, j
 int ks_qmp_give_file(struct ks_qmp *qmp, const char *name, int fd, int64_t deadline_ns, struct ks_err *err);
 /* The same for "/dev/fdset/SET", in place of a file of QEMU's own. */
 int ks_qmp_add_file(struct ks_qmp *qmp, int set, int fd, int64_t deadline_ns, struct ks_err *err);
+/* Does QEMU itself go on? *lives: it has answered; false: not by the deadline, and the answer is awaited by the next call of this, which has
+ * to come before any other command. @return 0, or -1 with KS_E_JUDGE: it ended. */
+int ks_qmp_lives(struct ks_qmp *qmp, int64_t deadline_ns, bool *lives, struct ks_err *err);
 int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err);
 
 /* ---- A guest ---- */

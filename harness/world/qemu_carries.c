@@ -77,6 +77,19 @@ static int carries_lives(const struct ks_plan *plan, const struct ks_fault_event
 	return lives <= KS_GUEST_LIVES_MAX ? 0 : refuse(why, size, "machines begin anew more than 16 times in all");
 }
 
+/* One that comes while the guest, or its agent, stands. @return n: none. */
+static uint32_t falls_into(const struct ks_fault_event *event, uint32_t n, uint32_t i)
+{
+	uint32_t end = i + 1;
+
+	while (end < n && (event[end].fault != event[i].fault || event[end].node != event[i].node))
+		end++;
+	for (uint32_t k = i + 1; end < n && k < end; k++)
+		if (event[k].node == event[i].node)
+			return k;
+	return n;
+}
+
 static int carries_events(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, unsigned clocks, char *why,
 			  size_t size)
 {
@@ -85,6 +98,11 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 		const char *lacks = ks_guest_lacks(plan, &event[i], clocks, ks_guests_source(plan));
 		if (lacks) {
 			snprintf(why, size, "fault '%s' is a %s: %s", f->name, f->kind->name, lacks);
+			return -1;
+		}
+		uint32_t inside = ks_guest_stands_from(&event[i]) ? falls_into(event, n, i) : n;
+		if (inside < n) {
+			snprintf(why, size, "fault '%s' comes while the guest, or a thread of it, stands by '%s'", plan->fault[event[inside].fault].name, f->name);
 			return -1;
 		}
 		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < 3 * KS_SEC; k++)
@@ -137,6 +155,33 @@ bool ks_guests_have_generation(const struct ks_plan *plan)
 	return ks_guest_has_vmgenid(ks_guests_kernel(plan));
 }
 
+uint32_t ks_guests_free_core(const struct ks_plan *plan, uint32_t node, bool *stops)
+{
+	bool stopped[2] = {false, false};
+
+	for (size_t i = 0; i < plan->faults; i++)
+		for (uint32_t k = 0; plan->fault[i].of_core && k < plan->fault[i].nnodes; k++)
+			if (plan->fault[i].nodes[k] == node && plan->fault[i].core < 2)
+				stopped[plan->fault[i].core] = true;
+	*stops = stopped[0] || stopped[1];
+	return *stops && !stopped[0] ? 0 : *stops && !stopped[1] ? 1 : KS_ANY;
+}
+
+static int carries_cores(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
+{
+	for (uint32_t node = 0; node < plan->nodes; node++) {
+		bool stops;
+		uint32_t free_core = ks_guests_free_core(plan, node, &stops);
+		if (stops && plan->node[node].clone)
+			return refuse(why, size, "the threads of a clone are on the cores that its owner's were on, and no other ones");
+		if (stops && !gen->gen)
+			return refuse(why, size, "a program in a guest has no threads that keyskew could keep on a core");
+		if (stops && free_core == KS_ANY && ks_gen_background(gen->gen, gen->cfg)->period_ns)
+			return refuse(why, size, "what a generator does beside its calls needs a core that no fault stops, and a guest has 2");
+	}
+	return 0;
+}
+
 static int carries_kept(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size)
 {
 	if (!gen->gen || ks_gen_issues_texts(gen))
@@ -184,5 +229,5 @@ int ks_guests_carry(const struct ks_plan *plan, const struct ks_gen_spec *gen, c
 		return -1;
 	if (!gen->gen && ks_guest_program_carries(plan, gen, why, size) != 0)
 		return -1;
-	return carries_kernel(plan, why, size) || carries_faults(plan, gen, why, size) ? -1 : 0;
+	return carries_kernel(plan, why, size) || carries_cores(plan, gen, why, size) || carries_faults(plan, gen, why, size) ? -1 : 0;
 }

@@ -9,6 +9,8 @@
 
 /* For struct ks_world: can guests run it? @return 0, or -1 with the reason. */
 int ks_guests_carry(const struct ks_plan *plan, const struct ks_gen_spec *gen, char *why, size_t size);
+/* Of a guest that has a core stopped at some time: one that no fault stops; else KS_ANY. *stops: has it any stopped? */
+uint32_t ks_guests_free_core(const struct ks_plan *plan, uint32_t node, bool *stops);
 /* The clock source that the kernels of the fleet are to use; NULL: their own choice. */
 const char *ks_guests_source(const struct ks_plan *plan);
 /* The version that the scenario takes alone; NULL: any. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ks_mem.h"
+#include "qemu_core.h"
 #include "truetime.h"
 
 #define TELL_NS (50 * KS_MS)   /* so long before its instant the agent is told */
@@ -88,6 +89,29 @@ static const char *lacks_restart(const struct ks_plan *plan, const struct ks_fau
 	return plan->fault[e->fault].for_ns < KS_GUEST_BOOT_NS ? "a guest needs 5 s to boot (restart: node, for: 5s)" : NULL;
 }
 
+/* A core that stands for less than this may as well be one of a busy machine. */
+#define CORE_STOP_MIN_NS (200 * KS_MS)
+
+static const char *lacks_core(const struct ks_plan *plan, const struct ks_fault *f, const char *source)
+{
+	if (f->cores != 2)
+		return "a guest has 2 cores";
+	if (f->for_ns < CORE_STOP_MIN_NS)
+		return "that a core stood for less than 200ms is what a busy machine does by itself";
+	if (f->at_ns + f->for_ns >= plan->duration_ns)
+		return "it is not over before the end, so no guest can tell how long it was";
+	if (source && !strcmp(source, "jiffies") && !f->core)
+		return "a clock that counts ticks stands with core 0, which counts them";
+	return NULL;
+}
+
+static const char *lacks_stop(const struct ks_plan *plan, const struct ks_fault *f, const char *source)
+{
+	if (f->placed)
+		return "a thread in a guest cannot be stopped at a chosen place inside a call";
+	return f->of_core ? lacks_core(plan, f, source) : NULL;
+}
+
 const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_event *e, unsigned clocks, const char *source)
 {
 	switch (e->op) {
@@ -104,7 +128,7 @@ const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_eve
 		return lacks_leap(plan, e);
 	case KS_FAULT_STOP:
 	case KS_FAULT_RUN:
-		return plan->fault[e->fault].placed ? "a thread in a guest cannot be stopped at a chosen place inside a call" : NULL;
+		return lacks_stop(plan, &plan->fault[e->fault], source);
 	case KS_FAULT_SUSPEND:
 	case KS_FAULT_RESUME:
 		return lacks_suspend(e);
@@ -141,6 +165,11 @@ static bool keeps_waiting(enum ks_fault_op op)
 static bool stands(enum ks_fault_op op)
 {
 	return op == KS_FAULT_SNAPSHOT || op == KS_FAULT_CLONE || op == KS_FAULT_ROLLBACK || op == KS_FAULT_DOWN || op == KS_FAULT_UP || op == KS_FAULT_SUSPEND || op == KS_FAULT_RESUME || op == KS_FAULT_STOP || op == KS_FAULT_RUN;
+}
+
+bool ks_guest_stands_from(const struct ks_fault_event *e)
+{
+	return e->op == KS_FAULT_STOP || e->op == KS_FAULT_SUSPEND;
 }
 
 bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b)
@@ -230,6 +259,18 @@ static void add_suspend(struct ks_guest_play *p, uint32_t k)
 	add(p, kinds[e->amount], k, end_of(p, k), act);
 }
 
+static void add_stop(struct ks_guest_play *p, uint32_t k)
+{
+	const struct ks_fault_event *e = &p->event[k];
+	uint32_t end = end_of(p, k);
+	int64_t thread = e->thread == KS_ANY ? -1 : (int64_t)e->thread;
+
+	if (ks_fault_stops_by_core(e))
+		add(p, KS_DEED_CORE, k, end, (struct ks_wire_act){.kind = KS_ACT_WATCH_CORE, .amount = p->plan->fault[e->fault].core});
+	else
+		add(p, KS_DEED_HOLD, k, end, (struct ks_wire_act){.kind = KS_ACT_HOLD, .amount = thread, .until = p->event[end].at_ns - e->at_ns});
+}
+
 static void add_event(struct ks_guest_play *p, uint32_t k)
 {
 	const struct ks_fault_event *e = &p->event[k];
@@ -249,12 +290,9 @@ static void add_event(struct ks_guest_play *p, uint32_t k)
 	case KS_FAULT_ARM_LEAP:
 		add_leap(p, k);
 		break;
-	case KS_FAULT_STOP: {
-		uint32_t end = end_of(p, k);
-		int64_t length = p->event[end].at_ns - e->at_ns;
-		add(p, KS_DEED_HOLD, k, end, (struct ks_wire_act){.kind = KS_ACT_HOLD, .amount = e->thread == KS_ANY ? -1 : (int64_t)e->thread, .until = length});
+	case KS_FAULT_STOP:
+		add_stop(p, k);
 		break;
-	}
 	case KS_FAULT_SUSPEND:
 		add_suspend(p, k);
 		break;
@@ -379,6 +417,12 @@ static struct ks_deed *current(struct ks_guest_play *p)
 	return ks_guest_play_over(p) ? NULL : &p->deed[p->next];
 }
 
+/* Somebody in the guest looks at its clocks from before it begins until after it has ended. */
+static bool is_watched(const struct ks_deed *d)
+{
+	return d->kind == KS_DEED_HOST_STOP || d->kind == KS_DEED_CORE;
+}
+
 /* Of the deed in its state, true time since the start; INT64_MAX: the guest's turn. */
 static int64_t due_of(const struct ks_deed *d)
 {
@@ -386,7 +430,7 @@ static int64_t due_of(const struct ks_deed *d)
 	case KS_DEED_WAITS:
 		if (d->kind == KS_DEED_LOOK)
 			return d->at_ns;
-		return d->at_ns - (d->kind == KS_DEED_HOST_STOP ? WATCH_NS + TELL_NS : TELL_NS);
+		return d->at_ns - (is_watched(d) ? WATCH_NS + TELL_NS : TELL_NS);
 	case KS_DEED_READY:
 		return d->at_ns;
 	case KS_DEED_STANDS:
@@ -421,8 +465,9 @@ static int send(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	struct ks_wire_act act = d->act;
 
 	act.at_raw_ns = p->start_ns + d->at_ns;
-	if (d->kind == KS_DEED_HOST_STOP) {
-		int64_t stops_ns = d->until_ns - d->at_ns, loses_ns = ks_guest_stop_loses(p->source, p->kernel, stops_ns);
+	if (is_watched(d)) {
+		int64_t stops_ns = d->until_ns - d->at_ns;
+		int64_t loses_ns = d->kind == KS_DEED_CORE ? 0 : ks_guest_stop_loses(p->source, p->kernel, stops_ns);
 		act.at_raw_ns -= WATCH_NS;
 		/* where clocks then stand until their counter has come round, they are read after that */
 		act.until = p->start_ns + d->until_ns + WATCH_NS + (loses_ns > stops_ns ? loses_ns - stops_ns : 0);
@@ -444,7 +489,9 @@ static int tell(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 		d->state = KS_DEED_ASKED;
 		return ks_vm_send(p->vm, KS_WIRE_PING, NULL, 0, err);
 	}
-	d->state = d->kind == KS_DEED_HOST_STOP ? KS_DEED_READY : d->kind == KS_DEED_S3 ? KS_DEED_STANDS : KS_DEED_ENDS;
+	if (d->kind == KS_DEED_CORE && ks_vm_core_find(p->vm, (int)d->act.amount, &d->thread, err) != 0)
+		return -1;
+	d->state = is_watched(d) ? KS_DEED_READY : d->kind == KS_DEED_S3 ? KS_DEED_STANDS : KS_DEED_ENDS;
 	return send(p, d, err);
 }
 
@@ -457,8 +504,20 @@ static int command(struct ks_guest_play *p, const char *what, struct ks_err *err
 	if (ks_qmp_command(ks_vm_qmp(p->vm), what, ks_host_ns() + ANSWER_NS, err) != 0)
 		return -1;
 	int64_t took_ns = ks_host_raw_ns() - sent_ns;
-	p->busy = took_ns > LASTS_OFF_NS;
-	return p->busy ? ks_fail(err, KS_E_JUDGE, "QEMU took %s to %s: this machine is too busy", ks_dur_format(text, took_ns), what) : 0;
+	if (took_ns <= LASTS_OFF_NS)
+		return 0;
+	p->busy = true;
+	return ks_fail(err, KS_E_JUDGE, "QEMU took %s to %s: this machine is too busy", ks_dur_format(text, took_ns), what);
+}
+
+static int stop_core(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
+{
+	int64_t since_ns;
+
+	if (ks_vm_core_stop(p->vm, d->thread, &since_ns, err) != 0)
+		return -1;
+	d->stood_ns = since_of(p, since_ns);
+	return 0;
 }
 
 static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
@@ -470,6 +529,8 @@ static int stop(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 			return ks_fail(err, KS_E_JUDGE, "cannot stop QEMU");
 		return 0;
 	}
+	if (d->kind == KS_DEED_CORE)
+		return stop_core(p, d, err);
 	return command(p, "stop", err);
 }
 
@@ -508,6 +569,9 @@ static int go_on(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	case KS_DEED_HOST_STOP:
 		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns;
 		return kill(ks_vm_pid(p->vm), SIGCONT) ? ks_fail(err, KS_E_JUDGE, "cannot continue QEMU") : 0;
+	case KS_DEED_CORE:
+		d->value = since_of(p, ks_host_raw_ns()) - d->stood_ns;
+		return ks_vm_core_go_on(p->vm, err);
 	case KS_DEED_SAVE:
 		if (save(p, d, err) != 0)
 			return -1;
@@ -585,13 +649,14 @@ static int stood(struct ks_guest_play *p, const struct ks_deed *d, int64_t knew_
 static int late(struct ks_guest_play *p, const struct ks_deed *d, int64_t did_ns, struct ks_err *err)
 {
 	int64_t off = did_ns - d->at_ns, length = d->until_ns - d->at_ns;
+	int64_t limit = d->kind == KS_DEED_CORE ? ks_guest_core_slack(length) : LASTS_OFF_NS;
 
 	if (off > KS_GUEST_LATE_MAX_NS)
 		return too_busy(p, d, "came late by", off, err);
-	if (d->kind != KS_DEED_VM_STOP && d->kind != KS_DEED_HOST_STOP)
+	if (d->kind != KS_DEED_VM_STOP && !is_watched(d))
 		return 0;
 	off = d->value < length ? length - d->value : d->value - length;
-	return off > LASTS_OFF_NS ? too_busy(p, d, d->value < length ? "was shorter by" : "was longer by", off, err) : 0;
+	return off > limit ? too_busy(p, d, d->value < length ? "was shorter by" : "was longer by", off, err) : 0;
 }
 
 int ks_guest_play_clocks(struct ks_guest_play *p, const struct ks_wire_clocks *clocks, struct ks_err *err)
@@ -636,14 +701,16 @@ int ks_guest_play_acted(struct ks_guest_play *p, const struct ks_wire_acted *act
 			return -1;
 	} else if (d->kind != KS_DEED_SAVE) { /* of that its calls know nothing */
 		d->before = before;
-		if (d->kind == KS_DEED_HOST_STOP)
-			d->gap_ns = acted->value;
-		else
-			d->value = acted->value;
+		*(is_watched(d) ? &d->gap_ns : &d->value) = acted->value;
+		d->beside_ns = acted->beside_ns;
 	}
+	/* the proof then fails, but it may have been the machine, or a lock of the kernel's that the core stood with */
+	p->busy = p->busy || (d->kind == KS_DEED_CORE && d->beside_ns > ks_guest_core_slack(d->until_ns - d->at_ns));
 	d->state = KS_DEED_DONE;
 	p->next++;
-	int64_t did = d->kind == KS_DEED_SAVE || d->kind == KS_DEED_VM_STOP || d->kind == KS_DEED_HOST_STOP ? d->stood_ns : before.raw_ns;
+	if (is_watched(d) && before.raw_ns > d->stood_ns) /* and who looks sees only its end */
+		return too_busy(p, d, "began before the guest looked, by", before.raw_ns - d->stood_ns, err);
+	int64_t did = d->kind == KS_DEED_SAVE || d->kind == KS_DEED_VM_STOP || is_watched(d) ? d->stood_ns : before.raw_ns;
 	return late(p, d, did, err);
 }
 

@@ -26,6 +26,7 @@ enum ks_deed_kind {
 	KS_DEED_BACK,      /* it is put back to where it was kept */
 	KS_DEED_END,       /* it ends: what it goes on with is another life */
 	KS_DEED_BOOT,      /* it begins, booted anew */
+	KS_DEED_CORE,      /* one of QEMU's cores is stopped */
 };
 
 /* In what order a deed gets done. */
@@ -40,8 +41,10 @@ struct ks_deed {
 	struct ks_wire_clocks before, after; /* in true time since the start */
 	int64_t value;            /* as the agent said, or how long the machine stood */
 	int64_t stood_ns;         /* since when */
-	int64_t gap_ns;           /* of a stop of QEMU: for how long the agent did not get to look at its clocks; of a machine that was put
-	                             back: by how much its clocks are behind for it */
+	int64_t gap_ns;           /* of a stop of QEMU or a core: for how long the agent did not get to look at its clocks; of a machine that was
+	                             put back: by how much its clocks are behind for it */
+	int64_t beside_ns;        /* of a stop of a core: the same of the other one */
+	pid_t thread;             /* likewise: the host's */
 };
 
 /* A machine that was kept. */
@@ -84,6 +87,9 @@ struct ks_guest_play {
 const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_event *event, unsigned clocks, const char *source);
 /* Two events of one node that are too near to do, or to prove, each. Pure. */
 bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b);
+/* Does the event begin what the machine, or its agent, stands in until another event of the fault? Nothing else is done meanwhile.
+ * Pure. */
+bool ks_guest_stands_from(const struct ks_fault_event *event);
 /* The same for the drift that a node has from its start. */
 const char *ks_guest_lacks_drift(int64_t ppb, unsigned clocks, const char *source);
 
@@ -122,6 +128,9 @@ int ks_guest_play_end(struct ks_guest_play *play, struct ks_err *err);
 /* Then: adds the proofs of its faults to output->injection, which has room for the plan's faults x nodes. KS_E_JUDGE where a
  * clock did something else (qemu_prove.c). */
 int ks_guest_prove(const struct ks_guest_play *play, struct ks_run_output *output, struct ks_err *err);
+
+/* By how much the gap that a core's stop of commanded_ns leaves may differ from it, and up to which one of the other core is none. Pure. */
+int64_t ks_guest_core_slack(int64_t commanded_ns);
 
 /* By how much clocks of this source are behind after QEMU was stopped for stopped_ns: 0 of those whose counters run on. kernel:
  * see struct ks_guest_play. Pure. */

@@ -95,6 +95,9 @@ int ks_guests_send_config(struct ks_guests *f, struct ks_guest *g)
 		.caller = ks_caller(&(struct ks_lane){.node = g->node}, f->plan->processes, f->plan->threads),
 		.user_low = f->plan->user_low, .user_high = f->plan->user_high, .depth_low = f->plan->depth_low, .depth_high = f->plan->depth_high,
 	}};
+	bool stops;
+	message.config.core_beside = ks_guests_free_core(f->plan, g->node, &stops);
+	message.config.cores = stops ? 2 : 0;
 	if (ks_guests_run_free(f)) { /* not asked at a rate; there is room for so many */
 		message.config.rate_count = KS_WIRE_LINES_MAX;
 		message.config.rate_per_ns = f->plan->duration_ns;

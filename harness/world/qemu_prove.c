@@ -15,6 +15,7 @@
 #define TICKS_LOST_PPB 50000000  /* while a busy machine does not run a guest that counts them */
 #define LATE_NS (60 * KS_MS)     /* stops from outside, and what ends them, on a busy machine */
 #define RTC_NS (150 * KS_MS)     /* when a battery-backed clock of whole seconds goes on to the next one, seen from a program */
+#define EDGE_NS (20 * KS_MS)     /* by which a guest's true time may be off its host's */
 #define ASLEEP_NS (900 * KS_MS)  /* a kernel takes its time to fall asleep and to wake */
 #define BRIDGED_NS (1200 * KS_MS) /* and asks the RTC how long it slept, which counts whole seconds */
 /* The counter of ACPI's timer has 24 bits and counts 3579545 a second. */
@@ -275,6 +276,42 @@ static int prove_host_stop(struct ctx *c, const struct ks_deed *d)
 	return compare(c, &d->after, d, slack) || put(c, d, commanded, d->gap_ns, LATE_NS + longer + commanded / 20) ? -1 : 0;
 }
 
+int64_t ks_guest_core_slack(int64_t commanded_ns)
+{
+	return LATE_NS + commanded_ns / 20;
+}
+
+/* Threads that are on the core make no calls while it stands: one that does is somewhere else. */
+static int check_calls(const struct ctx *c, const struct ks_deed *d)
+{
+	const struct ks_records *records = &c->output->records;
+	const struct ks_fault_event *e = &c->play->event[d->event];
+	int64_t from = d->stood_ns + EDGE_NS, to = d->stood_ns + d->value - EDGE_NS;
+
+	for (size_t i = 0; i < records->n; i++) {
+		struct ks_record r = ks_record_get(records, i);
+		const struct ks_lane *l = &records->lanes[r.lane];
+		bool inside = (r.call_ns > from && r.call_ns < to) || (r.return_ns > from && r.return_ns < to);
+		if (inside && l->node == c->play->node && ks_fault_names(e, l->process, l->thread, c->play->plan->threads))
+			return ks_fail(c->err, KS_E_JUDGE, "fault '%s' is not proven: thread %u made a call while its core stood", fault_of(c, d)->name, l->thread);
+	}
+	return 0;
+}
+
+/* Who can run nowhere else did not get to look, who is on the other core did, and no clock noticed. */
+static int prove_core(struct ctx *c, const struct ks_deed *d)
+{
+	int64_t commanded = d->until_ns - d->at_ns, slack = ks_guest_core_slack(commanded);
+	char text[KS_TIME_TEXT];
+
+	if (compare(c, &d->after, d, NULL) != 0)
+		return -1;
+	if (d->beside_ns < 0 || d->beside_ns > slack)
+		return ks_fail(c->err, KS_E_JUDGE, "fault '%s' is not proven: the other core, too, stood for %s", fault_of(c, d)->name,
+		               ks_dur_format(text, d->beside_ns));
+	return put(c, d, commanded, d->gap_ns, slack) || check_calls(c, d) ? -1 : 0;
+}
+
 static int prove_s3(struct ctx *c, const struct ks_deed *d)
 {
 	static const int64_t slack[KS_NCLOCKS] = {[KS_REALTIME] = BRIDGED_NS, [KS_MONOTONIC] = ASLEEP_NS, [KS_RAW] = ASLEEP_NS,
@@ -371,6 +408,8 @@ static int prove(struct ctx *c, const struct ks_deed *d)
 		return prove_vm_stop(c, d);
 	case KS_DEED_HOST_STOP:
 		return prove_host_stop(c, d);
+	case KS_DEED_CORE:
+		return prove_core(c, d);
 	default:
 		return prove_s3(c, d);
 	}

@@ -58,6 +58,7 @@ void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *m)
 struct ks_qmp {
 	struct ks_vm_loop *loop;
 	struct ks_flow stream;
+	bool asked;    /* whether it lives, and it has not answered */
 	unsigned seen; /* events that came and nobody has waited for yet: mask of 1 << enum ks_qmp_event */
 	char version[32];
 	char buf[KS_QMP_LINE_MAX];
@@ -76,7 +77,8 @@ static bool take_line(struct ks_qmp *q, struct ks_qmp_message *m)
 	return true;
 }
 
-static int next_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t deadline_ns, struct ks_err *err)
+/* @return 0, 1: not by the deadline, or -1. */
+static int try_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t deadline_ns, struct ks_err *err)
 {
 	while (!take_line(q, m)) {
 		if (q->stream.full)
@@ -85,13 +87,19 @@ static int next_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t dead
 			return ks_fail(err, KS_E_JUDGE, "qemu ended");
 		int turn = ks_vm_loop_turn(q->loop, deadline_ns, err);
 		if (turn)
-			return turn < 0 ? -1 : ks_fail(err, KS_E_JUDGE, "qemu's monitor did not answer in time");
+			return turn;
 	}
 	if (m->kind == KS_QMP_BAD)
 		return ks_fail(err, KS_E_JUDGE, "qemu's monitor sent what is no message");
 	if (m->kind == KS_QMP_EVENT)
 		q->seen |= 1u << m->event;
 	return 0;
+}
+
+static int next_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t deadline_ns, struct ks_err *err)
+{
+	int status = try_message(q, m, deadline_ns, err);
+	return status > 0 ? ks_fail(err, KS_E_JUDGE, "qemu's monitor did not answer in time") : status;
 }
 
 /* The line of a command. @return its length, or -1 when there is no memory for it; free(*line). */
@@ -163,6 +171,27 @@ int ks_qmp_execute(struct ks_qmp *q, const char *command, json_t *arguments, jso
 int ks_qmp_command(struct ks_qmp *q, const char *command, int64_t deadline_ns, struct ks_err *err)
 {
 	return ks_qmp_execute(q, command, NULL, NULL, deadline_ns, err);
+}
+
+int ks_qmp_lives(struct ks_qmp *q, int64_t deadline_ns, bool *lives, struct ks_err *err)
+{
+	char line[] = "{\"execute\":\"query-status\"}\n";
+	struct ks_qmp_message m;
+	int status;
+
+	*lives = false;
+	if (!q->asked && !write_line(q, line, sizeof(line) - 1, -1))
+		return ks_fail(err, KS_E_JUDGE, "qemu ended");
+	q->asked = true;
+	do {
+		status = try_message(q, &m, deadline_ns, err);
+		if (status)
+			return status < 0 ? -1 : 0;
+		json_decref(m.answer);
+	} while (m.kind == KS_QMP_EVENT);
+	q->asked = false;
+	*lives = true;
+	return 0;
 }
 
 int ks_qmp_give_file(struct ks_qmp *q, const char *name, int fd, int64_t deadline_ns, struct ks_err *err)

@@ -16,6 +16,7 @@
 
 #include "ks_mem.h"
 #include "ks_time.h"
+#include "qemu_core.h"
 
 /* ---- Starting ---- */
 
@@ -149,6 +150,7 @@ void ks_vm_free(struct ks_vm *vm)
 		return;
 	if (vm->pid > 0) {
 		kill(vm->pid, SIGKILL);
+		ks_vm_core_bury(vm);
 		while (waitpid(vm->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}

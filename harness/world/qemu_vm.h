@@ -9,6 +9,7 @@
 
 struct ks_vm {
 	pid_t pid;
+	pid_t held; /* a thread of it that is traced (qemu_core.c); 0: none */
 	struct ks_vm_loop *loop;
 	struct ks_vm_options options;
 	bool savable;

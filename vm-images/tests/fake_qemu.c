@@ -8,9 +8,12 @@
  *   garbage   a byte of them is another than it was
  *   close     ends there
  *   deaf      its clock shows nothing of what is done to it
+ *   wrong-core, no-core, lost-core   the thread that its monitor says is core 1 is core 0, not named, no thread at all
+ *   stuck-core                       its monitor waits for core 1
  *   (anything else: it behaves) */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -89,6 +92,13 @@ static void misbehave(const void *bytes, size_t whole)
 	}
 }
 
+/* Likewise: its cores are none of this machine's, which may have fewer. */
+int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
+{
+	(void)pid, (void)size, (void)set;
+	return 0;
+}
+
 /* Likewise: the channel's bytes are counted, and spoilt. */
 ssize_t write(int fd, const void *bytes, size_t n)
 {
@@ -110,6 +120,67 @@ ssize_t write(int fd, const void *bytes, size_t n)
 	return done;
 }
 
+static int64_t shown(clockid_t id)
+{
+	struct timespec ts;
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
+}
+
+/* ---- its cores: threads that look at their clock, and do nothing else ---- */
+
+static struct core {
+	atomic_int tid;
+	atomic_llong looked_ns, gap_ns; /* when last, and the longest time between two */
+} cores[2];
+
+static void nap(int64_t ns)
+{
+	nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
+static void *core(void *arg)
+{
+	struct core *c = arg;
+
+	c->looked_ns = shown(CLOCK_MONOTONIC_RAW);
+	c->tid = (int)syscall(SYS_gettid);
+	for (;;) {
+		nap(200 * KS_US);
+		int64_t now = shown(CLOCK_MONOTONIC_RAW), gap = now - c->looked_ns;
+		c->gap_ns = gap > c->gap_ns ? gap : c->gap_ns;
+		c->looked_ns = now;
+	}
+	return NULL;
+}
+
+static void begin_cores(void)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < 2; i++) {
+		if (!cores[i].tid)
+			pthread_create(&thread, NULL, core, &cores[i]);
+		while (!cores[i].tid)
+			nap(KS_US);
+	}
+}
+
+static void await_look(const struct core *c, int64_t since_ns)
+{
+	while (c->looked_ns < since_ns)
+		nap(100 * KS_US);
+}
+
+static void name_cores(char *text, size_t size)
+{
+	bool swap = plays("wrong-core");
+
+	begin_cores();
+	snprintf(text, size, "{\"return\": [{\"cpu-index\": 0, \"thread-id\": %d}, {\"cpu-index\": %d, \"thread-id\": %d}]}\r\n", cores[swap ? 1 : 0].tid,
+	         plays("no-core") ? 7 : 1, plays("lost-core") ? 0x7ffffff0 : cores[swap ? 0 : 1].tid);
+}
+
 /* ---- the monitor ---- */
 
 static void answer(const char *text)
@@ -121,17 +192,23 @@ static void answer(const char *text)
 static void *monitor(void *arg)
 {
 	FILE *in = fdopen(dup(KS_QEMU_FD_QMP), "r");
-	char line[4096];
+	char line[4096], text[256];
 
 	(void)arg;
 	answer("{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 0, \"major\": 0}}}}\r\n");
 	while (in && fgets(line, sizeof(line), in)) {
-		if (strstr(line, "query-status"))
+		if (strstr(line, "query-status") && plays("stuck-core"))
+			await_look(&cores[1], shown(CLOCK_MONOTONIC_RAW));
+		if (strstr(line, "query-cpus-fast")) {
+			name_cores(text, sizeof(text));
+			answer(text);
+		} else if (strstr(line, "query-status")) {
 			answer("{\"return\": {\"running\": true}}\r\n");
-		else if (strstr(line, "query-migrate"))
+		} else if (strstr(line, "query-migrate")) {
 			answer("{\"return\": {\"status\": \"completed\"}}\r\n");
-		else
+		} else {
 			answer("{\"return\": {}}\r\n");
+		}
 		if (strstr(line, "cont")) {
 			pthread_mutex_lock(&going);
 			alive = true;
@@ -144,13 +221,6 @@ static void *monitor(void *arg)
 
 /* ---- the agent ---- */
 
-static int64_t shown(clockid_t id)
-{
-	struct timespec ts;
-	clock_gettime(id, &ts);
-	return (int64_t)ts.tv_sec * KS_SEC + ts.tv_nsec;
-}
-
 static void wait_until(int64_t at_ns)
 {
 	for (int64_t left; (left = at_ns - shown(CLOCK_MONOTONIC_RAW)) > 0;) {
@@ -159,12 +229,29 @@ static void wait_until(int64_t at_ns)
 	}
 }
 
+static void watch(const struct ks_wire_act *a, struct ks_wire_acted *acted)
+{
+	wait_until(a->at_raw_ns);
+	cores[0].gap_ns = cores[1].gap_ns = 0;
+	ks_subject_clocks(&acted->before);
+	wait_until(a->until);
+	for (int i = 0; i < 2; i++)
+		await_look(&cores[i], a->until);
+	acted->value = cores[a->amount].gap_ns;
+	acted->beside_ns = cores[1 - a->amount].gap_ns;
+	ks_subject_clocks(&acted->after);
+}
+
 static void act(const struct ks_wire_act *a, struct ks_wire_acted *acted)
 {
 	int64_t at = a->at_raw_ns;
 
 	memset(acted, 0, sizeof(*acted));
 	acted->kind = a->kind;
+	if (a->kind == KS_ACT_WATCH_CORE) {
+		watch(a, acted);
+		return;
+	}
 	if (a->kind == KS_ACT_STEP)
 		wait_until(at);
 	ks_subject_clocks(&acted->before);

@@ -22,6 +22,14 @@ static const char step[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 3
 			   "fleet: {nodes: [{name: a, zone: x}, {name: b, zone: y, offset: +40ms}], threads: 2}\n"
 			   "faults:\n- {name: back, at: 150ms, zone: y, step: -120ms}\n";
 
+/* The threads of what is no guest are on no core of it. Thread 1 makes its calls at 250 and 750 ms: then it makes none while its core
+ * stands; else it does. */
+#define CORE "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 900ms\nfleet: {threads: 2}\nfaults:\n- {name: steal, at: 300ms, core: 1, pause: 300ms}\n"
+static const char core[] = CORE "workload: {rate: 4/s}\n", astray[] = CORE "workload: {rate: 1000/s}\n";
+static const char long_core[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 9s\nworkload: {rate: 1000/s}\nfleet: {threads: 2}\n"
+				"faults:\n- {name: steal, at: 300ms, core: 1, pause: 8s}\n";
+static const char *scenario = step;
+
 static int entries(const char *path)
 {
 	DIR *d = opendir(path);
@@ -56,7 +64,7 @@ static int run(int64_t timeout_ns, volatile const int *stop, struct ks_run_outpu
 	struct ks_gen_spec spec;
 	char why[200];
 
-	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(step, strlen(step), "test", NULL, 0, &plan, err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(scenario, strlen(scenario), "test", NULL, 0, &plan, err), 0);
 	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, "unixmilli", &spec, err), 0);
 	CU_ASSERT_EQUAL(ks_world_qemu.carries(&plan, &spec, why, sizeof(why)), 0);
 	struct ks_run_request request = {.plan = &plan, .gen = &spec, .seed = 1, .stop = stop, .timeout_ns = timeout_ns};
@@ -145,6 +153,13 @@ static void *interrupt(void *stop)
 	return NULL;
 }
 
+/* After the start, which takes less than half of this. */
+static void *interrupt_late(void *stop)
+{
+	usleep(1500000);
+	return interrupt(stop);
+}
+
 static void test_interrupt(void)
 {
 	volatile int stop = 0;
@@ -153,6 +168,44 @@ static void test_interrupt(void)
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, interrupt, (void *)&stop), 0);
 	fails("good", 0, &stop, "interrupted");
 	pthread_join(thread, NULL);
+}
+
+/* ---- A core that is stopped ---- */
+
+static void test_core(void)
+{
+	struct ks_run_output out;
+
+	scenario = core;
+	setenv("KEYSKEW_FAKE", "good", 1);
+	CU_ASSERT_EQUAL_FATAL(run_patiently(&out), 0);
+	CU_ASSERT_EQUAL_FATAL(out.ninjection, 1);
+	CU_ASSERT_EQUAL(out.injection[0].commanded, 300 * KS_MS);
+	CU_ASSERT(llabs(out.injection[0].observed - 300 * KS_MS) <= out.injection[0].tolerance);
+	CU_ASSERT_EQUAL(children(), 0);
+	ks_run_output_release(&out);
+	scenario = astray;
+	fails("good", 0, NULL, "fault 'steal' is not proven: thread 1 made a call while its core stood");
+	scenario = core;
+	fails("wrong-core", 0, NULL, "fault 'steal' is not proven: the other core, too, stood for");
+	fails("no-core", 0, NULL, "qemu names 2 cores, and no core 1");
+	fails("lost-core", 0, NULL, "which this machine does not allow: No such process");
+	fails("stuck-core", 0, NULL, "cannot be stopped alone: QEMU stands with it");
+	scenario = step;
+}
+
+/* Whose core stands when the run is interrupted, or out of time: it is gone nonetheless. */
+static void test_core_ends(void)
+{
+	volatile int stop = 0;
+	pthread_t thread;
+
+	scenario = long_core;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, interrupt_late, (void *)&stop), 0);
+	fails("good", 0, &stop, "interrupted");
+	pthread_join(thread, NULL);
+	fails("good", TIMEOUT_NS, NULL, "in time");
+	scenario = step;
 }
 
 /* ---- Runs side by side ---- */
@@ -247,6 +300,7 @@ int main(void)
 	static const struct ks_test tests[] = {
 		{"an image", test_set_up},
 		{"a fleet", test_fleet},           {"a chatty console", test_chatter}, {"misbehaviour", test_misbehaviour},
+		{"a core", test_core},             {"a core stands at the end", test_core_ends},
 		{"interrupted", test_interrupt},   {"side by side", test_side_by_side}, {"seats", test_seats},
 		{"nothing is left", test_clean},   {NULL, NULL},
 	};

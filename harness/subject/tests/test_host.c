@@ -1,4 +1,6 @@
 /* The real environment, and the subject host over a pair of pipes in a child process. */
+#include <dirent.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -339,6 +341,74 @@ static void refuses(void)
 	expect_error("only a subject sends", subjects_frame);
 }
 
+/* How many of its threads may run on this core, and nowhere else. */
+static int stay_on(pid_t pid, int core)
+{
+	char path[64];
+	struct dirent *e;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *d = opendir(path);
+	while (d && (e = readdir(d))) {
+		cpu_set_t set;
+		if (e->d_name[0] != '.' && sched_getaffinity(atoi(e->d_name), sizeof(set), &set) == 0)
+			n += CPU_COUNT(&set) == 1 && CPU_ISSET(core, &set);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* Threads 1, 2 and 3 of a node, on cores 1, 0 and 1; what the generator does beside them on core 0; who serves them anywhere. */
+static void cores(void)
+{
+	struct ks_wire_config config = plain;
+	cpu_set_t own;
+	uint32_t length;
+
+	CU_ASSERT_EQUAL(sched_getaffinity(0, sizeof(own), &own), 0);
+	if (!CPU_ISSET(0, &own) || !CPU_ISSET(1, &own)) {
+		printf("(this machine has no two cores) ");
+		return;
+	}
+	config.threads = 3;
+	config.lanes_before = 1;
+	config.lanes_of_node = 4;
+	config.cores = 2;
+	struct child c = start_host(&hooks);
+	CU_ASSERT_EQUAL(next_frame(&c, &length), KS_WIRE_HELLO);
+	CU_ASSERT_EQUAL(send_config(&c, config, "flake"), 0);
+	CU_ASSERT_EQUAL(next_frame(&c, &length), KS_WIRE_READY);
+	CU_ASSERT_EQUAL(stay_on(c.pid, 0), 2);
+	CU_ASSERT_EQUAL(stay_on(c.pid, 1), 2);
+	end_host(&c);
+	c = start_host(&hooks); /* where nobody asks for it they go wherever they like */
+	ready(&c, "flake");
+	CU_ASSERT_EQUAL(stay_on(c.pid, 0) + stay_on(c.pid, 1), 0);
+	end_host(&c);
+}
+
+static void no_such_core(const struct child *c)
+{
+	struct ks_wire_config config = plain;
+	config.threads = config.lanes_of_node = config.cores = 1024;
+	send_config(c, config, "counter");
+}
+
+static void too_many_cores(const struct child *c)
+{
+	struct ks_wire_config config = plain;
+	config.cores = KS_CORES_MAX + 1;
+	send_config(c, config, "counter");
+}
+
+static void refuses_cores(void)
+{
+	expect_error("or of cores for them", no_such_core);
+	expect_error("out of range", too_many_cores);
+}
+
 static void room_for_records(void)
 {
 	struct ks_subject_hooks small = hooks;
@@ -398,7 +468,7 @@ int main(void)
 	    {"random words", random_words}, {"persists", persists}, {"leases", leases},
 	    {"identities", identities}, {"asks the registry", asks_the_registry},
 	    {"whole run", whole_run},       {"end of file ends it", end_of_file_ends_it},
-	    {"refuses", refuses},           {"room for records", room_for_records},
+	    {"refuses", refuses},           {"cores", cores}, {"cores that there are not", refuses_cores}, {"room for records", room_for_records},
 	    {"closing", closing}, {"areas", areas},           {NULL, NULL},
 	};
 	signal(SIGPIPE, SIG_IGN);

@@ -22,9 +22,9 @@ static void layout(void)
 {
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_header), 16);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_hello), 128);
-	CU_ASSERT_EQUAL(sizeof(struct ks_wire_config), 176);
+	CU_ASSERT_EQUAL(sizeof(struct ks_wire_config), 184);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_clocks), 56);
-	CU_ASSERT_EQUAL(sizeof(struct ks_wire_acted), 128);
+	CU_ASSERT_EQUAL(sizeof(struct ks_wire_acted), 136);
 	CU_ASSERT_EQUAL(sizeof(struct ks_wire_record), 72);
 }
 

@@ -10,6 +10,7 @@
 #include "ks_test.h"
 #include "ks_time.h"
 #include "ks_world.h"
+#include "qemu_carries.h"
 #include "qemu_play.h"
 
 static struct ks_qmp_message parse(const char *line)
@@ -226,6 +227,81 @@ static void test_carries(void)
 	CU_ASSERT_EQUAL(carries(&plan, why), 0);
 }
 
+/* What guests say of a scenario: "" or a reason. */
+static const char *says(const char *yaml, const char *generator)
+{
+	static char why[300];
+	struct ks_gen_spec spec;
+	struct ks_plan plan;
+	struct ks_err err;
+	char text[600];
+
+	snprintf(text, sizeof(text), "keyskew: 1\nduration: 6s\nfleet: {threads: 2}\n%s", yaml);
+	CU_ASSERT_EQUAL_FATAL(ks_plan_parse(text, strlen(text), "test", NULL, 0, &plan, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(ks_gen_parse(ks_gens_sim, generator, &spec, &err), 0);
+	why[0] = '\0';
+	ks_world_qemu.carries(&plan, &spec, why, sizeof(why));
+	ks_plan_release(&plan);
+	return why;
+}
+
+static void test_cores(void)
+{
+	static const char both[] = "faults: [{at: 1s, core: 0, pause: 300ms}, {at: 2s, core: 1, pause: 300ms}]";
+
+	CU_ASSERT_STRING_EQUAL(says("faults: [{at: 1s, core: 1, pause: 1s}, {at: 3s, core: 1, pause: 1s}, {at: 5s, step: 1s}]", "snowflake"), "");
+	CU_ASSERT_STRING_EQUAL(says(both, "snowflake"), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(says(both, "flake"), "a core that no fault stops"));
+	CU_ASSERT_STRING_EQUAL(says("faults: [{at: 1s, core: 0, pause: 300ms}]", "flake"), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(says("faults: [{at: 1s, core: 1, pause: 100ms}]", "snowflake"), "less than 200ms"));
+	/* what comes while nobody in the guest could do it */
+	CU_ASSERT_PTR_NOT_NULL(strstr(says("faults: [{name: a, at: 1s, core: 1, pause: 2s}, {name: b, at: 2s, step: 1s}]", "snowflake"), "fault 'b' comes while"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(says("faults: [{name: a, at: 1s, thread: 1, pause: 3s}, {name: b, at: 2s, core: 1, pause: 1s}]", "snowflake"), "fault 'b' comes while"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(says("faults: [{name: a, at: 1s, stop-world: 2s}, {name: b, at: 2s, step: 1s}]", "snowflake"), "fault 'b' comes while"));
+	CU_ASSERT_STRING_EQUAL(says("faults: [{at: 1s, stop-world: 1s}, {at: 3s, step: 1s}]", "snowflake"), "");
+}
+
+static void test_free_core(void)
+{
+	uint32_t hit[] = {1};
+	struct ks_fault fault[2] = {{.of_core = true, .core = 0, .nodes = hit, .nnodes = 1}, {.core = 1, .nodes = hit, .nnodes = 1}};
+	struct ks_plan plan = {.fault = fault, .faults = 2};
+	bool stops;
+
+	CU_ASSERT(ks_guests_free_core(&plan, 0, &stops) == KS_ANY && !stops);
+	CU_ASSERT(ks_guests_free_core(&plan, 1, &stops) == 1 && stops);
+	fault[0].core = 1;
+	CU_ASSERT(ks_guests_free_core(&plan, 1, &stops) == 0 && stops);
+	fault[1].of_core = true;
+	fault[0].core = 0;
+	CU_ASSERT(ks_guests_free_core(&plan, 1, &stops) == KS_ANY && stops);
+}
+
+/* An answer that comes later is still the answer. */
+static void test_lives(void)
+{
+	static const char answer[] = "{\"event\": \"STOP\"}\n{\"return\": {\"running\": true}}\n";
+	struct monitor m;
+	struct ks_err err = {0};
+	char sent[256] = "";
+	bool lives = true;
+
+	CU_ASSERT_EQUAL(canned(&m, GREETING "{\"return\": {}}\n", KS_SEC, &err), 0);
+	CU_ASSERT_EQUAL(ks_qmp_lives(m.qmp, ks_host_ns() + 5 * KS_MS, &lives, &err), 0);
+	CU_ASSERT_FALSE(lives);
+	CU_ASSERT_EQUAL(ks_qmp_lives(m.qmp, ks_host_ns() + 5 * KS_MS, &lives, &err), 0);
+	CU_ASSERT_FALSE(lives);
+	CU_ASSERT_EQUAL(write(m.other, answer, sizeof(answer) - 1), (ssize_t)sizeof(answer) - 1);
+	CU_ASSERT_EQUAL(ks_qmp_lives(m.qmp, ks_host_ns() + KS_SEC, &lives, &err), 0);
+	CU_ASSERT_TRUE(lives);
+	CU_ASSERT(read(m.other, sent, sizeof(sent) - 1) > 0);
+	CU_ASSERT_STRING_EQUAL(sent, "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n"); /* it was asked once */
+	shutdown(m.other, SHUT_RDWR);
+	CU_ASSERT_EQUAL(ks_qmp_lives(m.qmp, ks_host_ns() + KS_SEC, &lives, &err), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "qemu ended"));
+	end(&m);
+}
+
 /* ---- Programs that only call themselves QEMU ---- */
 
 #define MONITOR "printf '{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 1, \"minor\": 0, \"major\": 1}}}}\\n' >&4\n" \
@@ -309,6 +385,7 @@ int main(void)
 		{"long error text", test_error_text_is_cut}, {"a dialogue", test_dialogue},
 		{"bad dialogues", test_bad_dialogues},    {"endless line", test_endless_line},
 		{"available says why", test_available_says_why}, {"carries", test_carries}, {"clash", test_clash},
+		{"cores", test_cores}, {"a free core", test_free_core}, {"does it live", test_lives},
 		{"impostors", test_impostors},
 		{NULL, NULL},
 	};

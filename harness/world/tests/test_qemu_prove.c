@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ks_mem.h"
 #include "ks_test.h"
 #include "ks_time.h"
 #include "qemu_clone.h"
@@ -166,6 +167,65 @@ static void test_suspends(void)
 	CU_ASSERT_EQUAL(prove(&r), -1);
 }
 
+/* The same of a run in which a thread made a call. */
+static int prove_with_call(struct run *r, uint32_t thread, int64_t at_ns)
+{
+	static struct ks_lane lanes[] = {{.thread = 0}, {.thread = 1}};
+	struct ks_record call = KS_RECORD_NONE;
+
+	call.lane = thread;
+	call.due_ns = call.call_ns = at_ns;
+	call.return_ns = at_ns + 100;
+	r->output.records = (struct ks_records){.lanes = ks_alloc(2, sizeof(lanes[0])), .nlanes = 2};
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r->output.records.lanes);
+	memcpy(r->output.records.lanes, lanes, sizeof(lanes));
+	CU_ASSERT_EQUAL(ks_records_add(&r->output.records, &call), 0);
+	int status = prove(r);
+	ks_records_release(&r->output.records);
+	r->output.records = (struct ks_records){0};
+	return status;
+}
+
+/* A thread of the one core saw that it stood, one of the other that it did not, and no clock moved. */
+static void test_core(void)
+{
+	int64_t more[KS_NCLOCKS];
+	struct run r;
+
+	make(&r, "pause", "tsc");
+	r.event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_STOP, .extra = KS_CORES_EXTRA(2, 1)};
+	r.event[1] = (struct ks_fault_event){.at_ns = T(3000), .op = KS_FAULT_RUN, .extra = KS_CORES_EXTRA(2, 1)};
+	r.deed[0] = (struct ks_deed){.kind = KS_DEED_CORE, .end = 1, .at_ns = T(2000), .until_ns = T(3000), .stood_ns = T(2000), .value = T(1000), .gap_ns = T(1003), .beside_ns = T(4)};
+	shows(&r, T(3061), none);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT(r.output.ninjection == 1 && r.injection[0].commanded == T(1000) && r.injection[0].observed == T(1003));
+	CU_ASSERT_EQUAL(r.injection[0].tolerance, ks_guest_core_slack(T(1000)));
+	r.deed[0].gap_ns = T(4); /* it went on */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "it shows 4ms, commanded were 1s"));
+	r.deed[0].gap_ns = T(1200);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	r.deed[0].gap_ns = T(1003);
+	r.deed[0].beside_ns = T(1002); /* the whole machine stood */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "the other core, too, stood for 1.002s"));
+	r.deed[0].beside_ns = -1; /* nobody looked */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	r.deed[0].beside_ns = T(4);
+	all_by(more, -T(1000));
+	shows(&r, T(3061), more);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "clock 'realtime' moved by -1s"));
+	shows(&r, T(3061), none);
+	CU_ASSERT_EQUAL(prove_with_call(&r, 0, T(2500)), 0); /* of a thread on the other core */
+	CU_ASSERT_EQUAL(prove_with_call(&r, 1, T(1990)), 0);
+	CU_ASSERT_EQUAL(prove_with_call(&r, 1, T(2990)), 0);
+	CU_ASSERT_EQUAL(prove_with_call(&r, 1, T(2500)), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "thread 1 made a call while its core stood"));
+	CU_ASSERT(2 * ks_guest_core_slack(T(200)) < T(200)); /* the shortest that guests carry cannot be confused with none */
+}
+
 /* Each clock source has its own way to survive a stop of QEMU. */
 static void test_sources(void)
 {
@@ -237,6 +297,27 @@ static void test_lacks(void)
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_HOLD, 1, 0, 1, NULL), "");
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_COARSE, 31, KS_MS, 1, NULL), "");
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_CORES, 1, 2, 1, NULL), "");
+}
+
+static const char *lacks_core(struct ks_fault f, const char *source)
+{
+	f.of_core = true;
+	f.at_ns = T(2000);
+	fault = f;
+	return lacks(KS_FAULT_STOP, 0, KS_CORES_EXTRA(f.cores, f.core), 1, source);
+}
+
+static void test_lacks_core(void)
+{
+	struct ks_fault f = {.cores = 2, .core = 1, .for_ns = T(200)};
+
+	CU_ASSERT_STRING_EQUAL(lacks_core(f, NULL), "");
+	CU_ASSERT_STRING_EQUAL(lacks_core(f, "jiffies"), "");
+	CU_ASSERT_STRING_EQUAL(lacks_core((struct ks_fault){.cores = 2, .for_ns = T(200)}, "acpi_pm"), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks_core((struct ks_fault){.cores = 2, .for_ns = T(200)}, "jiffies"), "stands with core 0"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks_core((struct ks_fault){.cores = 4, .for_ns = T(200)}, NULL), "a guest has 2 cores"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks_core((struct ks_fault){.cores = 2, .for_ns = T(199)}, NULL), "less than 200ms"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks_core((struct ks_fault){.cores = 2, .for_ns = T(18000)}, NULL), "not over before the end"));
 }
 
 static struct ks_wire_record record(uint32_t thread, uint32_t seq, int64_t call_ns)
@@ -322,6 +403,7 @@ int main(void)
 	static const struct ks_test tests[] = {
 		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"clock sources", test_sources},
 		{"a leap second", test_leap}, {"what is not carried", test_lacks},
+		{"a core", test_core}, {"cores that are not stopped", test_lacks_core},
 		{"records of a clone", test_clone_records}, {"times around a stop", test_order_of_times}, {"busy stops", test_busy_stops}, {NULL, NULL},
 	};
 	return ks_test_main("qemu-prove", tests);
