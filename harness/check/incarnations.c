@@ -23,6 +23,8 @@ static uint64_t calls_before(const struct ks_plan *plan, const struct counter *c
 static bool ends(const struct ks_fault *f, const struct counter *c)
 {
 	bool node = f->amount != 0;
+	if (f->kind->op != KS_FAULT_RESTART)
+		return false;
 	if (f->kept && !node) /* the next incarnation goes on with its state */
 		return false;
 	for (uint32_t i = 0; i < f->nnodes; i++)

@@ -34,6 +34,11 @@ RUNS = [  # scenario, generator, settings, faults
     ("guests/guest-suspend", "snowflake", [], ["sleep"]),
     ("guests/guest-host-stop", "snowflake", [], ["stop"]),
     ("guests/guest-stale", "unixmilli", [], ["sleep", "too-far", "back"]),
+    ("guests/guest-rollback", "counter", [], ["keep", "back"]),
+    ("guests/guest-rollback", "counter", ["fleet.clocksource=acpi_pm"], ["keep", "back"]),
+    ("guests/guest-rollback", "counter", ["fleet.clocksource=tsc", "faults.back.clocks=running"], ["keep", "back"]),
+    ("guests/guest-reboot", "snowflake", [], ["battery", "reboot", "sync"]),
+    ("guests/guest-reboot", "snowflake:persist=true", ["fleet.nodes=2", "fleet.clocksource=hpet"], ["battery", "reboot", "sync"]),
 ]
 
 

@@ -105,7 +105,7 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 			snprintf(why, size, "fault '%s' comes while the guest, or a thread of it, stands by '%s'", plan->fault[event[inside].fault].name, f->name);
 			return -1;
 		}
-		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < 3 * KS_SEC; k++)
+		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < 5 * KS_SEC; k++) /* beyond that nothing clashes */
 			if (ks_guest_clash(&event[i], &event[k])) {
 				snprintf(why, size, "faults '%s' and '%s' are too near for a guest to prove each", f->name,
 				         plan->fault[event[k].fault].name);

@@ -187,25 +187,32 @@ bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event 
 	return apart < (stands(a->op) || stands(b->op) ? 2 * WATCH_NS : 2 * KS_MS);
 }
 
-/* Is it something that has an end, or will happen by itself? */
-static bool lasts(enum ks_fault_op op)
+/* Does it go on until another event of its fault, or happen by itself later? */
+static bool lasts(const struct ks_fault_event *e)
 {
-	return op == KS_FAULT_STOP || op == KS_FAULT_SUSPEND || op == KS_FAULT_SLEW || op == KS_FAULT_DRIFT || op == KS_FAULT_SMEAR || op == KS_FAULT_ARM_LEAP;
+	switch (e->op) {
+	case KS_FAULT_STOP:
+	case KS_FAULT_SUSPEND:
+	case KS_FAULT_ARM_LEAP:
+		return true;
+	case KS_FAULT_SLEW:
+	case KS_FAULT_DRIFT:
+		return e->amount != 0;
+	case KS_FAULT_SMEAR:
+		return e->extra != 0;
+	default:
+		return false;
+	}
 }
 
 const char *ks_guest_outlives(const struct ks_plan *plan, const struct ks_fault_event *event, uint32_t n, uint32_t ends)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		bool over = false;
-		if (event[i].node != event[ends].node || event[i].fault == event[ends].fault || !lasts(event[i].op) || event[i].at_ns > event[ends].at_ns)
-			continue;
+	for (uint32_t i = 0; i < n && i < ends; i++) {
+		bool over = event[i].node != event[ends].node || event[i].fault == event[ends].fault || !lasts(&event[i]);
 		for (uint32_t k = i + 1; k < ends; k++)
-			over = over || (event[k].fault == event[i].fault && event[k].node == event[i].node && !event[k].amount);
-		if (!over && event[i].op != KS_FAULT_STOP && event[i].op != KS_FAULT_SUSPEND)
+			over = over || (event[k].fault == event[i].fault && event[k].node == event[i].node && !lasts(&event[k]));
+		if (!over)
 			return plan->fault[event[i].fault].name;
-		for (uint32_t k = ends + 1; k < n; k++)
-			if (event[k].fault == event[i].fault && event[k].node == event[i].node)
-				return plan->fault[event[i].fault].name;
 	}
 	return NULL;
 }

@@ -83,7 +83,7 @@ static size_t make(uint32_t type, unsigned char *payload)
 /* In turn most of the time: else nothing would ever run. No FORK: it needs a line of its own, and another process. */
 static uint32_t next_type(int i)
 {
-	static const uint32_t in_turn[] = {KS_WIRE_WAKE, KS_WIRE_CONFIG, KS_WIRE_START, KS_WIRE_PING, KS_WIRE_ACT, KS_WIRE_TOLD, KS_WIRE_HALT, KS_WIRE_QUIT};
+	static const uint32_t in_turn[] = {KS_WIRE_WAKE, KS_WIRE_CONFIG, KS_WIRE_SKIP, KS_WIRE_START, KS_WIRE_PING, KS_WIRE_ACT, KS_WIRE_TOLD, KS_WIRE_HALT, KS_WIRE_QUIT};
 	uint32_t type = draw(4) ? in_turn[i] : 1 + (uint32_t)draw(KS_WIRE_LAST);
 
 	return type == KS_WIRE_FORK ? KS_WIRE_PING : type;

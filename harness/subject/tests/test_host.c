@@ -252,6 +252,99 @@ static void asks_the_registry(void)
 	}
 }
 
+static void send_act(const struct child *c, uint32_t kind, int64_t until)
+{
+	struct ks_wire_act a = {.kind = kind, .until = until};
+	ks_wire_send(c->to, KS_WIRE_ACT, &a, sizeof(a));
+}
+
+static struct ks_wire_acted acted(const struct child *c, uint32_t kind)
+{
+	struct ks_wire_acted a = {0};
+	uint32_t length = 0;
+
+	CU_ASSERT_EQUAL_FATAL(next_frame(c, &length), KS_WIRE_ACTED);
+	CU_ASSERT_EQUAL_FATAL(length, sizeof(a));
+	memcpy(&a, frame, sizeof(a));
+	CU_ASSERT_EQUAL(a.kind, kind);
+	return a;
+}
+
+static void no_act(const struct ks_wire_act *a, struct ks_wire_acted *done)
+{
+	done->kind = a->kind;
+}
+
+/* To the end of what it tells. @return how many records; those of thread 0 in r, and how many of them in n0. */
+static uint64_t all_records(const struct child *c, struct ks_wire_record r[], uint32_t *n0)
+{
+	struct ks_wire_done done = {0};
+	uint64_t n = 0;
+	uint32_t length;
+	int type;
+
+	for (*n0 = 0; (type = next_frame(c, &length)) == KS_WIRE_RECORDS;)
+		for (uint32_t at = 0; at < length; at += sizeof(*r), n++) {
+			memcpy(&r[*n0], frame + at, sizeof(*r));
+			*n0 += r[*n0].thread == 0;
+		}
+	CU_ASSERT_EQUAL(type, KS_WIRE_DONE);
+	memcpy(&done, frame, sizeof(done));
+	CU_ASSERT_EQUAL(done.records, n);
+	return n;
+}
+
+/* Between calls from KEEP to BORN; then what was due before is another's. And END ends it in the middle. */
+static void kept_born_and_ended(void)
+{
+	static struct ks_wire_record r[400];
+	struct ks_subject_hooks with = hooks;
+	const struct timespec moment = {.tv_nsec = 30 * KS_MS};
+	uint32_t n;
+
+	with.act = no_act;
+	struct child c = start_host(&with);
+	struct ks_wire_start s = {.start_raw_ns = ready(&c, "snowflake") + KS_MS};
+	ks_wire_send(c.to, KS_WIRE_START, &s, sizeof(s));
+	nanosleep(&moment, NULL);
+	send_act(&c, KS_ACT_KEEP, 0);
+	int64_t kept_ns = acted(&c, KS_ACT_KEEP).before.raw_ns - s.start_raw_ns;
+	nanosleep(&moment, NULL);
+	int64_t born_ns = ks_true_ns() - s.start_raw_ns;
+	send_act(&c, KS_ACT_BORN, s.start_raw_ns + born_ns);
+	acted(&c, KS_ACT_BORN);
+	nanosleep(&moment, NULL);
+	send_act(&c, KS_ACT_END, 0);
+	struct ks_wire_acted ended = acted(&c, KS_ACT_END);
+	CU_ASSERT_EQUAL(ended.error, 0);
+	all_records(&c, r, &n);
+	CU_ASSERT(n > 2);
+	for (uint32_t i = 0; i < n; i++) {
+		CU_ASSERT_EQUAL(r[i].seq, i);
+		CU_ASSERT((r[i].call_ns <= kept_ns && (r[i].return_ns <= kept_ns || r[i].outcome == KS_LOST)) || r[i].due_ns >= born_ns);
+		CU_ASSERT(r[i].call_ns >= r[i].due_ns && r[i].call_ns <= ended.before.raw_after_ns - s.start_raw_ns);
+	}
+	CU_ASSERT(r[0].call_ns < kept_ns && r[n - 1].call_ns >= born_ns);
+	CU_ASSERT_EQUAL(end_host(&c), 0);
+}
+
+/* What the incarnation before has had is not this one's. */
+static void skips_arrivals(void)
+{
+	static struct ks_wire_record r[400];
+	const uint64_t skip[] = {10, 0};
+	struct child c = start_host(&hooks);
+	struct ks_wire_start s = {.start_raw_ns = ready(&c, "counter") + 20 * KS_MS};
+	uint32_t n;
+
+	ks_wire_send(c.to, KS_WIRE_SKIP, skip, sizeof(skip));
+	ks_wire_send(c.to, KS_WIRE_START, &s, sizeof(s));
+	all_records(&c, r, &n);
+	CU_ASSERT_FATAL(n > 0);
+	CU_ASSERT_EQUAL(r[0].due_ns, 20 * KS_MS); /* of two threads */
+	CU_ASSERT_EQUAL(end_host(&c), 0);
+}
+
 static void end_of_file_ends_it(void)
 {
 	struct child c = start_host(&hooks);
@@ -328,6 +421,12 @@ static void subjects_frame(const struct child *c)
 	ks_wire_send(c->to, KS_WIRE_DONE, NULL, 0);
 }
 
+static void skips_early(const struct child *c)
+{
+	uint64_t none[2] = {0};
+	ks_wire_send(c->to, KS_WIRE_SKIP, none, sizeof(none));
+}
+
 static void refuses(void)
 {
 	expect_error("unknown generator 'snowflak'", unknown_generator);
@@ -339,6 +438,7 @@ static void refuses(void)
 	expect_error("cannot be copied", copied);
 	expect_error("garbage", noise);
 	expect_error("only a subject sends", subjects_frame);
+	expect_error("fit no threads", skips_early);
 }
 
 /* How many of its threads may run on this core, and nowhere else. */
@@ -467,7 +567,8 @@ int main(void)
 	    {"true time", true_time},       {"clocks and brackets", clocks_and_brackets},
 	    {"random words", random_words}, {"persists", persists}, {"leases", leases},
 	    {"identities", identities}, {"asks the registry", asks_the_registry},
-	    {"whole run", whole_run},       {"end of file ends it", end_of_file_ends_it},
+	    {"whole run", whole_run},       {"kept, born and ended", kept_born_and_ended},
+	    {"skips arrivals", skips_arrivals}, {"end of file ends it", end_of_file_ends_it},
 	    {"refuses", refuses},           {"cores", cores}, {"cores that there are not", refuses_cores}, {"room for records", room_for_records},
 	    {"closing", closing}, {"areas", areas},           {NULL, NULL},
 	};

@@ -6,6 +6,7 @@
 #include "ks_test.h"
 #include "ks_time.h"
 #include "qemu_clone.h"
+#include "qemu_fleet.h"
 #include "qemu_play.h"
 
 #define T(ms) ((ms) * KS_MS)
@@ -277,6 +278,157 @@ static void test_leap(void)
 	plan.start_unix_ns = start;
 }
 
+static void back(struct run *r, const char *source, int64_t extra, int64_t behind_ns)
+{
+	make(r, "rollback", source);
+	r->event[0] = (struct ks_fault_event){.at_ns = T(5000), .op = KS_FAULT_ROLLBACK, .extra = extra};
+	r->deed[0] = (struct ks_deed){.kind = KS_DEED_BACK, .at_ns = T(5000), .gap_ns = behind_ns};
+	r->play.first = reading(T(2000), none);
+}
+
+/* Clocks are where they were, 3 s ago, when the machine was kept; or ran on. */
+static void test_back(void)
+{
+	int64_t more[KS_NCLOCKS];
+	struct run r;
+
+	back(&r, "hpet", 0, T(3000));
+	all_by(more, -T(3000));
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.injection[0].commanded, -T(3000));
+	CU_ASSERT_EQUAL(r.injection[0].observed, -T(3000));
+	shows(&r, T(5001), none);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_EQUAL(err.code, KS_E_JUDGE);
+	more[KS_RAW] = 0; /* one of them did not go back */
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "'raw'"));
+
+	back(&r, "tsc", KS_REVIVE_CLOCKS_RUN, T(400)); /* stood while it was kept, and put back */
+	all_by(more, -T(400));
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.injection[0].commanded, 0);
+	CU_ASSERT_EQUAL(r.injection[0].observed, 0);
+	all_by(more, -T(3000));
+	shows(&r, T(5001), more);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+}
+
+/* A machine whose clock at 20 s is that of a kernel that has been on for 2.5 s, launched 3.5 s before. */
+static struct ks_wire_clocks booted(int64_t lags_ns)
+{
+	struct ks_wire_clocks c = reading(T(20000), none);
+
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		c.clock_ns[id] = id == KS_REALTIME || id == KS_TAI ? plan.start_unix_ns + T(10000) - lags_ns : T(2500);
+	return c;
+}
+
+static int boots(struct run *r, const struct ks_wire_clocks *shown)
+{
+	make(r, "restart", "tsc");
+	fault.for_ns = T(5000);
+	r->event[0] = (struct ks_fault_event){.at_ns = T(20000), .op = KS_FAULT_UP, .amount = KS_RESTART_NODE};
+	r->deed[0] = (struct ks_deed){.kind = KS_DEED_BOOT, .at_ns = T(20000), .before = reading(T(15000), none), .after = *shown};
+	r->play.launched_ns = T(16500);
+	r->play.rtc_ns = plan.start_unix_ns + T(6500); /* it shows 10 s less than it should */
+	r->play.first = *shown;
+	r->play.last = *shown;
+	return prove(r);
+}
+
+static void test_boot(void)
+{
+	struct ks_wire_clocks c = booted(T(700));
+	struct run r;
+
+	CU_ASSERT_EQUAL(boots(&r, &c), 0);
+	CU_ASSERT_EQUAL(r.injection[0].commanded, -1015 * KS_SEC);
+	CU_ASSERT_EQUAL(r.injection[0].observed, -1015 * KS_SEC + T(2500));
+	c = booted(T(1200)); /* more than the second that a kernel may lose */
+	CU_ASSERT_EQUAL(boots(&r, &c), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "behind the battery-backed clock"));
+	c = booted(-T(10000)); /* the true date */
+	CU_ASSERT_EQUAL(boots(&r, &c), -1);
+	c = booted(T(700));
+	c.clock_ns[KS_TAI] += 37 * KS_SEC;
+	CU_ASSERT_EQUAL(boots(&r, &c), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "'tai'"));
+	c = reading(T(20000), none); /* nothing booted */
+	CU_ASSERT_EQUAL(boots(&r, &c), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "'monotonic'"));
+}
+
+static void test_rtc(void)
+{
+	int64_t date = plan.start_unix_ns - T(9000);
+	struct run r;
+
+	make(&r, "rtc-reset", "tsc");
+	r.event[0] = (struct ks_fault_event){.at_ns = T(2000), .op = KS_FAULT_RTC, .amount = date};
+	r.deed[0] = (struct ks_deed){.kind = KS_DEED_ACT, .act = {.kind = KS_ACT_RTC, .amount = date}, .at_ns = T(2000), .value = T(400)};
+	shows(&r, T(4300), none);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.injection[0].observed, date + T(400));
+	r.deed[0].value = -T(9000); /* it was not set */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	r.deed[0].value = T(400);
+	static const int64_t stepped[KS_NCLOCKS] = {[KS_REALTIME] = -T(9000), [KS_TAI] = -T(9000)}; /* and a running clock does not care */
+	shows(&r, T(4300), stepped);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+}
+
+/* Of node 0: kept, put back; of node 1: booted twice; node 2 is a clone. */
+static void test_lives(void)
+{
+	static const struct ks_fault_event event[] = {
+		{.op = KS_FAULT_SNAPSHOT, .at_ns = 1}, {.op = KS_FAULT_DOWN, .node = 1, .at_ns = 2}, {.op = KS_FAULT_ROLLBACK, .at_ns = 3},
+		{.op = KS_FAULT_UP, .node = 1, .at_ns = 4}, {.op = KS_FAULT_CLONE, .node = 2, .at_ns = 5}, {.op = KS_FAULT_DOWN, .node = 1, .at_ns = 6},
+		{.op = KS_FAULT_UP, .node = 1, .at_ns = 7}};
+	static struct ks_guests f;
+	struct ks_plan three = {.nodes = 3};
+
+	f.plan = &three;
+	f.events = (struct ks_fault_event *)event;
+	f.nevents = sizeof(event) / sizeof(event[0]);
+	f.threads = 2;
+	ks_guests_lay_out(&f);
+	CU_ASSERT_EQUAL_FATAL(f.lives, 6);
+	CU_ASSERT_EQUAL(f.lanes, 10);
+	CU_ASSERT(f.guest[0].born == KS_ANY && f.guest[0].died == 2);
+	CU_ASSERT(f.guest[1].born == KS_ANY && f.guest[1].died == 1);
+	CU_ASSERT(f.guest[2].born == 4 && f.guest[2].died == KS_ANY);
+	CU_ASSERT(f.guest[3].before == &f.guest[0] && f.guest[3].born == 2 && f.guest[3].died == KS_ANY);
+	CU_ASSERT(f.guest[3].first_lane == 0 && f.guest[3].incarnation == 0); /* the same calls are counted on */
+	CU_ASSERT(f.guest[4].before == &f.guest[1] && f.guest[4].born == 3 && f.guest[4].died == 5);
+	CU_ASSERT(f.guest[4].first_lane == 6 && f.guest[4].incarnation == 1);
+	CU_ASSERT(f.guest[5].before == &f.guest[4] && f.guest[5].first_lane == 8 && f.guest[5].incarnation == 2);
+}
+
+/* What lasts on a machine that is taken has its name told. */
+static void test_outlives(void)
+{
+	static struct ks_fault faults[] = {{.name = "slow"}, {.name = "off"}};
+	const struct ks_plan two = {.nodes = 1, .node = &node, .fault = faults, .faults = 2};
+	struct ks_fault_event e[] = {{.op = KS_FAULT_SLEW, .at_ns = 1, .amount = 5}, {.op = KS_FAULT_DOWN, .at_ns = 2, .fault = 1},
+	                             {.op = KS_FAULT_UP, .at_ns = 3, .fault = 1}, {.op = KS_FAULT_SLEW, .at_ns = 4}};
+	const char *name = ks_guest_outlives(&two, e, 4, 1);
+
+	CU_ASSERT_STRING_EQUAL(name ? name : "", "slow");
+	struct ks_fault_event over[] = {e[0], {.op = KS_FAULT_SLEW, .at_ns = 1}, e[1], e[2]};
+	CU_ASSERT_PTR_NULL(ks_guest_outlives(&two, over, 4, 2));
+	e[0].op = KS_FAULT_STEP;
+	CU_ASSERT_PTR_NULL(ks_guest_outlives(&two, e, 4, 1));
+	e[0].op = KS_FAULT_STOP;
+	e[3].op = KS_FAULT_RUN;
+	CU_ASSERT_PTR_NOT_NULL(ks_guest_outlives(&two, e, 4, 1));
+	e[0].node = 1;
+	CU_ASSERT_PTR_NULL(ks_guest_outlives(&two, e, 4, 1));
+}
+
 static const char *lacks(enum ks_fault_op op, int64_t amount, int64_t extra, unsigned clocks, const char *source)
 {
 	struct ks_fault_event e = {.op = op, .amount = amount, .extra = extra};
@@ -297,6 +449,18 @@ static void test_lacks(void)
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_HOLD, 1, 0, 1, NULL), "");
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_COARSE, 31, KS_MS, 1, NULL), "");
 	CU_ASSERT_STRING_NOT_EQUAL(lacks(KS_FAULT_CORES, 1, 2, 1, NULL), "");
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_RTC, KS_SEC, 0, 1, NULL), "");
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_ROLLBACK, 0, 0, 1, "hpet"), "");
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_ROLLBACK, 0, KS_REVIVE_CLOCKS_RUN, 1, "tsc"), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_ROLLBACK, 0, 0, 1, "tsc"), "hpet"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_ROLLBACK, 0, KS_REVIVE_CLOCKS_RUN, 1, "acpi_pm"), "tsc"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_ROLLBACK, 0, KS_REVIVE_RESEED, 1, "hpet"), "generation id"));
+	fault.for_ns = T(5000);
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_DOWN, KS_RESTART_NODE, 0, 1, NULL), "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_UP, 0, 0, 1, NULL), "restart: node"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_UP, KS_RESTART_NODE | KS_RESTART_KEPT, 0, 1, NULL), "disk"));
+	fault.for_ns = T(4999);
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_DOWN, KS_RESTART_NODE, 0, 1, NULL), "5 s"));
 }
 
 static const char *lacks_core(struct ks_fault f, const char *source)
@@ -402,7 +566,8 @@ int main(void)
 {
 	static const struct ks_test tests[] = {
 		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"clock sources", test_sources},
-		{"a leap second", test_leap}, {"what is not carried", test_lacks},
+		{"a leap second", test_leap}, {"put back", test_back}, {"a boot", test_boot}, {"a battery-backed clock", test_rtc}, {"lives", test_lives},
+		{"what outlives a machine", test_outlives}, {"what is not carried", test_lacks},
 		{"a core", test_core}, {"cores that are not stopped", test_lacks_core},
 		{"records of a clone", test_clone_records}, {"times around a stop", test_order_of_times}, {"busy stops", test_busy_stops}, {NULL, NULL},
 	};
