@@ -45,7 +45,7 @@ static size_t plausible(uint32_t type, unsigned char *payload)
 	struct ks_wire_config c = {.threads = 1 + (uint32_t)draw(3), .lanes_of_node = 4, .seed = draw(9), .duration_ns = 5 * KS_MS,
 	                           .rate_count = 1 + (int64_t)draw(100), .rate_per_ns = KS_MS, .user_low = 1, .user_high = 9, .depth_high = 3};
 	struct ks_wire_start s = {.start_raw_ns = (int64_t)draw(2)};
-	struct ks_wire_act a = {.kind = (uint32_t)draw(14), .amount = (int64_t)draw(1000)};
+	struct ks_wire_act a = {.kind = (uint32_t)draw(17), .amount = (int64_t)draw(1000)};
 	struct ks_wire_registry r = {.number = (uint32_t)draw(3), .what = (uint32_t)draw(4), .answer = (uint32_t)draw(4)};
 	const char *text = generators[draw(sizeof(generators) / sizeof(*generators))];
 
@@ -83,7 +83,7 @@ static size_t make(uint32_t type, unsigned char *payload)
 /* In turn most of the time: else nothing would ever run. No FORK: it needs a line of its own, and another process. */
 static uint32_t next_type(int i)
 {
-	static const uint32_t in_turn[] = {KS_WIRE_WAKE, KS_WIRE_CONFIG, KS_WIRE_SKIP, KS_WIRE_START, KS_WIRE_PING, KS_WIRE_ACT, KS_WIRE_TOLD, KS_WIRE_HALT, KS_WIRE_QUIT};
+	static const uint32_t in_turn[] = {KS_WIRE_WAKE, KS_WIRE_CONFIG, KS_WIRE_START, KS_WIRE_PING, KS_WIRE_ACT, KS_WIRE_TOLD, KS_WIRE_HALT, KS_WIRE_QUIT};
 	uint32_t type = draw(4) ? in_turn[i] : 1 + (uint32_t)draw(KS_WIRE_LAST);
 
 	return type == KS_WIRE_FORK ? KS_WIRE_PING : type;
