@@ -56,6 +56,7 @@ enum ks_qmp_event { KS_QMP_OTHER, KS_QMP_STOP, KS_QMP_RESUME, KS_QMP_SUSPEND, KS
 struct ks_qmp_message {
 	enum ks_qmp_kind kind;
 	enum ks_qmp_event event; /* of EVENT */
+	int64_t unix_ns;         /* of EVENT: when it was, by the host's REALTIME; 0: nobody said */
 	char text[160];          /* of ERROR: what QEMU says; of GREETING: its version, "7.2.22" */
 	json_t *answer;          /* of RETURN: the receiver's (json_decref); else NULL */
 };
@@ -88,6 +89,8 @@ int ks_qmp_add_file(struct ks_qmp *qmp, int set, int fd, int64_t deadline_ns, st
  * to come before any other command. @return 0, or -1 with KS_E_JUDGE: it ended. */
 int ks_qmp_lives(struct ks_qmp *qmp, int64_t deadline_ns, bool *lives, struct ks_err *err);
 int ks_qmp_wait(struct ks_qmp *qmp, enum ks_qmp_event event, int64_t deadline_ns, struct ks_err *err);
+/* When the event was that was waited for last, by QEMU's account: unix ns. */
+int64_t ks_qmp_told_ns(const struct ks_qmp *qmp);
 
 /* ---- A guest ---- */
 

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "ks_mem.h"
+#include "ks_time.h"
 
 static const char *const event_names[] = {
 	[KS_QMP_STOP] = "STOP", [KS_QMP_RESUME] = "RESUME", [KS_QMP_SUSPEND] = "SUSPEND", [KS_QMP_WAKEUP] = "WAKEUP",
 	[KS_QMP_SHUTDOWN] = "SHUTDOWN",
 };
+#define SECONDS_MAX 9000000000 /* int64 ns end in 2262 */
 #define NEVENTS (sizeof(event_names) / sizeof(event_names[0]))
 
 static enum ks_qmp_event event_of(const char *name)
@@ -49,8 +51,11 @@ void ks_qmp_parse(const char *line, size_t len, struct ks_qmp_message *m)
 		m->kind = KS_QMP_ERROR;
 		snprintf(m->text, sizeof(m->text), "%s", text);
 	} else if ((text = json_string_value(json_object_get(root, "event")))) {
+		json_int_t s = 0, us = 0;
 		m->kind = KS_QMP_EVENT;
 		m->event = event_of(text);
+		if (json_unpack(root, "{s:{s:I,s:I}}", "timestamp", "seconds", &s, "microseconds", &us) == 0 && s >= 0 && s < SECONDS_MAX && us >= 0 && us < 1000000)
+			m->unix_ns = s * KS_SEC + us * KS_US;
 	}
 	json_decref(root);
 }
@@ -59,6 +64,8 @@ struct ks_qmp {
 	struct ks_vm_loop *loop;
 	struct ks_flow stream;
 	bool asked;    /* whether it lives, and it has not answered */
+	int64_t unix_ns[NEVENTS]; /* when, by QEMU's account, each event came last */
+	int64_t told_ns;          /* the one of them that was waited for last */
 	unsigned seen; /* events that came and nobody has waited for yet: mask of 1 << enum ks_qmp_event */
 	char version[32];
 	char buf[KS_QMP_LINE_MAX];
@@ -91,8 +98,10 @@ static int try_message(struct ks_qmp *q, struct ks_qmp_message *m, int64_t deadl
 	}
 	if (m->kind == KS_QMP_BAD)
 		return ks_fail(err, KS_E_JUDGE, "qemu's monitor sent what is no message");
-	if (m->kind == KS_QMP_EVENT)
+	if (m->kind == KS_QMP_EVENT) {
 		q->seen |= 1u << m->event;
+		q->unix_ns[m->event] = m->unix_ns;
+	}
 	return 0;
 }
 
@@ -214,7 +223,13 @@ int ks_qmp_wait(struct ks_qmp *q, enum ks_qmp_event event, int64_t deadline_ns, 
 		else
 			json_decref(m.answer);
 	q->seen &= ~(1u << event);
+	q->told_ns = q->unix_ns[event];
 	return 0;
+}
+
+int64_t ks_qmp_told_ns(const struct ks_qmp *q)
+{
+	return q->told_ns;
 }
 
 int ks_qmp_greet(struct ks_qmp *q, int64_t deadline_ns, struct ks_err *err)

@@ -37,6 +37,8 @@ static void test_parse_known(void)
 	m = parse("{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"SUSPEND\"}");
 	CU_ASSERT_EQUAL(m.kind, KS_QMP_EVENT);
 	CU_ASSERT_EQUAL(m.event, KS_QMP_SUSPEND);
+	CU_ASSERT_EQUAL(m.unix_ns, 1000002000);
+	CU_ASSERT_EQUAL(parse("{\"timestamp\": {\"seconds\": 9223372036854775807, \"microseconds\": 2}, \"event\": \"STOP\"}").unix_ns, 0);
 	m = parse("{\"event\": \"NIC_RX_FILTER_CHANGED\"}");
 	CU_ASSERT_EQUAL(m.kind, KS_QMP_EVENT);
 	CU_ASSERT_EQUAL(m.event, KS_QMP_OTHER);

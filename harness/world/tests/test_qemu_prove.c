@@ -137,7 +137,6 @@ static void all_by(int64_t more[KS_NCLOCKS], int64_t ns)
 
 static void test_suspends(void)
 {
-	static const int64_t asleep[KS_NCLOCKS] = {[KS_MONOTONIC] = -T(3010), [KS_RAW] = -T(3010)};
 	int64_t more[KS_NCLOCKS];
 	struct run r;
 
@@ -158,13 +157,63 @@ static void test_suspends(void)
 	all_by(more, -T(3000));
 	shows(&r, T(5001), more);
 	CU_ASSERT_EQUAL(prove(&r), -1);
+}
 
+/* QEMU says that it slept for 2.95 s; its clocks stand for 3.01 s, and the wall clock is put on by 3 s. */
+static void test_sleep(void)
+{
+	static const int64_t asleep[KS_NCLOCKS] = {-T(10), -T(3010), -T(3010), -T(10), -T(10)};
+	struct run r;
+
+	CU_ASSERT(KS_REALTIME == 0 && KS_MONOTONIC == 1 && KS_RAW == 2);
 	suspend(&r, "tsc", KS_SUSPEND_S3, KS_DEED_S3);
+	r.deed[0].value = T(2950);
 	shows(&r, T(5001), asleep);
 	CU_ASSERT_EQUAL(prove(&r), 0);
+	CU_ASSERT_EQUAL(r.injection[0].observed, T(3010));
 	shows(&r, T(5001), none);
 	CU_ASSERT_EQUAL(prove(&r), -1);
-	shows(&r, T(5001), more);
+	for (int id = 0; id < KS_NCLOCKS; id++) { /* each of them alone does something else by 5 ms */
+		int64_t other[KS_NCLOCKS];
+		memcpy(other, asleep, sizeof(other));
+		other[id] += T(5);
+		shows(&r, T(5001), other);
+		CU_ASSERT_EQUAL(prove(&r), -1);
+	}
+	shows(&r, T(5001), asleep);
+	r.deed[0].value = T(2800); /* it stood for longer than a kernel takes beside its sleep, or for shorter than it slept */
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	r.deed[0].value = T(3020);
+	CU_ASSERT_EQUAL(prove(&r), -1);
+	for (int s = 1; s < 6; s++) { /* bridged by whole seconds, but which? */
+		int64_t by = T(1000) * s - T(3010), other[KS_NCLOCKS] = {by, -T(3010), -T(3010), by, by};
+		r.deed[0].value = T(2950);
+		shows(&r, T(5001), other);
+		CU_ASSERT_EQUAL(prove(&r), s == 3 || s == 4 ? 0 : -1);
+	}
+}
+
+/* Before its second sleep a kernel knows how far within a second its battery-backed clock was. */
+static void test_second_sleep(void)
+{
+	static const int64_t once[KS_NCLOCKS] = {-T(10), -T(3010), -T(3010), -T(10), -T(10)}, half = T(350);
+	int64_t twice[KS_NCLOCKS];
+	struct run r;
+
+	suspend(&r, "tsc", KS_SUSPEND_S3, KS_DEED_S3);
+	r.deed[0].value = T(2950);
+	shows(&r, T(5001), once);
+	r.deed[1] = r.deed[0];
+	r.play.deeds = 2;
+	for (int id = 0; id < KS_NCLOCKS; id++)
+		twice[id] = once[id] + (id == KS_MONOTONIC || id == KS_RAW ? -T(3010) : half);
+	r.deed[1].before = reading(T(8000), once);
+	r.deed[1].after = reading(T(11001), twice);
+	r.play.last = reading(T(21000), twice);
+	CU_ASSERT_EQUAL(prove(&r), 0);
+	r.play.deeds = 1;
+	shows(&r, T(5001), once);
+	r.deed[0].after = reading(T(5001), twice); /* a first one by half a second */
 	CU_ASSERT_EQUAL(prove(&r), -1);
 }
 
@@ -562,14 +611,27 @@ static void test_busy_stops(void)
 	}
 }
 
+/* A guest that does not come back is not waited for until the end of the run. */
+static void test_patience(void)
+{
+	struct run r;
+
+	suspend(&r, "acpi_pm", KS_SUSPEND_HOST_STOP, KS_DEED_HOST_STOP);
+	r.deed[0].state = KS_DEED_STANDS;
+	CU_ASSERT_EQUAL(ks_guest_play_due(&r.play), T(5000));
+	r.deed[0].state = KS_DEED_ENDS;
+	CU_ASSERT(ks_guest_play_due(&r.play) >= T(5000) + 5 * KS_SEC && ks_guest_play_due(&r.play) <= T(5000) + KS_MIN);
+}
+
 int main(void)
 {
 	static const struct ks_test tests[] = {
-		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"clock sources", test_sources},
+		{"a step", test_step},     {"a slew", test_slew},     {"suspends", test_suspends}, {"a sleep", test_sleep}, {"a second sleep", test_second_sleep}, {"clock sources", test_sources},
 		{"a leap second", test_leap}, {"put back", test_back}, {"a boot", test_boot}, {"a battery-backed clock", test_rtc}, {"lives", test_lives},
 		{"what outlives a machine", test_outlives}, {"what is not carried", test_lacks},
 		{"a core", test_core}, {"cores that are not stopped", test_lacks_core},
-		{"records of a clone", test_clone_records}, {"times around a stop", test_order_of_times}, {"busy stops", test_busy_stops}, {NULL, NULL},
+		{"records of a clone", test_clone_records}, {"times around a stop", test_order_of_times}, {"busy stops", test_busy_stops},
+		{"patience", test_patience}, {NULL, NULL},
 	};
 	return ks_test_main("qemu-prove", tests);
 }
