@@ -18,6 +18,14 @@ static struct {
 	_Atomic int64_t moved_ns;
 } counter;
 
+/* When it was moved, and by how much: the agent's first thread adds, anybody reads. What is beyond the last one counts as part of it. */
+#define MOVES_MAX 64
+static struct {
+	uint64_t tsc;
+	_Atomic int64_t ns;
+} moves[MOVES_MAX];
+static atomic_uint nmoves;
+
 static uint64_t read_tsc(void)
 {
 	return __builtin_ia32_rdtsc();
@@ -87,7 +95,16 @@ static int64_t ns_of(uint64_t tsc)
 
 void ks_agent_time_move(int64_t ns)
 {
+	unsigned n = nmoves;
+
 	atomic_fetch_add(&counter.moved_ns, ns);
+	if (n == MOVES_MAX) {
+		atomic_fetch_add(&moves[n - 1].ns, ns);
+		return;
+	}
+	moves[n].tsc = read_tsc();
+	moves[n].ns = ns;
+	nmoves = n + 1;
 }
 
 /* A thread that is held up between its look at the counter and at what was added to it would tell a time from before a stop as one
@@ -105,7 +122,11 @@ int64_t ks_true_ns(void)
 
 int64_t ks_agent_time_at(uint64_t tsc)
 {
-	return ns_of(tsc) + atomic_load(&counter.moved_ns);
+	int64_t ns = ns_of(tsc);
+
+	for (unsigned i = 0, n = nmoves; i < n; i++)
+		ns += moves[i].tsc <= tsc ? moves[i].ns : 0;
+	return ns;
 }
 
 int64_t ks_true_unix_ns(void)

@@ -169,7 +169,7 @@ static int take_frame(struct ks_guests *f, struct ks_guest *g, int64_t deadline_
 		return take_done(f, g, &done);
 	}
 	if (type == KS_WIRE_JUMPS)
-		return ks_guest_jumps_take(g->vm, g->node, g->start_raw_ns, payload, len, f->output, f->err);
+		return ks_guest_jumps_take(g->vm, g->node, g->start_raw_ns, g->start_raw_ns + (g->owner ? f->events[g->born].at_ns : 0), payload, len, f->output, f->err);
 	if (type == KS_WIRE_REASONS)
 		return ks_guest_program_reasons(g->vm, &g->account, payload, len, &f->output->records, f->err);
 	if (type != KS_WIRE_RECORDS && type != KS_WIRE_TEXTS)

@@ -50,7 +50,7 @@ static int add(struct ks_run_output *o, const struct ks_jump *jump, struct ks_er
 	return 0;
 }
 
-static int take_one(struct ks_run_output *o, uint32_t node, int64_t start_ns, const struct ks_wire_jump *w, struct ks_err *err)
+static int take_one(struct ks_run_output *o, uint32_t node, int64_t start_ns, int64_t from_ns, const struct ks_wire_jump *w, struct ks_err *err)
 {
 	struct ks_jump j = {.at_ns = w->at_ns - start_ns, .delta_ns = w->delta_ns, .node = node, .layer = w->layer, .pid = w->pid, .ret = w->ret};
 	char name[sizeof(w->name)];
@@ -72,11 +72,11 @@ static int take_one(struct ks_run_output *o, uint32_t node, int64_t start_ns, co
 		o->jumps_lost += w->arg;
 		return 0;
 	default:
-		return w->at_ns < start_ns ? 0 : add(o, &j, err);
+		return w->at_ns < from_ns ? 0 : add(o, &j, err);
 	}
 }
 
-int ks_guest_jumps_take(struct ks_vm *vm, uint32_t node, int64_t start_ns, const void *payload, uint32_t length, struct ks_run_output *o,
+int ks_guest_jumps_take(struct ks_vm *vm, uint32_t node, int64_t start_ns, int64_t from_ns, const void *payload, uint32_t length, struct ks_run_output *o,
 			struct ks_err *err)
 {
 	struct ks_wire_jump w;
@@ -87,7 +87,7 @@ int ks_guest_jumps_take(struct ks_vm *vm, uint32_t node, int64_t start_ns, const
 		memcpy(&w, (const char *)payload + at, sizeof(w));
 		if (!w.layer || w.layer > KS_JUMP_READY || o->njump >= (size_t)KS_WIRE_JUMPS_MAX * 4)
 			return ks_vm_fail(vm, err, "guest sent a clock jump that is none");
-		if (take_one(o, node, start_ns, &w, err) != 0)
+		if (take_one(o, node, start_ns, from_ns, &w, err) != 0)
 			return -1;
 	}
 	return 0;

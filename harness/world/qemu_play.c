@@ -10,7 +10,7 @@
 
 #define TELL_NS (50 * KS_MS)   /* so long before its instant the agent is told */
 #define WATCH_NS (60 * KS_MS)  /* and so long before QEMU is stopped the agent begins to look, and as long after */
-#define KEPT_WAITING_NS KS_SEC
+#define KEPT_WAITING_NS (2 * KS_SEC)
 #define RTC_TAKES_NS (4 * KS_SEC) /* the agent sets it, and looks when it goes on to its next second, twice */
 #define READY_NS (2 * KS_MS)   /* poll may come back a little late */
 #define ANSWER_NS (30 * KS_SEC)
@@ -811,7 +811,7 @@ static int wake(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 }
 
 /* So long after its instant a machine may be put back: it is stopped, and its memory is read, after all that it told was taken. */
-#define BACK_LATE_NS KS_SEC
+#define BACK_LATE_NS (2 * KS_SEC)
 
 int ks_guest_play_born(struct ks_guest_play *p, int64_t start_ns, int64_t ahead_ns, const struct ks_guest_snapshot *of,
 		       struct ks_err *err)

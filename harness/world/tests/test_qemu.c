@@ -197,7 +197,7 @@ static void test_clash(void)
 	b.node = 1;
 	CU_ASSERT_FALSE(ks_guest_clash(&a, &b));
 	b.op = KS_FAULT_ROLLBACK; /* nobody else is looked after meanwhile */
-	b.at_ns = a.at_ns + KS_SEC - 1;
+	b.at_ns = a.at_ns + 2 * KS_SEC - 1;
 	CU_ASSERT_TRUE(ks_guest_clash(&a, &b) && ks_guest_clash(&b, &a));
 	b.at_ns++;
 	CU_ASSERT_FALSE(ks_guest_clash(&a, &b));
