@@ -29,7 +29,7 @@ RUNS = [  # scenario, generator, settings, faults
     ("processes/real-stop-world", "snowflake", [], ["gc"]),
     ("guests/vcpu-stop", "snowflake", [], ["steal"]),
     ("guests/vcpu-stop", "counter", ["faults.steal.core=0"], ["steal"]),
-    ("guests/vcpu-stop", "snowflake", ["workload.rate=20000/s", "fleet.clocksource=hpet"], ["steal"]),
+    ("guests/vcpu-stop", "snowflake", ["workload.rate=1000/s", "fleet.clocksource=hpet"], ["steal"]),
     ("guests/guest-leap", "snowflake", [], ["second"]),
     ("guests/guest-suspend", "snowflake", [], ["sleep"]),
     ("guests/guest-host-stop", "snowflake", [], ["stop"]),

@@ -12,6 +12,7 @@
 #define WATCH_NS (60 * KS_MS)  /* and so long before QEMU is stopped the agent begins to look, and as long after */
 #define KEPT_WAITING_NS (2 * KS_SEC)
 #define RTC_TAKES_NS (4 * KS_SEC) /* the agent sets it, and looks when it goes on to its next second, twice */
+#define GATHER_NS (150 * KS_MS) /* and before a core is: somebody has to be on each of them by then, on a busy machine, too */
 #define READY_NS (2 * KS_MS)   /* poll may come back a little late */
 #define ANSWER_NS (30 * KS_SEC)
 #define PATIENCE_NS (20 * KS_SEC) /* with a guest that is to tell of what was done: it may have lost the timers that it sleeps by */
@@ -431,6 +432,11 @@ static bool is_watched(const struct ks_deed *d)
 	return d->kind == KS_DEED_HOST_STOP || d->kind == KS_DEED_CORE;
 }
 
+static int64_t looks_before_ns(const struct ks_deed *d)
+{
+	return d->kind == KS_DEED_CORE ? GATHER_NS : is_watched(d) ? WATCH_NS : 0;
+}
+
 /* Of the deed in its state, true time since the start; of one that it is the guest's turn to end: when that is given up. */
 static int64_t due_of(const struct ks_deed *d)
 {
@@ -438,7 +444,7 @@ static int64_t due_of(const struct ks_deed *d)
 	case KS_DEED_WAITS:
 		if (d->kind == KS_DEED_LOOK)
 			return d->at_ns;
-		return d->at_ns - (is_watched(d) ? WATCH_NS + TELL_NS : TELL_NS);
+		return d->at_ns - looks_before_ns(d) - TELL_NS;
 	case KS_DEED_READY:
 		return d->at_ns;
 	case KS_DEED_STANDS:
@@ -478,7 +484,7 @@ static int send(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	if (is_watched(d)) {
 		int64_t stops_ns = d->until_ns - d->at_ns;
 		int64_t loses_ns = d->kind == KS_DEED_CORE ? 0 : ks_guest_stop_loses(p->source, p->kernel, stops_ns);
-		act.at_raw_ns -= WATCH_NS;
+		act.at_raw_ns -= looks_before_ns(d);
 		/* where clocks then stand until their counter has come round, they are read after that */
 		act.until = p->start_ns + d->until_ns + WATCH_NS + (loses_ns > stops_ns ? loses_ns - stops_ns : 0);
 	}
