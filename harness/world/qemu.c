@@ -300,7 +300,7 @@ static int play(struct ks_guests *f)
 /* What a guest that has not answered would have been. */
 static const char *system_of(const struct ks_guests *f, char *text, size_t size)
 {
-	const char *version = f->options.kernel, *source = f->options.clocksource;
+	const char *version = ks_guests_kernel(f->plan), *source = ks_guests_source(f->plan);
 	char kernel[64];
 
 	if (!version)
