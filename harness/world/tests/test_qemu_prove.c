@@ -611,6 +611,23 @@ static void test_busy_stops(void)
 	}
 }
 
+/* A guest that looked on later than QEMU let it had a busy machine; one that saw less than all of the stop has no excuse. */
+static void test_busy_watch(void)
+{
+	struct ks_wire_acted acted = {.kind = KS_ACT_WATCH, .before = reading(T(1900), none), .after = reading(T(5400), none)};
+	static const int64_t saw[] = {T(3001), T(3300), T(1)};
+	struct run r;
+
+	for (size_t i = 0; i < sizeof(saw) / sizeof(saw[0]); i++) {
+		suspend(&r, "tsc", KS_SUSPEND_HOST_STOP, KS_DEED_HOST_STOP);
+		r.deed[0].state = KS_DEED_ENDS;
+		r.deed[0].act.kind = KS_ACT_WATCH;
+		acted.value = saw[i];
+		CU_ASSERT_EQUAL(ks_guest_play_acted(&r.play, &acted, &err), i == 1 ? -1 : 0);
+		CU_ASSERT_EQUAL(r.play.busy, i == 1);
+	}
+}
+
 /* A guest that does not come back is not waited for until the end of the run. */
 static void test_patience(void)
 {
@@ -631,7 +648,7 @@ int main(void)
 		{"what outlives a machine", test_outlives}, {"what is not carried", test_lacks},
 		{"a core", test_core}, {"cores that are not stopped", test_lacks_core},
 		{"records of a clone", test_clone_records}, {"times around a stop", test_order_of_times}, {"busy stops", test_busy_stops},
-		{"patience", test_patience}, {NULL, NULL},
+		{"busy looks", test_busy_watch}, {"patience", test_patience}, {NULL, NULL},
 	};
 	return ks_test_main("qemu-prove", tests);
 }
