@@ -8,6 +8,7 @@
  *   garbage   a byte of them is another than it was
  *   close     ends there
  *   deaf      its clock shows nothing of what is done to it
+ *   dead-battery  it boots with another date than its battery-backed clock shows
  *   wrong-core, no-core, lost-core   the thread that its monitor says is core 1 is core 0, not named, no thread at all
  *   stuck-core                       its monitor waits for core 1
  *   (anything else: it behaves) */
@@ -31,6 +32,7 @@
 #define BAD_BYTE 100000 /* of what it sends: in its records */
 
 static atomic_llong wall_ns; /* its wall clocks - this machine's */
+static atomic_llong boot_ns; /* what its other clocks begin at: one that has a date of its own booted just now */
 static atomic_llong sent;
 static pthread_mutex_t going = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t goes = PTHREAD_COND_INITIALIZER;
@@ -49,6 +51,10 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 		return -1;
 	if (id == CLOCK_REALTIME || id == CLOCK_TAI) {
 		int64_t ns = (int64_t)ts->tv_sec * KS_SEC + ts->tv_nsec + wall_ns;
+		ts->tv_sec = ns / KS_SEC;
+		ts->tv_nsec = ns % KS_SEC;
+	} else if (boot_ns && (id == CLOCK_MONOTONIC || id == CLOCK_BOOTTIME || id == CLOCK_MONOTONIC_RAW)) {
+		int64_t ns = (int64_t)ts->tv_sec * KS_SEC + ts->tv_nsec - boot_ns;
 		ts->tv_sec = ns / KS_SEC;
 		ts->tv_nsec = ns % KS_SEC;
 	}
@@ -307,12 +313,29 @@ static void wait_for_life(void)
 		_exit(1);
 }
 
+/* "base=2026-01-15T10:00:00,clock=vm". A kernel would lose a part of a second of it, and ours loses 0.3 s. */
+static void boot_at(const char *rtc)
+{
+	struct tm tm = {0};
+	int64_t now = shown(CLOCK_MONOTONIC);
+
+	if (sscanf(rtc, "base=%d-%d-%dT%d:%d:%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+		_exit(1);
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	wall_ns = timegm(&tm) * KS_SEC - 300 * KS_MS - shown(CLOCK_REALTIME) + (plays("dead-battery") ? -5 * KS_SEC : 0);
+	boot_ns = now;
+}
+
 int main(int argc, char **argv)
 {
 	const struct ks_subject_hooks hooks = {.system = "linux 0.0 fake", .state_dir = "/nonexistent", .record_bytes = 64 << 20,
 	                                       .act = act, .stir = stir, .take = take, .last = tell};
 	pthread_t thread;
 
+	for (int i = 1; i < argc - 1; i++)
+		if (!strcmp(argv[i], "-rtc"))
+			boot_at(argv[i + 1]);
 	pthread_create(&thread, NULL, monitor, NULL);
 	if (plays("chatter"))
 		pthread_create(&thread, NULL, chatter, NULL);

@@ -146,6 +146,52 @@ static void test_misbehaviour(void)
 	fails("deaf", 0, NULL, "fault 'back'");
 }
 
+/* ---- Lives ---- */
+
+static const char reboot[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 7s\nworkload: {rate: 1000/s}\nfleet: {nodes: 1}\n"
+			     "faults:\n- {name: off, at: 500ms, restart: node, for: 5s}\n";
+static const char rollback[] = "keyskew: 1\nduration: 6s\nworkload: {rate: 1000/s}\nfleet: {nodes: 1}\n"
+			       "faults:\n- {name: keep, at: 300ms, node: n1, snapshot: warm}\n- {name: back, at: 3s, rollback: warm, vmgenid: false, clocks: running}\n";
+
+/* Arrivals go on where those of the machine before ended, and those that came while it was off are served when it is on. */
+static void check_incarnations(const struct ks_run_output *out)
+{
+	uint64_t n[2] = {0};
+	int64_t due_ns = -KS_MS, first_ns = INT64_MAX;
+
+	for (size_t i = 0; i < out->records.n; i++) {
+		struct ks_record r = ks_record_get(&out->records, i);
+		CU_ASSERT_FATAL(r.lane < 2);
+		CU_ASSERT_EQUAL(r.seq, n[r.lane]++);
+		CU_ASSERT_EQUAL(r.due_ns, due_ns + KS_MS);
+		due_ns = r.due_ns;
+		CU_ASSERT(r.lane == 1 || r.call_ns < 600 * KS_MS);
+		first_ns = r.lane == 1 && r.call_ns < first_ns ? r.call_ns : first_ns;
+	}
+	CU_ASSERT(n[0] > 300 && n[0] <= 501);
+	CU_ASSERT(n[1] > 5000);
+	CU_ASSERT(first_ns >= 5500 * KS_MS && first_ns < 5700 * KS_MS);
+}
+
+static void test_reboot(void)
+{
+	struct ks_run_output out;
+
+	scenario = reboot;
+	setenv("KEYSKEW_FAKE", "good", 1);
+	CU_ASSERT_EQUAL_FATAL(run_patiently(&out), 0);
+	CU_ASSERT_EQUAL_FATAL(out.records.nlanes, 2);
+	CU_ASSERT(out.records.lanes[1].node == 0 && out.records.lanes[1].incarnation == 1);
+	check_incarnations(&out);
+	CU_ASSERT_EQUAL(out.ninjection, 1);
+	ks_run_output_release(&out);
+	CU_ASSERT_EQUAL(children(), 0);
+	fails("dead-battery", 0, NULL, "behind the battery-backed clock after a boot");
+	scenario = rollback;
+	fails("good", 0, NULL, "savevm"); /* it has no disks */
+	scenario = step;
+}
+
 static void *interrupt(void *stop)
 {
 	usleep(500000);
@@ -301,7 +347,7 @@ int main(void)
 		{"an image", test_set_up},
 		{"a fleet", test_fleet},           {"a chatty console", test_chatter}, {"misbehaviour", test_misbehaviour},
 		{"a core", test_core},             {"a core stands at the end", test_core_ends},
-		{"interrupted", test_interrupt},   {"side by side", test_side_by_side}, {"seats", test_seats},
+		{"a reboot", test_reboot},         {"interrupted", test_interrupt},   {"side by side", test_side_by_side}, {"seats", test_seats},
 		{"nothing is left", test_clean},   {NULL, NULL},
 	};
 	return ks_test_main("fleet", tests);
