@@ -29,7 +29,7 @@ ROWS = [
     ("s3", ONE, "5s", "{name: f, at: 1s, suspend: s3, for: 2s}", ""),
     ("pause", ONE, "1500ms", "{name: f, at: 400ms, thread: 1, pause: 500ms}", ""),
     ("zone", "{nodes: [{name: a}, {name: b, offset: 250.3ms}]}", "1s", "", ""),
-    ("clone", ONE, "2500ms", "{name: keep, at: 600ms, snapshot: warm}\n  - {name: copy, at: 1500ms, clone: warm, as: n2, vmgenid: false}", ""),
+    ("clone", ONE, "2500ms", "{name: keep, at: 600ms, node: n1, snapshot: warm}\n  - {name: copy, at: 1500ms, clone: warm, as: n2, vmgenid: false}", ""),
 ]
 # Differences that are real: row (a pattern), generator, property, why.
 KNOWN = [

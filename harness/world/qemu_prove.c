@@ -331,7 +331,8 @@ static int prove_s3(struct ctx *c, const struct ks_deed *d)
 	char stands[KS_TIME_TEXT], sleeps[KS_TIME_TEXT];
 
 	if (distance(error, 0) >= KS_SEC)
-		return ks_fail(c->err, KS_E_JUDGE, "fault '%s' is not proven: a battery-backed clock that counts seconds is off by one or more", fault_of(c, d)->name);
+		return ks_fail(c->err, KS_E_JUDGE, "fault '%s' is not proven: the wall clock was put on by %s over %s, as no clock of whole seconds does",
+		               fault_of(c, d)->name, ks_dur_format(sleeps, stood + error), ks_dur_format(stands, stood));
 	ks_fault_on_clocks(&c->model, &e, middle(&d->after) - stood);
 	e.op = KS_FAULT_RESUME;
 	e.extra = error;
