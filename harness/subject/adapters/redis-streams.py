@@ -56,4 +56,5 @@ try:
 except BrokenPipeError:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 finally:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever ends us may say so twice: by the pipe, and by a signal
     shutil.rmtree(folder, ignore_errors=True)
