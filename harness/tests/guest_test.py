@@ -106,6 +106,16 @@ def a_kernel_that_lacks_a_function(t):
     t.check(says in result.out and says in t.read("o/index.html").decode(), "nobody is told: %s" % tail(result))
 
 
+# Relations of clocks are those of an accelerator: what was measured under one is not claimed of the other
+@test("fake")
+def what_was_never_tried_under_kvm(t):
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skip("no /dev/kvm")
+    t.write("s.yaml", scenario(duration="600ms", faults="  - {name: stop, at: 200ms, node: n1, suspend: vm-stop, for: 200ms}\n"))
+    result = t.run("run", "s.yaml", "-w", "qemu", "-g", "counter", code=3, env=dict(fake(t, "good"), KEYSKEW_ACCEL="kvm"))
+    t.check("untested" in result.out and "KEYSKEW_ACCEL=tcg carries it" in result.out, tail(result))
+
+
 # "guest panics: exit 3 with the console's tail in the message"; test_fleet has the other ways to misbehave
 @test("fake")
 def a_guest_that_panics(t):
