@@ -29,12 +29,14 @@ ROWS = [
     ("s3", ONE, "5s", "{name: f, at: 1s, suspend: s3, for: 2s}", ""),
     ("pause", ONE, "1500ms", "{name: f, at: 400ms, thread: 1, pause: 500ms}", ""),
     ("zone", "{nodes: [{name: a}, {name: b, offset: 250.3ms}]}", "1s", "", ""),
-    ("clone", ONE, "2500ms", "{name: keep, at: 600ms, node: n1, snapshot: warm}\n  - {name: copy, at: 1500ms, clone: warm, as: n2, vmgenid: false}", ""),
+    ("clone", ONE, "3500ms", "{name: keep, at: 500ms, node: n1, snapshot: warm}\n  - {name: copy, at: 2500ms, clone: warm, as: n2, vmgenid: false}", ""),
 ]
 # Differences that are real: row (a pattern), generator, property, why.
 KNOWN = [
     ("leap", "unixnano(:user)?", "unique", "simulated calls stand on a grid and read the same ns again a second later, real ones never do"),
     ("vm-stop|host-stop|s3", "unixnano(:user)?", "unique", "simulated threads go on at the same ns, real ones never do"),
+    # guests/guest-clone, with a call in each ms, shows what a clone issues again; this row holds what it claims of order
+    ("clone", ".*", "unique", "a machine stands while it is kept, so that a clone's calls fall into other ms than those of its owner"),
     ("jitter|strobe", "milli-rand32", "increasing", "of two keys of one ms the random bits say which is the larger"),
 ]
 FLIP = 3     # so many calls may fall on the other side of a tick, or of another call, by the timing of a real machine
