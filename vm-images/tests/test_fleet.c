@@ -1,5 +1,4 @@
 /* The world qemu without a guest: QEMU is a program that only calls itself so (fake_qemu.c), and behaves, or does not. */
-#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "ks_qemu.h"
 #include "ks_test.h"
 #include "ks_time.h"
@@ -29,18 +29,6 @@ static const char core[] = CORE "workload: {rate: 4/s}\n", astray[] = CORE "work
 static const char long_core[] = "keyskew: 1\nstart: 2026-01-15T10:00:00Z\nduration: 9s\nworkload: {rate: 1000/s}\nfleet: {threads: 2}\n"
 				"faults:\n- {name: steal, at: 300ms, core: 1, pause: 8s}\n";
 static const char *scenario = step;
-
-static int entries(const char *path)
-{
-	DIR *d = opendir(path);
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
 
 /* Of this thread, that were not waited for. */
 static int children(void)
@@ -104,9 +92,9 @@ static void fleet_runs(const char *fake)
 static void test_fleet(void)
 {
 	fleet_runs("good");
-	int fds = entries("/proc/self/fd"); /* the template's two stay */
+	int fds = descriptors(); /* the template's two stay */
 	fleet_runs("good");
-	CU_ASSERT_EQUAL(entries("/proc/self/fd"), fds);
+	CU_ASSERT_EQUAL(descriptors(), fds);
 	CU_ASSERT_EQUAL(children(), 0);
 }
 
@@ -119,7 +107,7 @@ static void fails(const char *fake, int64_t timeout_ns, volatile const int *stop
 {
 	struct ks_run_output out;
 	struct ks_err err = {0};
-	int fds = entries("/proc/self/fd");
+	int fds = descriptors();
 
 	setenv("KEYSKEW_FAKE", fake, 1);
 	for (int tries = 0; tries < 5; tries++) {
@@ -132,7 +120,7 @@ static void fails(const char *fake, int64_t timeout_ns, volatile const int *stop
 	if (!strstr(err.text, expected))
 		fprintf(stderr, "%s: %s\n", fake, err.text);
 	CU_ASSERT_EQUAL(out.records.n, 0);
-	CU_ASSERT_EQUAL(entries("/proc/self/fd"), fds);
+	CU_ASSERT_EQUAL(descriptors(), fds);
 	CU_ASSERT_EQUAL(children(), 0);
 }
 

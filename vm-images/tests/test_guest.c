@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "ks_mem.h"
 #include "ks_qemu.h"
 #include "ks_test.h"
@@ -51,18 +52,6 @@ static int children(const char *name, pid_t *pid)
 		}
 		fclose(f);
 	}
-	if (d)
-		closedir(d);
-	return n;
-}
-
-static int descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
 	if (d)
 		closedir(d);
 	return n;
