@@ -150,6 +150,22 @@ static int skip(struct host *h, uint32_t length)
 	return GO_ON;
 }
 
+/* While no lane is inside of a call. */
+static int count_calls(struct host *h, uint32_t length)
+{
+	uint64_t caller, next;
+
+	if (h->phase != RUNNING || !atomic_load(&h->crew.held) || length != (1 + h->lanes) * sizeof(next))
+		return ks_subject_fail(h, "numbers of calls out of turn");
+	memcpy(&caller, h->frame, sizeof(caller));
+	for (uint32_t i = 0; i < h->lanes; i++) {
+		memcpy(&next, h->frame + (1 + i) * sizeof(next), sizeof(next));
+		h->lane[i].env.caller = caller + i;
+		h->lane[i].ahead = next - atomic_load(&h->lane[i].area->state) / 4;
+	}
+	return GO_ON;
+}
+
 /* What only some hosts know. */
 static int take(struct host *h, uint32_t type, uint32_t length)
 {
@@ -189,6 +205,8 @@ static int serve(struct host *h)
 					      : ks_subject_fail(h, "started twice, or before it was configured");
 	case KS_WIRE_SKIP:
 		return skip(h, length);
+	case KS_WIRE_CALLS:
+		return count_calls(h, length);
 	case KS_WIRE_FILE:
 	case KS_WIRE_PROGRAM:
 	case KS_WIRE_CAPTURE:

@@ -11,7 +11,7 @@
 
 #define KS_WIRE_MAGIC 0x3157534bu /* "KSW1" */
 #define KS_WIRE_MAX (1u << 20)    /* bytes of a payload */
-#define KS_WIRE_VERSION 11u
+#define KS_WIRE_VERSION 12u
 #define KS_WIRE_STIR_MAX 512u    /* bytes of WAKE */
 
 enum ks_wire_type {
@@ -46,7 +46,9 @@ enum ks_wire_type {
 	KS_WIRE_KEEP,      /* harness, before CONFIG, to a guest: the configuration of chronyd, which keeps its clock from now on */
 	KS_WIRE_SKIP,      /* harness, between CONFIG and START: uint64_t for each thread: arrivals that the incarnation before
 			      has had */
-	KS_WIRE_LAST = KS_WIRE_SKIP
+	KS_WIRE_CALLS,     /* harness, before KS_ACT_BORN: uint64_t: ks_caller of thread 0 of the machine that it is now; then for each
+			      thread the number of its next call: what calls are about is drawn of these */
+	KS_WIRE_LAST = KS_WIRE_CALLS
 };
 
 struct ks_wire_header {

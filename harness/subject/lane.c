@@ -104,7 +104,6 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 	l->env.has_read = 0;
 	if (c->reads_beside)
 		take_beside(l);
-	l->env.seq = (uint32_t)n;
 	int64_t call_ns = begin_ns > *return_ns ? ks_true_wait(c->start_ns + begin_ns) - c->start_ns : *return_ns;
 	if (due_ns < atomic_load(&c->born_ns))
 		return SKIPPED;
@@ -121,6 +120,7 @@ static enum ks_outcome call(struct ks_lane_thread *l, uint64_t n, int64_t due_ns
 		call_ns = ks_true_ns() - c->start_ns;
 		NOTE(&a->call_ns, call_ns);
 	}
+	l->env.seq = (uint32_t)(n + l->ahead);
 	NOTE(&a->taken, atomic_load_explicit(&a->drawn, memory_order_relaxed));
 	enum ks_outcome outcome = c->spec.gen->next(&l->env, c->spec.cfg, c->shared, l->local, &key, &why);
 	*return_ns = ks_true_ns() - c->start_ns;

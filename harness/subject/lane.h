@@ -53,6 +53,7 @@ struct ks_lane_thread {
 	struct ks_area_lane *area;     /* how far it is, for those who look from outside */
 	struct ks_wire_record *record; /* cap of them */
 	char *text; /* keys that are texts */
+	uint64_t ahead; /* the number of a call - that of its record: of a machine that goes on from another one */
 	bool closed, inside; /* by the host, and where it was then; */
 	size_t told;         /* with so many records */
 	uint64_t cap, text_used;

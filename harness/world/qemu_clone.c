@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ks_mem.h"
+#include "ks_record.h"
 
 int ks_guest_told_add(struct ks_guest_told *t, const void *payload, uint32_t length, struct ks_err *err)
 {
@@ -28,6 +29,15 @@ void ks_guest_told_release(struct ks_guest_told *t)
 {
 	ks_free(t->v);
 	*t = (struct ks_guest_told){0};
+}
+
+uint64_t ks_guest_told_by(const struct ks_guest_told *t, uint32_t thread, int64_t until_ns)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		n += t->v[i].thread == thread && (t->v[i].outcome == KS_LOST ? t->v[i].call_ns : t->v[i].return_ns) <= until_ns;
+	return n;
 }
 
 static bool same(const struct ks_wire_record *a, const struct ks_wire_record *b)

@@ -80,6 +80,27 @@ static int64_t answer_by(const struct ks_guests *f)
 
 /* ---- going on from where another was kept ---- */
 
+/* How many calls the node's thread has made by the end of this life, which has told all. */
+static uint64_t calls_by(const struct ks_guests *f, const struct ks_guest *g, uint32_t thread)
+{
+	uint64_t n = ks_guest_told_by(&g->told, thread, INT64_MAX);
+
+	if (g->owner) /* what was another's is in its memory, too */
+		n -= ks_guest_told_by(&g->owner->told, thread, f->snapshot[f->events[g->born].amount].before.raw_ns);
+	return g->before ? n + calls_by(f, g->before, thread) : n;
+}
+
+/* Calls are about what the world outside wants, which does not go back. */
+static int tell_calls(struct ks_guests *f, struct ks_guest *g)
+{
+	struct ks_lane lane = {.node = g->node, .incarnation = g->incarnation};
+	uint64_t calls[1 + KS_GUEST_THREADS_MAX] = {ks_caller(&lane, f->plan->processes, f->plan->threads)};
+
+	for (uint32_t i = 0; g->before && i < f->threads; i++)
+		calls[1 + i] = calls_by(f, g->before, i);
+	return ks_vm_send(g->vm, KS_WIRE_CALLS, calls, (uint32_t)((1 + f->threads) * sizeof(*calls)), f->err);
+}
+
 /* Whose records its memory holds, too. */
 static int inherit(struct ks_guests *f, struct ks_guest *g, const struct ks_guest_snapshot *of)
 {
@@ -92,6 +113,8 @@ static int inherit(struct ks_guests *f, struct ks_guest *g, const struct ks_gues
 	g->play.snapshot = f->snapshot;
 	g->play.life = (uint32_t)(g - f->guest);
 	memcpy(g->account.clock_base_ns, g->owner->account.clock_base_ns, sizeof(g->account.clock_base_ns));
+	if (tell_calls(f, g) != 0)
+		return -1;
 	g->stage = KS_GUEST_LIVES;
 	return ks_guest_play_born(&g->play, g->start_raw_ns, g->ahead_ns, of, f->err);
 }

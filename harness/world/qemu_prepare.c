@@ -92,7 +92,7 @@ int ks_guests_send_config(struct ks_guests *f, struct ks_guest *g)
 		.mac = ks_host_mac(f->plan->host, f->request->seed, g->node), .ip = ks_host_ip(g->node), .duration_ns = f->plan->duration_ns,
 		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns,
 		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->threads,
-		.caller = ks_caller(&(struct ks_lane){.node = g->node}, f->plan->processes, f->plan->threads),
+		.caller = ks_caller(&(struct ks_lane){.node = g->node, .incarnation = g->incarnation}, f->plan->processes, f->plan->threads),
 		.user_low = f->plan->user_low, .user_high = f->plan->user_high, .depth_low = f->plan->depth_low, .depth_high = f->plan->depth_high,
 	}};
 	bool stops;

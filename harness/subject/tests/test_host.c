@@ -311,6 +311,8 @@ static void kept_born_and_ended(void)
 	int64_t kept_ns = acted(&c, KS_ACT_KEEP).before.raw_ns - s.start_raw_ns;
 	nanosleep(&moment, NULL);
 	int64_t born_ns = ks_true_ns() - s.start_raw_ns;
+	const uint64_t calls[] = {77, 1000, 2000};
+	ks_wire_send(c.to, KS_WIRE_CALLS, calls, sizeof(calls));
 	send_act(&c, KS_ACT_BORN, s.start_raw_ns + born_ns);
 	acted(&c, KS_ACT_BORN);
 	nanosleep(&moment, NULL);
@@ -427,6 +429,12 @@ static void skips_early(const struct child *c)
 	ks_wire_send(c->to, KS_WIRE_SKIP, none, sizeof(none));
 }
 
+static void counts_early(const struct child *c)
+{
+	uint64_t none[3] = {0};
+	ks_wire_send(c->to, KS_WIRE_CALLS, none, sizeof(none));
+}
+
 static void refuses(void)
 {
 	expect_error("unknown generator 'snowflak'", unknown_generator);
@@ -439,6 +447,7 @@ static void refuses(void)
 	expect_error("garbage", noise);
 	expect_error("only a subject sends", subjects_frame);
 	expect_error("fit no threads", skips_early);
+	expect_error("out of turn", counts_early);
 }
 
 /* How many of its threads may run on this core, and nowhere else. */
