@@ -44,7 +44,8 @@ ROWS = [
 KNOWN = [
     ("leap", "unixnano(:user)?", "unique", "simulated calls stand on a grid and read the same ns again a second later, real ones never do"),
     ("vm-stop|host-stop|s3", "unixnano(:user)?", "unique", "simulated threads go on at the same ns, real ones never do"),
-    ("clone|rollback", "XXX", "unique", "random bits come again, but seldom in the ms that they are part of: a machine stands while it is kept"),
+    ("clone|rollback", "(unixnano|milli-rand32|trace-id|mono-offset|hlc|uuidv[167]|ulid|truetime|instagram|pushid)(:.*)?", "unique",
+     "what else than the ms is in a key (random bits, ns, a count) comes again in another ms: a machine stands while it is kept"),
     ("jitter|strobe", "milli-rand32", "increasing", "of two keys of one ms the random bits say which is the larger"),
 ]
 FLIP = 3     # so many calls may fall on the other side of a tick, or of another call, by the timing of a real machine

@@ -283,12 +283,7 @@ static int prove(struct ks_guests *f)
 
 static int play(struct ks_guests *f)
 {
-	if (ks_guests_boot(f) != 0)
-		return -1;
-	for (uint32_t i = 0; i < f->n; i++)
-		if (ks_guests_configure(f, &f->guest[i]) != 0)
-			return -1;
-	if (ks_guests_agree_on_start(f) != 0)
+	if (ks_guests_boot(f) != 0 || ks_guests_prepare(f) != 0)
 		return -1;
 	for (uint32_t i = 0; i < f->n; i++)
 		if (ks_guests_hand_over(f, &f->guest[i]) != 0)

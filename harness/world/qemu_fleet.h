@@ -78,13 +78,12 @@ bool ks_guests_run_free(const struct ks_guests *fleet);
 int ks_guests_account(struct ks_guests *fleet, struct ks_guest *guest);
 /* Starts all guests, as clones of one that was booted before where that works, and waits until each has answered. */
 int ks_guests_boot(struct ks_guests *fleet);
-int ks_guests_configure(struct ks_guests *fleet, struct ks_guest *guest);
-/* The same without waiting for KS_WIRE_READY. */
+/* Tells the guest what it is to do. It answers KS_WIRE_READY. */
 int ks_guests_send_config(struct ks_guests *fleet, struct ks_guest *guest);
 /* How far its true time is from the host's. */
 int ks_guests_align(struct ks_guests *fleet, struct ks_guest *guest);
-/* Agrees on a start that is still to come when the last guest has been prepared; a slow machine needs a longer lead. */
-int ks_guests_agree_on_start(struct ks_guests *fleet);
+/* Gives all guests their date, configures them, and agrees on a start that is still to come then. */
+int ks_guests_prepare(struct ks_guests *fleet);
 /* The guest is told the start, and what is done to it begins. */
 int ks_guests_hand_over(struct ks_guests *fleet, struct ks_guest *guest);
 
