@@ -44,7 +44,7 @@ ROWS = [
 KNOWN = [
     ("leap", "unixnano(:user)?", "unique", "simulated calls stand on a grid and read the same ns again a second later, real ones never do"),
     ("vm-stop|host-stop|s3", "unixnano(:user)?", "unique", "simulated threads go on at the same ns, real ones never do"),
-    ("clone|rollback", "(unixnano|milli-rand32|trace-id|mono-offset|hlc|uuidv[167]|ulid|truetime|instagram|pushid)(:.*)?", "unique",
+    ("clone|rollback", "(unixnano|milli-rand32|trace-id|mono-offset|hlc|uuidv[167]|ulid|truetime|instagram|pushid|tsid|snowflake:ms20)(:.*)?", "unique",
      "what else than the ms is in a key (random bits, ns, a count) comes again in another ms: a machine stands while it is kept"),
     ("jitter|strobe", "milli-rand32", "increasing", "of two keys of one ms the random bits say which is the larger"),
 ]
