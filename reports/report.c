@@ -379,6 +379,8 @@ size_t ks_rp_capture(const json_t *run, size_t max, size_t max_stretches, void (
 	return shown + 1;
 }
 
+#define DATES_FROM_NS (25 * 365 * KS_DAY)
+
 void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 {
 	char c[KS_RP_NUMBER], o[KS_RP_NUMBER];
@@ -386,9 +388,10 @@ void ks_rp_injection(char *buf, size_t size, const json_t *injection)
 		ks_ppb_format(c, ks_rp_int(injection, "commanded_ppb"));
 		ks_ppb_format(o, ks_rp_int(injection, "observed_ppb"));
 	} else {
-		int64_t commanded = ks_rp_int(injection, "commanded_ns");
-		ks_rp_ns_like(c, commanded, commanded);
-		ks_rp_ns_like(o, ks_rp_int(injection, "observed_ns"), commanded);
+		int64_t commanded = ks_rp_int(injection, "commanded_ns"), observed = ks_rp_int(injection, "observed_ns");
+		bool date = commanded > DATES_FROM_NS && observed > DATES_FROM_NS; /* what a battery-backed clock is set to */
+		date ? ks_utc_format(c, commanded) : ks_rp_ns_like(c, commanded, commanded);
+		date ? ks_utc_format(o, observed) : ks_rp_ns_like(o, observed, commanded);
 	}
 	const char *node = ks_rp_str(injection, "node");
 	snprintf(buf, size, "%s%s%s: commanded %s, observed %s", ks_rp_str(injection, "fault"), *node ? " on " : "", node, c, o);

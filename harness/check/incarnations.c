@@ -25,7 +25,7 @@ static bool ends(const struct ks_fault *f, const struct counter *c)
 	bool node = f->amount != 0;
 	if (f->kind->op != KS_FAULT_RESTART)
 		return false;
-	if (f->kept && !node) /* the next incarnation goes on with its state */
+	if (f->kept) /* the next incarnation goes on with its state */
 		return false;
 	for (uint32_t i = 0; i < f->nnodes; i++)
 		if (f->nodes[i] == c->node)

@@ -414,9 +414,11 @@ static int check_injection(const struct ks_run_facts *f, struct ks_err *err)
 		int64_t off = in->observed - in->commanded;
 		if (off <= in->tolerance && off >= -in->tolerance)
 			continue;
-		return ks_fail(err, KS_E_JUDGE, "fault '%s' not proven on %s: commanded %lld, its clock showed %lld",
-		               f->plan->fault[in->fault].name, f->plan->node[in->node].name, (long long)in->commanded,
-		               (long long)in->observed);
+		const struct ks_fault *fault = &f->plan->fault[in->fault];
+		const char *(*format)(char *, int64_t) = fault->kind->type == KS_OPT_PPB ? ks_ppb_format : fault->kind->type == KS_OPT_UTC ? ks_utc_format : ks_dur_format;
+		char wanted[KS_TIME_TEXT], shown[KS_TIME_TEXT];
+		return ks_fail(err, KS_E_JUDGE, "fault '%s' not proven on %s: commanded %s, its clock showed %s", fault->name,
+		               f->plan->node[in->node].name, format(wanted, in->commanded), format(shown, in->observed));
 	}
 	return 0;
 }

@@ -374,9 +374,9 @@ static int check_pause(struct ks_reader *r, const struct ks_tree *item, struct k
 		if (ks_tree_get(item, others[i]))
 			return ks_bad_key(r, ks_tree_get(item, others[i]), "'%s' beside 'core', which stops all threads on it wherever they are", others[i]);
 	if (f->core >= f->cores)
-		return ks_bad(r, core, "no core %u, the machine has %u", f->core, f->cores);
+		return ks_bad(r, core, "no core %u, expected 0..%u ('cores' says how many there are)", f->core, f->cores - 1);
 	if (threads < f->cores)
-		return ks_bad(r, item, "%u thread%s on %u cores, expected a thread a core", threads, threads > 1 ? "s" : "", f->cores);
+		return ks_bad(r, item, "%u thread%s on %u cores, expected a thread a core (fleet.threads)", threads, threads > 1 ? "s" : "", f->cores);
 	return 0;
 }
 
@@ -404,6 +404,8 @@ static int read_draft(struct ks_reader *r, const struct ks_tree *item, struct dr
 		              ks_tree_get(item, "for")->text);
 	if (kind->op == KS_FAULT_CORES && check_cores(r, item, &d->fault))
 		return -1;
+	if (kind->op == KS_FAULT_SUSPEND && d->fault.amount != KS_SUSPEND_S3 && ks_tree_get(item, "wake_error"))
+		return ks_bad_key(r, ks_tree_get(item, "wake_error"), "'wake_error' beside 'suspend: %s', expected 's3'", kind->words[d->fault.amount]);
 	if (kind->op == KS_FAULT_PAUSE && check_pause(r, item, &d->fault))
 		return -1;
 	if (kind->keys & KS_KEY_WHERE && ks_place_check(r, item, &d->fault))

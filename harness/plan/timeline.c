@@ -530,6 +530,39 @@ static bool share_a_node(const struct ks_fault *f, const struct ks_fault *g)
 	return false;
 }
 
+/* While a machine sleeps, stands or is off. */
+static bool is_away(const struct ks_fault *f, int64_t t_ns)
+{
+	bool asleep = f->kind->op == KS_FAULT_SUSPEND && f->amount != KS_SUSPEND_HOST_STOP;
+	return (asleep || (f->kind->op == KS_FAULT_RESTART && f->amount)) && t_ns >= f->at_ns && t_ns <= f->at_ns + f->for_ns;
+}
+
+static bool stops_threads(const struct ks_fault *f)
+{
+	return f->kind->op == KS_FAULT_PAUSE || f->kind->op == KS_FAULT_STOP_WORLD;
+}
+
+/* Is it done to the machine, or to what runs there, and not to the world around it? */
+static bool needs_machine(const struct ks_fault *f)
+{
+	int op = f->kind->op;
+	return op != KS_FAULT_SOURCE && op != KS_FAULT_CUT_OFF && op != KS_FAULT_CLONE;
+}
+
+/* Nobody bends a clock that stands, and nothing happens to a machine that is off; a thread that stands when its machine does, or when it is
+ * taken, goes on by no end of its own. */
+static bool finds_nobody(const struct ks_fault *f, const struct ks_fault *g)
+{
+	int op = f->kind->op;
+	bool bends = op == KS_FAULT_SLEW || op == KS_FAULT_SMEAR || op == KS_FAULT_DRIFT, ends = bends && f->for_ns;
+	if (bends && (is_away(g, f->at_ns) || (ends && is_away(g, f->at_ns + f->for_ns))))
+		return true;
+	if (g->kind->op == KS_FAULT_RESTART && needs_machine(f) && is_away(g, f->at_ns) && f->at_ns > g->at_ns && f->at_ns < g->at_ns + g->for_ns)
+		return true;
+	bool takes = g->kind->op == KS_FAULT_SUSPEND || g->kind->op == KS_FAULT_ROLLBACK || (g->kind->op == KS_FAULT_RESTART && g->amount);
+	return stops_threads(f) && !f->placed && takes && f->at_ns <= lasts_until(g) && g->at_ns <= f->at_ns + f->for_ns;
+}
+
 /* Faults that hold clocks, or bend them, undo each other when they overlap on a node: what ends first would end both. */
 static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 {
@@ -540,6 +573,8 @@ static bool excludes(const struct ks_fault *f, const struct ks_fault *g)
 	bool alike = f->kind->op == g->kind->op && (f->kind->op == KS_FAULT_COARSE || f->kind->op == KS_FAULT_CORES);
 	bool lives = lives_clash(f, g) || (makes_clocks(f) && (hold_g || bend_g || g->kind->op == KS_FAULT_COARSE)) ||
 	             (makes_clocks(g) && (hold_f || bend_f || f->kind->op == KS_FAULT_COARSE));
+	if ((finds_nobody(f, g) || finds_nobody(g, f)) && share_a_node(f, g))
+		return true;
 	if (!((hold_f && hold_g) || (bend_f && bend_g) || alike || lives))
 		return false;
 	return f->at_ns <= lasts_until(g) && g->at_ns <= lasts_until(f) && share_a_node(f, g);

@@ -4,12 +4,15 @@
 /* Where it was kept no calls were going on, and none begins before it knows how late it is: what its agent tells is right from then on. */
 static int wake(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 {
-	struct ks_wire_act act = {.kind = KS_ACT_BORN, .until = d->kind == KS_DEED_BACK ? p->start_ns + d->at_ns : 0};
+	struct ks_wire_act act = {.kind = KS_ACT_BORN};
 	struct ks_wire_acted acted;
 	struct ks_vm_clocks c;
 
 	if (ks_vm_clocks(p->vm, 4, &c, err) != 0)
 		return -1;
+	/* a clone that is late has no calls to make up for, and one that is early waits; a node that was put back has */
+	if (d->kind == KS_DEED_BACK || ks_guest_play_since_of(p, c.host_raw_ns) < d->at_ns)
+		act.until = p->start_ns + d->at_ns;
 	d->value = act.amount = ks_guest_play_since_of(p, c.host_raw_ns) - (c.guest.raw_ns + (c.guest.raw_after_ns - c.guest.raw_ns) / 2 - p->start_ns);
 	if (ks_vm_send(p->vm, KS_WIRE_ACT, &act, sizeof(act), err) != 0 ||
 	    ks_vm_expect(p->vm, KS_WIRE_ACTED, &acted, sizeof(acted), ks_host_ns() + KS_GUEST_ANSWER_NS, err) != 0)

@@ -116,8 +116,9 @@ static int carries_events(const struct ks_plan *plan, const struct ks_fault_even
 		}
 		for (uint32_t k = i + 1; k < n && event[k].at_ns - event[i].at_ns < 5 * KS_SEC; k++) /* beyond that nothing clashes */
 			if (ks_guest_clash(&event[i], &event[k])) {
-				snprintf(why, size, "faults '%s' and '%s' are too near for a guest to prove each", f->name,
-				         plan->fault[event[k].fault].name);
+				char apart[KS_TIME_TEXT];
+				snprintf(why, size, "faults '%s' and '%s' are too near for a guest to prove each, expected at least %s between them", f->name,
+				         plan->fault[event[k].fault].name, ks_dur_format(apart, ks_guest_apart(&event[i], &event[k])));
 				return -1;
 			}
 	}
@@ -182,7 +183,7 @@ static int carries_cores(const struct ks_plan *plan, const struct ks_gen_spec *g
 		bool stops;
 		uint32_t free_core = ks_guests_free_core(plan, node, &stops);
 		if (stops && plan->node[node].clone)
-			return refuse(why, size, "the threads of a clone are on the cores that its owner's were on, and no other ones");
+			return refuse(why, size, "the threads of a clone are on the cores that its owner's were on: no core of one is stopped (pause with thread)");
 		if (stops && !gen->gen)
 			return refuse(why, size, "a program in a guest has no threads that keyskew could keep on a core");
 		if (stops && free_core == KS_ANY && ks_gen_background(gen->gen, gen->cfg)->period_ns)

@@ -64,10 +64,17 @@ static const char *lacks_rollback(const struct ks_fault_event *e, const char *so
 	bool runs = !source || !strcmp(source, "tsc");
 
 	if (e->extra & KS_REVIVE_RESEED)
-		return "a machine that is put back in the same QEMU keeps its generation id";
+		return runs && !(e->extra & KS_REVIVE_CLOCKS_RUN)
+			       ? "a machine that is put back in the same QEMU keeps its generation id, and a counter of the processor's does not go back (vmgenid: false, and fleet.clocksource: hpet or clocks: running)"
+			       : "a machine that is put back in the same QEMU keeps its generation id (vmgenid: false)";
 	if (e->extra & KS_REVIVE_CLOCKS_RUN && !runs)
 		return "clocks that count QEMU's time go back with a machine (fleet.clocksource: tsc counts the processor's)";
-	return e->extra & KS_REVIVE_CLOCKS_RUN || !runs ? NULL : "clocks that count the processor's time do not go back with a machine (fleet.clocksource: hpet, or the rollback's clocks: run)";
+	return e->extra & KS_REVIVE_CLOCKS_RUN || !runs ? NULL : "clocks that count the processor's time do not go back with a machine (fleet.clocksource: hpet, or the rollback's clocks: running)";
+}
+
+int64_t ks_guest_boot_takes(const struct ks_fault *f)
+{
+	return KS_GUEST_BOOT_NS + (f->nnodes > 1 ? (int64_t)(f->nnodes - 1) * KS_GUEST_BESIDE_NS : 0);
 }
 
 static const char *lacks_restart(const struct ks_plan *plan, const struct ks_fault_event *e)
@@ -76,7 +83,8 @@ static const char *lacks_restart(const struct ks_plan *plan, const struct ks_fau
 		return "a process of a guest is not restarted, its machine is (restart: node)";
 	if (e->amount & KS_RESTART_KEPT)
 		return "no state outlives a reboot but what is on the disk";
-	return plan->fault[e->fault].for_ns < KS_GUEST_BOOT_NS ? "a guest needs 5 s to boot (restart: node, for: 5s)" : NULL;
+	const struct ks_fault *f = &plan->fault[e->fault];
+	return f->for_ns < ks_guest_boot_takes(f) ? "a guest needs 5 s to boot, and 1.5 s more for each that boots beside it (restart: node, for: 5s)" : NULL;
 }
 
 /* A core that stands for less than this may as well be one of a busy machine. */
@@ -162,19 +170,22 @@ bool ks_guest_stands_from(const struct ks_fault_event *e)
 	return e->op == KS_FAULT_STOP || e->op == KS_FAULT_SUSPEND;
 }
 
+int64_t ks_guest_apart(const struct ks_fault_event *a, const struct ks_fault_event *b)
+{
+	if (a->fault == b->fault)
+		return 0;
+	if (keeps_waiting(a->op) || keeps_waiting(b->op))
+		return KEPT_WAITING_NS;
+	if (a->node != b->node)
+		return 0;
+	if (a->op == KS_FAULT_RTC || b->op == KS_FAULT_RTC)
+		return RTC_TAKES_NS;
+	return stands(a->op) || stands(b->op) ? 2 * KS_GUEST_WATCH_NS : 2 * KS_MS;
+}
+
 bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b)
 {
-	int64_t apart = a->at_ns < b->at_ns ? b->at_ns - a->at_ns : a->at_ns - b->at_ns;
-
-	if (a->fault == b->fault)
-		return false;
-	if (keeps_waiting(a->op) || keeps_waiting(b->op))
-		return apart < KEPT_WAITING_NS;
-	if (a->node != b->node)
-		return false;
-	if (a->op == KS_FAULT_RTC || b->op == KS_FAULT_RTC)
-		return apart < RTC_TAKES_NS;
-	return apart < (stands(a->op) || stands(b->op) ? 2 * KS_GUEST_WATCH_NS : 2 * KS_MS);
+	return (a->at_ns < b->at_ns ? b->at_ns - a->at_ns : a->at_ns - b->at_ns) < ks_guest_apart(a, b);
 }
 
 /* Does it go on until another event of its fault, or happen by itself later? */

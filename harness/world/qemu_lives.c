@@ -185,8 +185,8 @@ static int64_t await_rollback(struct ks_guests *f, struct ks_guest *g)
 
 /* ---- booting anew ---- */
 
-/* Enough for a boot to the agent's answer beside guests that are busy. */
-#define BOOT_NS (3500 * KS_MS)
+/* What is left of the time that a boot takes when QEMU has to be launched: for the end of the machine before, and to the next whole second. */
+#define BEFORE_NS (1500 * KS_MS)
 /* From the start of QEMU to where its battery-backed clock begins to count. */
 #define RTC_BEGINS_NS (80 * KS_MS)
 
@@ -206,7 +206,7 @@ static int64_t rtc_ahead(const struct ks_guests *f, const struct ks_guest *g)
 /* The last instant early enough at which that clock, when it begins to count, has a whole second. */
 static int64_t launch_at(const struct ks_guests *f, const struct ks_guest *g)
 {
-	int64_t latest = f->events[g->born].at_ns - BOOT_NS;
+	int64_t latest = f->events[g->born].at_ns - ks_guest_boot_takes(&f->plan->fault[f->events[g->born].fault]) + BEFORE_NS;
 	int64_t shows = f->plan->start_unix_ns + latest + RTC_BEGINS_NS + rtc_ahead(f, g);
 
 	return latest - (shows % KS_SEC + KS_SEC) % KS_SEC;

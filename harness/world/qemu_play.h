@@ -13,6 +13,9 @@
 #define KS_GUEST_LATE_MAX_NS (100 * KS_MS)
 /* From the end of a machine to when it has booted anew. */
 #define KS_GUEST_BOOT_NS (5 * KS_SEC)
+#define KS_GUEST_BESIDE_NS (1500 * KS_MS) /* and so much more for each that boots beside it */
+/* How long the machines of a restart have to be off at least. Pure. */
+int64_t ks_guest_boot_takes(const struct ks_fault *restart);
 
 /* Longer than QEMU says that a machine slept its clocks stand: while its kernel puts the last of its devices to sleep, and wakes. Of 16 sleeps
  * the shortest took 19 ms for that, the longest 75 ms, beside other guests on two cores. Before, from being told to sleeping, they took 48 to
@@ -92,6 +95,7 @@ struct ks_guest_play {
  * choice. @return NULL, or what is missing. Pure. */
 const char *ks_guest_lacks(const struct ks_plan *plan, const struct ks_fault_event *event, unsigned clocks, const char *source);
 /* Two events of one node that are too near to do, or to prove, each. Pure. */
+int64_t ks_guest_apart(const struct ks_fault_event *a, const struct ks_fault_event *b); /* how far they have to be apart, ns */
 bool ks_guest_clash(const struct ks_fault_event *a, const struct ks_fault_event *b);
 /* Does the event begin what the machine, or its agent, stands in until another event of the fault? Nothing else is done meanwhile.
  * Pure. */

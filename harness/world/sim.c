@@ -84,7 +84,7 @@ static int64_t stood(const struct ks_fault_seen *begin, const struct ks_fault_se
 static int64_t slew_of(int64_t monotonic_ppb, int64_t raw_ppb)
 {
 	__int128 disciplined = KS_SEC + monotonic_ppb, oscillator = KS_SEC + raw_ppb;
-	return (int64_t)((disciplined * KS_SEC + oscillator / 2) / oscillator - KS_SEC);
+	return oscillator <= 0 ? 0 : (int64_t)((disciplined * KS_SEC + oscillator / 2) / oscillator - KS_SEC); /* a clock that stands shows no rate */
 }
 
 /* What an event added to the correction that was there: the node's keeper has its own. */

@@ -395,11 +395,16 @@ static void test_boot(void)
 	struct run r;
 
 	CU_ASSERT_EQUAL(boots(&r, &c), 0);
-	CU_ASSERT_EQUAL(r.injection[0].commanded, -1015 * KS_SEC);
-	CU_ASSERT_EQUAL(r.injection[0].observed, -1015 * KS_SEC + T(2500));
-	c = booted(T(1200)); /* more than the second that a kernel may lose */
+	CU_ASSERT_EQUAL(r.injection[0].commanded, -T(10000)); /* by what the wall clock moves */
+	CU_ASSERT_EQUAL(r.injection[0].observed, -T(10700));
+	c = booted(-T(400)); /* a kernel that counted too fast as it began */
+	CU_ASSERT_EQUAL(boots(&r, &c), 0);
+	c = booted(T(2000)); /* more than the second that a kernel may lose, and what it may count wrong */
 	CU_ASSERT_EQUAL(boots(&r, &c), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "behind the battery-backed clock"));
+	c = booted(-T(1000));
+	CU_ASSERT_EQUAL(boots(&r, &c), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "ahead of the battery-backed clock"));
 	c = booted(-T(10000)); /* the true date */
 	CU_ASSERT_EQUAL(boots(&r, &c), -1);
 	c = booted(T(700));
@@ -514,6 +519,11 @@ static void test_lacks(void)
 	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_DOWN, KS_RESTART_NODE, 0, 1, NULL), "");
 	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_UP, 0, 0, 1, NULL), "restart: node"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_UP, KS_RESTART_NODE | KS_RESTART_KEPT, 0, 1, NULL), "disk"));
+	fault.nnodes = 4;
+	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_DOWN, KS_RESTART_NODE, 0, 1, NULL), "1.5 s more"));
+	fault.for_ns = T(9500);
+	CU_ASSERT_STRING_EQUAL(lacks(KS_FAULT_DOWN, KS_RESTART_NODE, 0, 1, NULL), "");
+	fault.nnodes = 1;
 	fault.for_ns = T(4999);
 	CU_ASSERT_PTR_NOT_NULL(strstr(lacks(KS_FAULT_DOWN, KS_RESTART_NODE, 0, 1, NULL), "5 s"));
 }
