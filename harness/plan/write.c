@@ -243,7 +243,7 @@ static void put_fault(FILE *out, const struct ks_plan *p, const struct ks_fault 
 		fprintf(out, ", vmgenid: %s", f->vmgenid ? "true" : "false");
 	if (f->kind->keys & KS_KEY_CLOCKS)
 		fprintf(out, ", clocks: %s", f->clocks_run ? "running" : "saved");
-	if (f->kind->keys & KS_KEY_WAKE_ERROR)
+	if (f->kind->keys & KS_KEY_WAKE_ERROR && f->amount == KS_SUSPEND_S3)
 		fprintf(out, ", wake_error: %s", ks_dur_format(text, f->wake_error_ns));
 	fputs("}\n", out);
 }
