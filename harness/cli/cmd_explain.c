@@ -118,7 +118,7 @@ static int explain(const json_t *document, const char *key)
 	if (told)
 		return 0;
 	if (key)
-		fprintf(stderr, "keyskew: no witness of this result names key '%s'\n", key);
+		fprintf(stderr, "keyskew: no witness of this result names key '%s'; of real worlds a result keeps witnesses alone, 'run --keys FILE' writes all keys\n", key);
 	else
 		fputs("keyskew: no claim is broken in this result\n", stderr);
 	return KS_E_NOMATCH;
