@@ -46,6 +46,7 @@ KNOWN = [
     ("vm-stop|host-stop|s3", "unixnano(:user)?", "unique", "simulated threads go on at the same ns, real ones never do"),
     ("clone|rollback", "(unixnano|milli-rand32|trace-id|mono-offset|hlc|uuidv[167]|ulid|truetime|instagram|pushid|tsid|snowflake:ms20)(:.*)?", "unique",
      "what else than the ms is in a key (random bits, ns, a count) comes again in another ms: a machine stands while it is kept"),
+    ("reboot", "flake", "unique", "it persists its time once a second, and a boot's wall clock is off by up to one"),
     ("jitter|strobe", "milli-rand32", "increasing", "of two keys of one ms the random bits say which is the larger"),
 ]
 FLIP = 3     # so many calls may fall on the other side of a tick, or of another call, by the timing of a real machine

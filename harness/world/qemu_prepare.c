@@ -91,6 +91,7 @@ int ks_guests_send_config(struct ks_guests *f, struct ks_guest *g)
 	} message = {.config = {
 		.threads = f->threads, .lanes_of_node = f->threads, .seed = f->request->seed,
 		.worker = ks_plan_worker(f->plan, f->request->seed, g->node),
+		.pid = ks_host_pid(f->plan->host, f->request->seed, g->node, 0, g->incarnation), /* the agent's own is 1 in any guest */
 		.mac = ks_host_mac(f->plan->host, f->request->seed, g->node), .ip = ks_host_ip(g->node), .duration_ns = f->plan->duration_ns,
 		.rate_count = load->rate.count, .rate_per_ns = load->rate.per_ns, .phase_ns = load->phase_ns,
 		.arrival = load->arrival, .model = load->model, .on_refuse = load->on_refuse, .lane_id = g->node * f->threads,
