@@ -174,7 +174,9 @@ static void test_reboot(void)
 	CU_ASSERT_EQUAL(out.ninjection, 1);
 	ks_run_output_release(&out);
 	CU_ASSERT_EQUAL(children(), 0);
-	fails("dead-battery", 0, NULL, "behind the battery-backed clock after a boot");
+	const char *takes_long = getenv("KEYSKEW_TEST_LONG");
+	if (takes_long && *takes_long != '0')
+		fails("dead-battery", 0, NULL, "behind the battery-backed clock after a boot");
 	scenario = rollback;
 	fails("good", 0, NULL, "savevm"); /* it has no disks */
 	scenario = step;
