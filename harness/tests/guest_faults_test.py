@@ -38,7 +38,7 @@ RUNS = [  # scenario, generator, settings, faults
     ("guests/guest-rollback", "counter", ["fleet.clocksource=acpi_pm"], ["keep", "back"]),
     ("guests/guest-rollback", "counter", ["fleet.clocksource=tsc", "faults.back.clocks=running"], ["keep", "back"]),
     ("guests/guest-reboot", "snowflake", [], ["battery", "reboot", "sync"]),
-    ("guests/guest-reboot", "snowflake:persist=true", ["fleet.nodes=2", "fleet.clocksource=hpet"], ["battery", "reboot", "sync"]),
+    ("guests/guest-reboot", "snowflake:persist=true", ["fleet.nodes=2", "faults.reboot.for=6500ms", "fleet.clocksource=hpet"], ["battery", "reboot", "sync"]),
 ]
 
 
