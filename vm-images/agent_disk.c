@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,9 +45,12 @@ int ks_agent_tell_disk(const char *folder, int (*send)(void *host, uint32_t type
 	struct dirent **names;
 	int n = scandir(folder, &names, is_word, alphasort), status = 0;
 
-	for (int i = 0; i < n && !status; i++) {
-		uint32_t length = pack(folder, names[i]->d_name, payload);
-		status = length ? send(host, KS_WIRE_FILE, payload, length) : 0;
+	for (int i = 0; i < n; i++) {
+		uint32_t length = status ? 0 : pack(folder, names[i]->d_name, payload);
+		status = length ? send(host, KS_WIRE_FILE, payload, length) : status;
+		free(names[i]);
 	}
+	if (n >= 0)
+		free(names);
 	return status;
 }

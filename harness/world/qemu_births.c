@@ -21,9 +21,6 @@ static int wake(struct ks_guest_play *p, struct ks_deed *d, struct ks_err *err)
 	return 0;
 }
 
-/* So long after its instant a machine may be put back: it is stopped, and its memory is read, after all that it told was taken. */
-#define BACK_LATE_NS (2 * KS_SEC)
-
 int ks_guest_play_born(struct ks_guest_play *p, int64_t start_ns, int64_t ahead_ns, const struct ks_guest_snapshot *of,
 		       struct ks_err *err)
 {
@@ -45,7 +42,7 @@ int ks_guest_play_born(struct ks_guest_play *p, int64_t start_ns, int64_t ahead_
 		return ks_guest_play_late(p, d, of->stood_ns + d->value, err);
 	bool runs = p->event[d->event].extra & KS_REVIVE_CLOCKS_RUN; /* and stood only while it was kept, and put back */
 	d->gap_ns = KS_GUEST_CONT_TAKES_NS - KS_GUEST_STOP_TAKES_NS + (runs ? of->stood_for_ns + of->went_on_ns - of->stopped_ns : of->went_on_ns - of->stood_ns);
-	return ks_guest_play_late(p, d, of->went_on_ns - BACK_LATE_NS + KS_GUEST_LATE_MAX_NS, err);
+	return ks_guest_play_late(p, d, of->went_on_ns, err);
 }
 
 int ks_guest_play_booted(struct ks_guest_play *p, const struct ks_guest_play *before, int64_t launched_ns, int64_t rtc_ns,

@@ -84,6 +84,8 @@ int ks_guests_send_config(struct ks_guests *fleet, struct ks_guest *guest);
 int ks_guests_align(struct ks_guests *fleet, struct ks_guest *guest);
 /* Gives all guests their date, configures them, and agrees on a start that is still to come then. */
 int ks_guests_prepare(struct ks_guests *fleet);
+/* What will be done to this life of its machine. */
+int ks_guests_plan_deeds(struct ks_guests *fleet, struct ks_guest *guest);
 /* The guest is told the start, and what is done to it begins. */
 int ks_guests_hand_over(struct ks_guests *fleet, struct ks_guest *guest);
 

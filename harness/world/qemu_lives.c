@@ -107,11 +107,8 @@ static int inherit(struct ks_guests *f, struct ks_guest *g, const struct ks_gues
 	g->owner = &f->guest[of->life];
 	g->ahead_ns = g->owner->ahead_ns;
 	g->start_raw_ns = g->owner->start_raw_ns;
-	if (ks_guests_account(f, g) != 0 ||
-	    ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, g->born, g->died, f->err) != 0)
+	if (ks_guests_account(f, g) != 0 || ks_guests_plan_deeds(f, g) != 0)
 		return -1;
-	g->play.snapshot = f->snapshot;
-	g->play.life = (uint32_t)(g - f->guest);
 	memcpy(g->account.clock_base_ns, g->owner->account.clock_base_ns, sizeof(g->account.clock_base_ns));
 	if (tell_calls(f, g) != 0)
 		return -1;

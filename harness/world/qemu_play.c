@@ -349,7 +349,7 @@ int ks_guest_play_late(struct ks_guest_play *p, const struct ks_deed *d, int64_t
 	int64_t off = did_ns - d->at_ns, length = d->until_ns - d->at_ns;
 	int64_t limit = d->kind == KS_DEED_CORE ? ks_guest_core_slack(length) : LASTS_OFF_NS;
 
-	if (off > KS_GUEST_LATE_MAX_NS)
+	if (off > (d->kind == KS_DEED_BACK ? KS_GUEST_BACK_LATE_NS : KS_GUEST_LATE_MAX_NS))
 		return too_busy(p, d, "came late by", off, err);
 	if (d->kind == KS_DEED_S3)
 		return slow_sleeper(p, d, err);

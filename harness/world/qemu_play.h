@@ -11,6 +11,8 @@
 
 /* A fault later than this is another scenario. */
 #define KS_GUEST_LATE_MAX_NS (100 * KS_MS)
+/* So long after its instant a machine may be put back: it is stopped, and its memory is read, after all that it told was taken. */
+#define KS_GUEST_BACK_LATE_NS (2 * KS_SEC)
 /* From the end of a machine to when it has booted anew. */
 #define KS_GUEST_BOOT_NS (5 * KS_SEC)
 #define KS_GUEST_BESIDE_NS (1500 * KS_MS) /* and so much more for each that boots beside it */

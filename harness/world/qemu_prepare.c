@@ -203,14 +203,21 @@ int ks_guests_prepare(struct ks_guests *f)
 	return ks_fail(f->err, KS_E_JUDGE, "this machine is too slow to start %u guests at one time", f->n);
 }
 
-int ks_guests_hand_over(struct ks_guests *f, struct ks_guest *g)
+int ks_guests_plan_deeds(struct ks_guests *f, struct ks_guest *g)
 {
-	struct ks_wire_start start = {g->start_raw_ns, f->plan->start_unix_ns};
-
 	if (ks_guest_play_init(&g->play, g->vm, f->request, g->node, f->events, f->nevents, g->born, g->died, f->err) != 0)
 		return -1;
 	g->play.snapshot = f->snapshot;
 	g->play.life = (uint32_t)(g - f->guest);
+	return 0;
+}
+
+int ks_guests_hand_over(struct ks_guests *f, struct ks_guest *g)
+{
+	struct ks_wire_start start = {g->start_raw_ns, f->plan->start_unix_ns};
+
+	if (ks_guests_plan_deeds(f, g) != 0)
+		return -1;
 	if (ks_guest_is_kept(f->plan, g->node))
 		g->play.drift_ppb = 0; /* its own oscillator's is what chronyd corrects */
 	if (ks_vm_send(g->vm, KS_WIRE_START, &start, sizeof(start), f->err) != 0)

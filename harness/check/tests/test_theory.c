@@ -245,6 +245,7 @@ static const struct {
 	 "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 6000, 0},
 	{"fleet: 2\nduration: 4s\nworkload: {phase: 100us}\nfaults: [{at: 1s, node: n2, restart: node, for: 10ms}, {at: 2s, node: n2, restart: node, for: 10ms}]",
 	 "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 4000, 0},
+	{"duration: 4s\nfaults: [{at: 1s, restart: node, state: kept, for: 500ms}]", "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 0, 0},
 	/* what else is done to the node ends no count */
 	{"duration: 4s\nfaults: [{at: 500ms, rtc-reset: 2025-01-01T00:00:00Z}, {at: 1s, restart: node, for: 500ms}, {at: 2s, step: to-true}, {at: 3s, step: -120ms}]",
 	 "counter", KS_LAW_EXACT, KS_SCOPE_FLEET, 1000, 0},

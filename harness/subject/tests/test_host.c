@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ks_digits.h"
 #include "ks_subject.h"
 #include "lane.h"
 #include "ks_engine.h"
@@ -330,6 +331,52 @@ static void kept_born_and_ended(void)
 	CU_ASSERT_EQUAL(end_host(&c), 0);
 }
 
+/* Of "USER:MS". */
+static int64_t user_of(const struct ks_wire_record *r)
+{
+	char text[KS_PACK_MAX + 1];
+	return strtoll(ks_unpack_digits((struct ks_key){r->key_hi, r->key_lo}, text), NULL, 10);
+}
+
+/* One that goes on from another is asked on behalf of its own callers, from the call on that it is told. */
+static void numbers_of_calls(void)
+{
+	const struct ks_call_ranges about = {1, 1000, 0, 0};
+	const uint64_t calls[] = {77, 5000};
+	const struct timespec moment = {.tv_nsec = 30 * KS_MS};
+	struct ks_subject_hooks with = hooks;
+	struct ks_wire_config one = plain;
+	static struct ks_wire_record r[400];
+	uint32_t length, n, own = 0;
+
+	with.act = no_act;
+	one.threads = one.lanes_of_node = 1;
+	one.user_low = about.user_low;
+	one.user_high = about.user_high;
+	struct child c = start_host(&with);
+	CU_ASSERT_EQUAL(next_frame(&c, &length), KS_WIRE_HELLO);
+	CU_ASSERT_EQUAL(send_config(&c, one, "unixmilli:user"), 0);
+	CU_ASSERT_EQUAL_FATAL(next_frame(&c, &length), KS_WIRE_READY);
+	struct ks_wire_start s = {.start_raw_ns = ks_true_ns() + KS_MS};
+	ks_wire_send(c.to, KS_WIRE_START, &s, sizeof(s));
+	nanosleep(&moment, NULL);
+	send_act(&c, KS_ACT_KEEP, 0);
+	acted(&c, KS_ACT_KEEP);
+	ks_wire_send(c.to, KS_WIRE_CALLS, calls, sizeof(calls));
+	send_act(&c, KS_ACT_BORN, 0);
+	acted(&c, KS_ACT_BORN);
+	nanosleep(&moment, NULL);
+	send_act(&c, KS_ACT_END, 0);
+	acted(&c, KS_ACT_END);
+	all_records(&c, r, &n);
+	while (own < n && user_of(&r[own]) == ks_call_draw(&about, one.seed, one.caller, own).user)
+		own++;
+	CU_ASSERT(own > 2 && own < n);
+	for (uint32_t i = own; i < n; i++)
+		CU_ASSERT(user_of(&r[i]) == ks_call_draw(&about, one.seed, 77, 5000 + i - own).user || r[i].outcome == KS_LOST);
+	CU_ASSERT_EQUAL(end_host(&c), 0);
+}
+
 /* What the incarnation before has had is not this one's. */
 static void skips_arrivals(void)
 {
@@ -577,7 +624,7 @@ int main(void)
 	    {"random words", random_words}, {"persists", persists}, {"leases", leases},
 	    {"identities", identities}, {"asks the registry", asks_the_registry},
 	    {"whole run", whole_run},       {"kept, born and ended", kept_born_and_ended},
-	    {"skips arrivals", skips_arrivals}, {"end of file ends it", end_of_file_ends_it},
+	    {"numbers of calls", numbers_of_calls}, {"skips arrivals", skips_arrivals}, {"end of file ends it", end_of_file_ends_it},
 	    {"refuses", refuses},           {"cores", cores}, {"cores that there are not", refuses_cores}, {"room for records", room_for_records},
 	    {"closing", closing}, {"areas", areas},           {NULL, NULL},
 	};

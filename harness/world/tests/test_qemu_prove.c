@@ -563,6 +563,10 @@ static void test_clone_records(void)
 
 	CU_ASSERT_EQUAL(ks_guest_told_add(&a, owner, sizeof(owner), &err), 0);
 	CU_ASSERT_EQUAL(ks_guest_told_add(&b, clone, sizeof(clone), &err), 0);
+	CU_ASSERT_EQUAL(ks_guest_told_by(&a, 0, INT64_MAX), 3);
+	CU_ASSERT_EQUAL(ks_guest_told_by(&a, 0, 210), 2); /* the second has returned, just now */
+	CU_ASSERT_EQUAL(ks_guest_told_by(&a, 0, 209), 1);
+	CU_ASSERT_EQUAL(ks_guest_told_by(&a, 1, 200), 1);
 	ks_guest_told_own(&b, &a, 2);
 	CU_ASSERT_EQUAL_FATAL(b.n, 3);
 	CU_ASSERT(b.v[0].call_ns == 301 && b.v[0].seq == 0);
